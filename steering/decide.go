@@ -1,0 +1,137 @@
+package steering
+
+import (
+	"math"
+	"net/netip"
+	"time"
+)
+
+// Query is what a door asks. Nothing else may influence a decision.
+type Query struct {
+	Service int        // index in the snapshot's layout; see Layout.ByKey and ByHost
+	Client  netip.Addr // the client, or its network's address; invalid = not known
+	Session string     // keeps a viewer on one endpoint over address changes; empty = none
+}
+
+// Decision is the answer to a Query. It points into its snapshot.
+type Decision struct {
+	Generation uint64
+	Service    *Service
+	Cell       *Cell
+	Group      Group
+	Split      *Split
+	TTL        time.Duration
+	// Scope is the length of the widest prefix around the client on which the
+	// decision is known to be the same (RFC 7871 §7.2.1); 0 when the address made
+	// no difference.
+	Scope int
+	first int
+	hash  uint64
+}
+
+// Decide locates the client's cell and picks from its ready split by weighted
+// rendezvous hash over the client's prefix or session. It is a function of
+// snapshot and query alone. A service index out of range panics: it is a
+// programming mistake, since doors look it up in the same snapshot.
+func (s *Snapshot) Decide(q Query) Decision {
+	sl := s.Layout.Services[q.Service]
+	client := q.Client.Unmap()
+	cell, bits := s.Layout.Table.Locate(client)
+	group := sl.ByCell[cell]
+	split := s.splits[q.Service][group]
+	d := Decision{
+		Generation: s.Generation,
+		Service:    sl.Service,
+		Cell:       &s.Layout.Table.Cells()[cell],
+		Group:      sl.Groups[group],
+		Split:      split,
+		TTL:        split.TTL,
+		Scope:      bits,
+	}
+	prefix, hashed := hashedPrefix(sl.Service.Policy, client)
+	switch {
+	case q.Session != "":
+		d.hash = hashSession(sl.seed, q.Session)
+	case client.IsValid():
+		d.hash = hashClient(sl.seed, prefix)
+	default:
+		d.hash = sl.seed
+	}
+	switch {
+	case split.picks > 1:
+		d.first = split.first(d.hash)
+		d.Scope = max(d.Scope, hashed)
+	case s.uniform[q.Service]:
+		d.Scope = 0
+	}
+	if !client.IsValid() {
+		d.Scope = 0
+	}
+	return d
+}
+
+// First returns the endpoint that the client should use; false when the split
+// hands out nothing (on_all_down: none).
+func (d *Decision) First() (*Candidate, bool) {
+	if d.Split.picks == 0 {
+		return nil, false
+	}
+	return &d.Split.Candidates[d.first], true
+}
+
+// AppendRanked appends every candidate to dst in the order in which this client
+// should try them: those with a weight by the client's own hash, so that a lost
+// endpoint's clients spread over the others, then the rest by rank.
+func (d *Decision) AppendRanked(dst []*Candidate) []*Candidate {
+	start := len(dst)
+	picks := d.Split.Picks()
+	for i := range picks {
+		c := &picks[i]
+		at := len(dst)
+		for at > start && distance(c, d.hash) < distance(dst[at-1], d.hash) {
+			at--
+		}
+		dst = append(dst, nil)
+		copy(dst[at+1:], dst[at:])
+		dst[at] = c
+	}
+	for i := len(picks); i < len(d.Split.Candidates); i++ {
+		dst = append(dst, &d.Split.Candidates[i])
+	}
+	return dst
+}
+
+// first returns the index of the pick with the least distance.
+func (s *Split) first(hash uint64) int {
+	best, at := math.Inf(1), 0
+	for i := range s.Candidates[:s.picks] {
+		if dist := distance(&s.Candidates[i], hash); dist < best {
+			best, at = dist, i
+		}
+	}
+	return at
+}
+
+// distance is the weighted rendezvous distance -ln(u)/w (Schindelhauer and
+// Schomaker, "Weighted Distributed Hash Tables", 2005): each candidate is
+// nearest for a share of the hashes proportional to its weight, whatever the
+// other candidates are.
+func distance(c *Candidate, hash uint64) float64 {
+	return -math.Log(unit(mix(hash, c.seed))) / c.Weight
+}
+
+// hashedPrefix returns the network address that a split hashes and its length.
+func hashedPrefix(p *Policy, client netip.Addr) (netip.Addr, int) {
+	if !client.IsValid() {
+		return client, 0
+	}
+	length := p.HashV6
+	if client.Is4() {
+		length = p.HashV4
+	}
+	prefix, err := client.WithZone("").Prefix(length)
+	if err != nil {
+		panic("steering: policy " + p.Name + " hashes an impossible prefix length")
+	}
+	return prefix.Addr(), length
+}

@@ -1,0 +1,66 @@
+package steering
+
+import "time"
+
+// Explanation is a decision with everything that led to it, for people and for
+// the API. Its JSON is the body of GET /api/v1/explain.
+type Explanation struct {
+	Service    string            `json:"service"`
+	Client     string            `json:"client"`
+	Now        time.Time         `json:"now"`
+	Generation uint64            `json:"generation"`
+	Published  time.Time         `json:"published"`
+	Revision   string            `json:"revision"`
+	Cell       Cell              `json:"cell"`
+	Scope      int               `json:"scope"`
+	TTLSeconds int               `json:"ttl"`
+	Policy     string            `json:"policy"`
+	Rules      []RuleTrace       `json:"rules"` // in order, up to the one that matched
+	Stages     []StageTrace      `json:"stages"`
+	Endpoints  []EndpointTrace   `json:"endpoints"` // in the order in which this client should try them
+	Reason     Reason            `json:"reason"`
+	Holds      []Hold            `json:"holds,omitempty"`
+	Doors      map[string]string `json:"doors,omitempty"` // what each door answers this client
+}
+
+// RuleTrace tells whether a rule matched the client's cell.
+type RuleTrace struct {
+	Name    string `json:"name"`
+	Place   Place  `json:"place"`
+	When    string `json:"when,omitempty"` // the expression; empty = always
+	Matched bool   `json:"matched"`
+}
+
+// StageTrace is one stage of the filter chain: what it left and what it put
+// aside.
+type StageTrace struct {
+	Stage string   `json:"stage"` // eligibility, health, locality, prefer, score, split, switch
+	Place Place    `json:"place"`
+	Note  string   `json:"note,omitempty"`
+	Left  []string `json:"left"` // endpoint ids
+	Aside []Aside  `json:"aside,omitempty"`
+}
+
+// Aside is an endpoint that a stage put aside, and why.
+type Aside struct {
+	Endpoint string `json:"endpoint"`
+	Reason   Reason `json:"reason"`
+}
+
+// EndpointTrace is one endpoint with its inputs and its outcome.
+type EndpointTrace struct {
+	ID         string   `json:"id"`
+	Provider   string   `json:"provider"`
+	Pool       string   `json:"pool,omitempty"`
+	Host       string   `json:"host,omitempty"`
+	URL        string   `json:"url,omitempty"`
+	Place      Place    `json:"place"`
+	Health     Health   `json:"health"`
+	AgeSeconds float64  `json:"age_seconds"` // of the newest measurement; 0 for none
+	Inputs     Inputs   `json:"inputs"`
+	Score      float64  `json:"score"`
+	Weight     float64  `json:"weight"` // intended share now
+	Target     float64  `json:"target"` // intended share once no bound holds it
+	Reason     Reason   `json:"reason"`
+	Overrides  []string `json:"overrides,omitempty"` // ids of those that concern it here
+}

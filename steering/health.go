@@ -1,0 +1,104 @@
+package steering
+
+import (
+	"fmt"
+	"maps"
+	"time"
+)
+
+// Verdict is the judgement on a subject in a region.
+type Verdict uint8
+
+// The verdicts. Unknown is the zero value: nothing fresh was measured. It is
+// never treated as Down (invariant 6).
+const (
+	Unknown Verdict = iota
+	Healthy
+	Degraded // a failing minority: some addresses, or too many single failures
+	Down
+)
+
+var verdictNames = [...]string{"unknown", "healthy", "degraded", "down"}
+
+// String gives the lower-case word used in the API, metrics and logs.
+func (v Verdict) String() string { return verdictNames[v] }
+
+// MarshalText writes the lower-case word.
+func (v Verdict) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
+
+// UnmarshalText reads the lower-case word.
+func (v *Verdict) UnmarshalText(text []byte) error {
+	for i, name := range verdictNames {
+		if name == string(text) {
+			*v = Verdict(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("verdict %q is none of unknown, healthy, degraded, down", text)
+}
+
+// Health is the verdict on one subject in one region with its evidence.
+type Health struct {
+	Verdict      Verdict       `json:"verdict"`
+	Since        time.Time     `json:"since"`                 // when the verdict was entered
+	Samples      int           `json:"samples"`               // measurements in the window
+	Availability float64       `json:"availability"`          // share of them that were ok, 0..1
+	P50          time.Duration `json:"p50_ns"`                // latency of the ok ones
+	P95          time.Duration `json:"p95_ns"`                // latency of the ok ones
+	Throughput   float64       `json:"throughput_bps"`        // median of the ok ones, bits per second
+	Newest       time.Time     `json:"newest"`                // end of the newest measurement; zero for none
+	Vantages     int           `json:"vantages"`              // vantages with fresh measurements
+	Quorum       int           `json:"quorum"`                // vantages that must agree on down
+	Evidence     string        `json:"evidence,omitempty"`    // why, in a few words
+	MeasuredIn   string        `json:"measured_in,omitempty"` // the region whose vantages were asked, when it is another
+}
+
+// Age is how old the newest measurement is at now; 0 when there is none.
+func (h Health) Age(now time.Time) time.Duration {
+	if h.Newest.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(h.Newest))
+}
+
+// HealthTable holds one Health per subject × region. A table that has been
+// handed out never changes; With makes the next one.
+type HealthTable struct {
+	rows map[Subject]map[string]Health
+}
+
+// Get returns the health of a subject in a region; the zero Health (unknown)
+// where there is none.
+func (t HealthTable) Get(subject Subject, region string) Health { return t.rows[subject][region] }
+
+// Row returns the health of a subject in every region. It must not be changed.
+func (t HealthTable) Row(subject Subject) map[string]Health { return t.rows[subject] }
+
+// Subjects returns how many subjects have a row.
+func (t HealthTable) Subjects() int { return len(t.rows) }
+
+// All calls yield for every row until it returns false, in no order.
+func (t HealthTable) All(yield func(Subject, map[string]Health) bool) {
+	for subject, row := range t.rows {
+		if !yield(subject, row) {
+			return
+		}
+	}
+}
+
+// With returns a table with the given rows put in place of the old ones; a nil
+// row removes the subject. Rows not named are shared with the old table.
+func (t HealthTable) With(rows map[Subject]map[string]Health) HealthTable {
+	next := maps.Clone(t.rows)
+	if next == nil {
+		next = make(map[Subject]map[string]Health, len(rows))
+	}
+	for subject, row := range rows {
+		if row == nil {
+			delete(next, subject)
+		} else {
+			next[subject] = row
+		}
+	}
+	return HealthTable{rows: next}
+}

@@ -1,0 +1,134 @@
+package steering
+
+import "time"
+
+// Policy is an ordered list of rules and what bounds the moves between their
+// outcomes. Its last rule always matches.
+type Policy struct {
+	Name      string
+	Rules     []*Rule
+	Switch    Switch
+	OnAllDown OnAllDown
+	Degraded  DegradedMode
+	HashV4    int // client prefix length that a split hashes, IPv4; default 24
+	HashV6    int // the same for IPv6; default 56
+	Place     Place
+}
+
+// Rule is one filter chain, for the cells that its When matches. The functions
+// are pure and safe for concurrent use.
+type Rule struct {
+	Name      string
+	When      func(*Cell) bool // nil = always
+	WhenText  string
+	WhenPlace Place
+
+	Allow  *Selector // nil = every endpoint
+	Deny   *Selector // nil = none
+	Prefer []string  // providers, most wanted first; empty = no preference
+
+	Score      func(*Inputs) float64 // nil = all alike; higher wins; never NaN
+	ScoreText  string
+	ScorePlace Place
+
+	Split SplitSpec
+	Place Place
+}
+
+// Selector picks endpoints: AND across its fields, OR within each.
+type Selector struct {
+	Providers []string
+	Pools     []string
+	Endpoints []string
+}
+
+// Matches tells whether the selector picks the endpoint.
+func (s *Selector) Matches(e *Endpoint) bool {
+	in := func(list []string, v string) bool {
+		if len(list) == 0 {
+			return true
+		}
+		for _, x := range list {
+			if x == v {
+				return true
+			}
+		}
+		return false
+	}
+	return in(s.Providers, e.Provider) && in(s.Pools, e.Pool) && in(s.Endpoints, e.ID)
+}
+
+// Inputs are what a score may read of one endpoint in one region. Latency,
+// Availability, Throughput and Cost are goodness in 0..1, higher is better, and
+// 0 where nothing was measured.
+type Inputs struct {
+	Latency      float64 // 100 ms / (100 ms + p50)
+	Availability float64 // share of ok measurements
+	Throughput   float64 // median / (median + 1 Mbit/s)
+	Cost         float64 // cheapest price among the service's endpoints / this one's; 1 where no price is stated
+
+	P50Ms         float64
+	P95Ms         float64
+	ThroughputBps float64
+	PricePerGB    float64
+	Samples       float64
+	AgeSeconds    float64
+	Weight        float64 // the endpoint's static weight
+	Provider      string
+	Pool          string
+}
+
+// SplitKind says how clients are divided over the endpoints that a rule leaves.
+type SplitKind string
+
+// The kinds of split.
+const (
+	SplitBest     SplitKind = "best"     // the best one takes all
+	SplitWithin   SplitKind = "within"   // those within a part of the best score share by static weight
+	SplitWeighted SplitKind = "weighted" // all share by the weights of the rule, else by static weight
+	SplitScore    SplitKind = "score"    // all share by score × static weight
+)
+
+// SplitSpec is the split stage of a rule.
+type SplitSpec struct {
+	Kind    SplitKind
+	Within  float64            // for SplitWithin: 0.10 means scores of at least 90 % of the best
+	Weights map[string]float64 // for SplitWeighted: by endpoint id or provider; nil = static weights
+	Place   Place
+}
+
+// Switch bounds voluntary moves. Leaving an endpoint that is down or drained is
+// never voluntary.
+type Switch struct {
+	Margin   float64       // a challenger must score better by this part, default 0.10
+	Dwell    time.Duration // a choice stands at least so long, default 60 s; the first measured choice does not
+	MaxShift float64       // share of a region's clients moved per minute at most; 0 = no bound
+	Ramp     []float64     // shares of its target that a recovered endpoint may have, step by step
+	RampStep time.Duration // how long each step lasts, default 30 s
+}
+
+// OnAllDown says what a rule does when no endpoint is eligible.
+type OnAllDown struct {
+	Mode AllDownMode
+	Pool string // for AllDownFallback
+}
+
+// AllDownMode names a behaviour when all is down.
+type AllDownMode string
+
+// The behaviours when all is down.
+const (
+	AllDownAll      AllDownMode = "all"      // treat all as up, the default: a wrong verdict is likelier than a dead world
+	AllDownLast     AllDownMode = "last"     // keep the last split
+	AllDownFallback AllDownMode = "fallback" // all endpoints of one pool
+	AllDownNone     AllDownMode = "none"     // answer that there is nothing: SERVFAIL, 503
+)
+
+// DegradedMode says what a degraded endpoint may serve.
+type DegradedMode string
+
+// The uses of degraded endpoints.
+const (
+	DegradedAvoid DegradedMode = "avoid" // only when no healthy one is left, the default
+	DegradedAllow DegradedMode = "allow" // as a healthy one: the score decides
+)

@@ -1,0 +1,178 @@
+package steering
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Revision is what operators wrote, parsed, checked and compiled. It never
+// changes. The lists are sorted by name so that equal files give equal
+// revisions.
+type Revision struct {
+	Hash      string // of the files' names and bytes, hex
+	Zones     []Zone
+	Vantages  []Vantage
+	Providers []*Provider
+	Pools     []*Pool
+	Regions   []Region // without the default region
+	Services  []*Service
+	Policies  []*Policy
+	Reads     Reads // what the rules of all policies read together
+}
+
+// Pool returns the pool with this name, or nil.
+func (r *Revision) Pool(name string) *Pool {
+	for _, p := range r.Pools {
+		if p.Name == name {
+			return p
+		}
+	}
+	return nil
+}
+
+// Region returns the region with this name, or nil; the default region is a
+// region without matchers.
+func (r *Revision) Region(name string) *Region {
+	for i := range r.Regions {
+		if r.Regions[i].Name == name {
+			return &r.Regions[i]
+		}
+	}
+	return nil
+}
+
+// Service returns the service with this key, or nil.
+func (r *Revision) Service(key string) *Service {
+	for _, s := range r.Services {
+		if s.Key == key {
+			return s
+		}
+	}
+	return nil
+}
+
+// RegionNames returns every region's name, the default region last.
+func (r *Revision) RegionNames() []string {
+	names := make([]string, 0, len(r.Regions)+1)
+	for i := range r.Regions {
+		names = append(names, r.Regions[i].Name)
+	}
+	return append(names, DefaultRegion)
+}
+
+// Provider is a CDN account.
+type Provider struct {
+	Name       string
+	PricePerGB float64 // in the operator's currency; 0 = not stated
+	Place      Place
+}
+
+// Pool is a set of origins behind endpoints.
+type Pool struct {
+	Name     string
+	Origins  []string // base URLs
+	Fallback string   // the pool that takes over when this one is down; empty = none
+	Probe    *Probe   // nil when the origins are not probed
+	Place    Place
+}
+
+// Service is what a player asks for.
+type Service struct {
+	Key       string   // in URLs, metrics and commands
+	Hostnames []string // fully qualified, lower case, with the final dot
+	TTL       time.Duration
+	Endpoints []*Endpoint // in the file's order
+	Probe     *Probe      // nil when the endpoints are not probed
+	Policy    *Policy     // never nil
+	Place     Place
+}
+
+// Endpoint is one way to reach a service: provider × origin pool.
+type Endpoint struct {
+	ID        string       // service/provider/pool, or as named in the file; unique in the revision
+	Service   string       // the service's key
+	Provider  string       // a provider's name
+	Pool      string       // a pool's name; empty when it has none
+	Host      string       // the CNAME target, fully qualified with the final dot; empty when there is none
+	Addresses []netip.Addr // where probes connect; what DNS answers when there is no host
+	URL       string       // the base that redirects and decisions extend, without a final slash; empty = not for HTTP
+	Pathway   string       // the content-steering pathway id; empty = none
+	Weight    float64      // static weight within a split, default 1
+	Price     float64      // the provider's price per GB
+	Place     Place
+}
+
+// Subject is what the endpoint's measurements are about.
+func (e *Endpoint) Subject() Subject { return EndpointSubject(e.ID) }
+
+// Probe says how something is measured and when measurements become a verdict.
+type Probe struct {
+	Name    string
+	Type    ProbeType
+	Path    string        // appended to nothing: the whole path and query, such as /live/main.m3u8
+	Port    int           // 0 = the port of the endpoint's URL, else the type's default
+	Every   time.Duration // from start to start, default 5 s
+	Timeout time.Duration // for the whole probe of one address, default 2 s
+	Rise    int           // ok measurements in a row that end down, default 2
+	Fall    int           // failed ones in a row that begin it, default 2
+	Quorum  int           // vantages that must agree on down, default 2; at most the region's number counts
+	Window  time.Duration // how far back p50, p95 and availability look, default 12 × every
+	Stale   time.Duration // older measurements are no evidence, default 3 × every + timeout
+
+	Status       []StatusRange // accepted HTTP statuses, default 200-299
+	BodyContains string        // must occur in the first MaxBytes of the body; empty = no rule
+	MaxBytes     int64         // read at most so much of the body, default 64 KiB
+	CAFile       string        // PEM file of the authorities to trust instead of the system's
+	Resolver     string        // host:port of the resolver to ask; empty = the system's
+	Place        Place
+}
+
+// ProbeType is the protocol a probe speaks.
+type ProbeType string
+
+// The types of probe.
+const (
+	ProbeHTTP  ProbeType = "http"
+	ProbeHTTPS ProbeType = "https"
+	ProbeTCP   ProbeType = "tcp"
+)
+
+// StatusRange is a range of HTTP statuses, both ends included.
+type StatusRange struct{ From, To int }
+
+// Vantage is a place where probes run.
+type Vantage struct {
+	Name   string
+	Region string     // DefaultRegion when it belongs to none
+	Bind   netip.Addr // the source address of its probes; invalid = the system's choice
+	Place  Place
+}
+
+// Zone is a DNS zone that we are authoritative for. Names are fully qualified,
+// lower case, with the final dot.
+type Zone struct {
+	Name    string
+	TTL     time.Duration // for records that name none
+	SOA     SOA
+	NS      []string // fully qualified
+	Records []Record
+	Place   Place
+}
+
+// SOA is the start-of-authority record (RFC 1035 §3.3.13).
+type SOA struct {
+	MName, RName           string // fully qualified
+	Serial                 uint32 // 0 = made from the revision
+	Refresh, Retry, Expire time.Duration
+	Minimum                time.Duration // the negative TTL (RFC 2308 §4)
+	TTL                    time.Duration
+}
+
+// Record is one static resource record in presentation form.
+type Record struct {
+	Name  string // fully qualified
+	Type  string // such as "A"
+	TTL   time.Duration
+	Value string // RDATA as in a zone file (RFC 1035 §5.1)
+	Place Place
+}

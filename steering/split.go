@@ -1,0 +1,150 @@
+package steering
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Split is the ready answer for one service × group: ranked endpoints and the
+// share of the group's clients that each should get.
+type Split struct {
+	Candidates []Candidate // best first; those with a weight before those without
+	TTL        time.Duration
+	Reason     Reason // why the candidates with a weight are these
+	Holds      []Hold // what kept the split from its target
+	picks      int    // leading candidates with a weight
+}
+
+// Candidate is one endpoint in a split.
+type Candidate struct {
+	Endpoint *Endpoint
+	Weight   float64 // intended share of clients, 0..1; 0 = only when all with a weight have failed the client
+	Verdict  Verdict
+	Score    float64
+	Reason   Reason
+	seed     uint64
+}
+
+// Reason says in a closed code, and in words, why something is as it is.
+type Reason struct {
+	Code   ReasonCode `json:"code"`
+	Detail string     `json:"detail,omitempty"`
+}
+
+// String gives the code, and the detail after a colon where there is one.
+func (r Reason) String() string {
+	if r.Detail == "" {
+		return string(r.Code)
+	}
+	return string(r.Code) + ": " + r.Detail
+}
+
+// ReasonCode is a reason in one word, usable as a metric label.
+type ReasonCode string
+
+// Reasons for a candidate having a weight, or a split being as it is.
+const (
+	ReasonBest     ReasonCode = "best"       // highest score
+	ReasonWithin   ReasonCode = "within"     // within the split's distance of the best
+	ReasonWeighted ReasonCode = "weighted"   // by configured weight
+	ReasonByScore  ReasonCode = "by-score"   // share by score
+	ReasonOnly     ReasonCode = "only"       // nothing else is eligible
+	ReasonBlind    ReasonCode = "blind"      // nothing is known: the last split stands
+	ReasonUnproven ReasonCode = "unmeasured" // nothing is known and there is no last split
+	ReasonAllDown  ReasonCode = "all-down"   // on_all_down applies
+	ReasonForced   ReasonCode = "forced"     // an operator's force
+	ReasonHeld     ReasonCode = "held"       // a switch bound keeps it
+	ReasonRamping  ReasonCode = "ramping"    // recovered, coming back step by step
+)
+
+// Reasons for a candidate having none.
+const (
+	ReasonWorse     ReasonCode = "worse"          // eligible, but others score better
+	ReasonDown      ReasonCode = "down"           // judged down
+	ReasonDegraded  ReasonCode = "degraded"       // degraded, and a healthy one is left
+	ReasonUnknown   ReasonCode = "unknown"        // not measured, and a measured one is left
+	ReasonDrained   ReasonCode = "drained"        // an operator's drain
+	ReasonDenied    ReasonCode = "denied"         // the rule's allow or deny
+	ReasonPoolDown  ReasonCode = "pool-down"      // its origins are down
+	ReasonOtherPool ReasonCode = "other-pool"     // the region is served by another pool
+	ReasonLessLiked ReasonCode = "less-preferred" // a provider named earlier in prefer is left
+	ReasonNotForced ReasonCode = "not-forced"     // an operator forces another
+)
+
+// Hold is one bound that keeps a split from its target.
+type Hold struct {
+	By    HoldCode  `json:"by"`
+	Until time.Time `json:"until,omitzero"` // when it ends by itself; zero when that depends on measurements
+	Note  string    `json:"note,omitempty"`
+}
+
+// HoldCode names a bound.
+type HoldCode string
+
+// The bounds.
+const (
+	HoldMargin   HoldCode = "margin"
+	HoldDwell    HoldCode = "dwell"
+	HoldMaxShift HoldCode = "max_shift"
+	HoldRamp     HoldCode = "ramp"
+)
+
+// NewSplit checks and seals a split: weights are 0..1 and sum to 1 (or are all
+// 0), candidates with a weight come first. The slice is kept.
+func NewSplit(candidates []Candidate, ttl time.Duration, reason Reason, holds []Hold) (*Split, error) {
+	if ttl < time.Second {
+		return nil, fmt.Errorf("split: TTL %v is below one second", ttl)
+	}
+	s := &Split{Candidates: candidates, TTL: ttl, Reason: reason, Holds: holds}
+	sum := 0.0
+	for i := range candidates {
+		c := &candidates[i]
+		if c.Endpoint == nil || !(c.Weight >= 0 && c.Weight <= 1+1e-9) {
+			return nil, fmt.Errorf("split: candidate %d has no endpoint or a weight of %v", i, c.Weight)
+		}
+		if c.Weight > 0 {
+			if s.picks != i {
+				return nil, errors.New("split: a candidate without a weight stands before one with a weight")
+			}
+			s.picks = i + 1
+		}
+		sum += c.Weight
+		c.seed = hashString(c.Endpoint.ID)
+	}
+	if s.picks > 0 && (sum < 1-1e-6 || sum > 1+1e-6) {
+		return nil, fmt.Errorf("split: weights sum to %v, want 1", sum)
+	}
+	return s, nil
+}
+
+// Picks returns the candidates that have a weight.
+func (s *Split) Picks() []Candidate { return s.Candidates[:s.picks] }
+
+// Weight returns the weight of an endpoint, 0 where it has none.
+func (s *Split) Weight(endpointID string) float64 {
+	for i := range s.Candidates {
+		if s.Candidates[i].Endpoint.ID == endpointID {
+			return s.Candidates[i].Weight
+		}
+	}
+	return 0
+}
+
+// SameAnswers tells whether two splits give every client the same decision,
+// so that putting one for the other needs no new generation.
+func (s *Split) SameAnswers(o *Split) bool {
+	if s == nil || o == nil {
+		return s == o
+	}
+	if s.TTL != o.TTL || s.Reason.Code != o.Reason.Code || len(s.Candidates) != len(o.Candidates) {
+		return false
+	}
+	for i := range s.Candidates {
+		a, b := &s.Candidates[i], &o.Candidates[i]
+		if a.Endpoint != b.Endpoint || a.Weight != b.Weight || a.Verdict != b.Verdict || a.Reason.Code != b.Reason.Code {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,147 @@
+package steering
+
+import (
+	"fmt"
+	"time"
+)
+
+// State is the dynamic half of a snapshot in a form that can be stored and
+// sent: names instead of pointers. Together with a layout of the same revision
+// it gives the snapshot again.
+type State struct {
+	Version    int                               `json:"version"` // StateVersion
+	Generation uint64                            `json:"generation"`
+	Published  time.Time                         `json:"published"`
+	Revision   string                            `json:"revision"` // Revision.Hash it was made for
+	Services   map[string]map[string]SplitRecord `json:"services"` // service key → group key
+	Health     map[Subject]map[string]Health     `json:"health,omitempty"`
+}
+
+// StateVersion is the form that this release writes.
+const StateVersion = 1
+
+// SplitRecord is a Split by name, with what the next decision must remember.
+type SplitRecord struct {
+	TTL        time.Duration     `json:"ttl_ns"`
+	Reason     Reason            `json:"reason"`
+	Holds      []Hold            `json:"holds,omitempty"`
+	Candidates []CandidateRecord `json:"candidates"`
+	Memory     Memory            `json:"memory"`
+}
+
+// CandidateRecord is a Candidate by name.
+type CandidateRecord struct {
+	Endpoint string  `json:"endpoint"`
+	Weight   float64 `json:"weight,omitempty"`
+	Verdict  Verdict `json:"verdict"`
+	Score    float64 `json:"score,omitempty"`
+	Reason   Reason  `json:"reason"`
+}
+
+// Memory is what the switch bounds remember of a service × group.
+type Memory struct {
+	Measured  bool                 `json:"measured,omitempty"`  // a choice was once made from measurements
+	Chosen    time.Time            `json:"chosen,omitzero"`     // when the target last changed by a voluntary move
+	Moved     time.Time            `json:"moved,omitzero"`      // when weight last moved voluntarily
+	Recovered map[string]time.Time `json:"recovered,omitempty"` // endpoint → when it became eligible again
+	Lost      map[string]bool      `json:"lost,omitempty"`      // endpoints that are not eligible now, but were
+}
+
+// Restore makes a snapshot from a layout and a stored state. What the state
+// does not know (a new service, a renamed rule) gets a split over all its
+// endpoints by static weight, to be replaced by the first decision; what the
+// layout does not know is dropped. The second result counts the splits made so.
+func Restore(layout *Layout, state State) (*Snapshot, int, error) {
+	if state.Version != StateVersion {
+		return nil, 0, fmt.Errorf("state has version %d, this release reads %d", state.Version, StateVersion)
+	}
+	fresh := 0
+	splits := make([][]*Split, len(layout.Services))
+	for i, sl := range layout.Services {
+		splits[i] = make([]*Split, len(sl.Groups))
+		for g, group := range sl.Groups {
+			record, known := state.Services[sl.Service.Key][group.Key()]
+			split := record.split(sl.Service)
+			if !known || split == nil {
+				fresh++
+				split = StaticSplit(sl.Service)
+			}
+			splits[i][g] = split
+		}
+	}
+	s, err := NewSnapshot(state.Generation, state.Published, layout, splits, nil)
+	return s, fresh, err
+}
+
+// split rebuilds the split over the endpoints that the service still has; nil
+// when none of those with a weight is left or the record is not sound.
+func (r SplitRecord) split(service *Service) *Split {
+	byID := make(map[string]*Endpoint, len(service.Endpoints))
+	for _, e := range service.Endpoints {
+		byID[e.ID] = e
+	}
+	had, sum := false, 0.0
+	var candidates []Candidate
+	for _, c := range r.Candidates {
+		had = had || c.Weight > 0
+		if e := byID[c.Endpoint]; e != nil {
+			candidates = append(candidates, Candidate{Endpoint: e, Weight: c.Weight, Verdict: c.Verdict, Score: c.Score, Reason: c.Reason})
+			sum += c.Weight
+		}
+	}
+	if had && sum <= 0 {
+		return nil
+	}
+	for i := range candidates {
+		if sum > 0 {
+			candidates[i].Weight /= sum
+		}
+	}
+	split, err := NewSplit(candidates, r.TTL, r.Reason, r.Holds)
+	if err != nil {
+		return nil
+	}
+	return split
+}
+
+// Record gives the split by name.
+func (s *Split) Record(memory Memory) SplitRecord {
+	r := SplitRecord{TTL: s.TTL, Reason: s.Reason, Holds: s.Holds, Memory: memory}
+	for i := range s.Candidates {
+		c := &s.Candidates[i]
+		r.Candidates = append(r.Candidates, CandidateRecord{
+			Endpoint: c.Endpoint.ID, Weight: c.Weight, Verdict: c.Verdict, Score: c.Score, Reason: c.Reason,
+		})
+	}
+	return r
+}
+
+// StaticSplit shares a service's clients over all its endpoints by static
+// weight: the answer when nothing at all is known.
+func StaticSplit(service *Service) *Split {
+	sum := 0.0
+	for _, e := range service.Endpoints {
+		sum += e.Weight
+	}
+	reason := Reason{Code: ReasonUnproven, Detail: "no measurement and no earlier decision"}
+	candidates := make([]Candidate, 0, len(service.Endpoints))
+	for _, e := range service.Endpoints {
+		w := 1 / float64(len(service.Endpoints))
+		if sum > 0 {
+			w = e.Weight / sum
+		}
+		if w > 0 {
+			candidates = append(candidates, Candidate{Endpoint: e, Weight: w, Reason: reason})
+		}
+	}
+	for _, e := range service.Endpoints {
+		if sum > 0 && e.Weight == 0 {
+			candidates = append(candidates, Candidate{Endpoint: e, Reason: reason})
+		}
+	}
+	split, err := NewSplit(candidates, max(service.TTL, time.Second), reason, nil)
+	if err != nil {
+		panic("steering: static split of " + service.Key + ": " + err.Error())
+	}
+	return split
+}
