@@ -44,7 +44,8 @@ type Memory struct {
 	Chosen    time.Time            `json:"chosen,omitzero"`     // when the target last changed by a voluntary move
 	Moved     time.Time            `json:"moved,omitzero"`      // when weight last moved voluntarily
 	Recovered map[string]time.Time `json:"recovered,omitempty"` // endpoint → when it became eligible again
-	Lost      map[string]bool      `json:"lost,omitempty"`      // endpoints that are not eligible now, but were
+	Lost      map[string]bool      `json:"lost,omitempty"`      // endpoints that failed or were drained and have had no clients since
+	Target    map[string]float64   `json:"target,omitempty"`    // endpoint → the share that the split moves towards
 }
 
 // Restore makes a snapshot from a layout and a stored state. What the state
@@ -61,7 +62,7 @@ func Restore(layout *Layout, state State) (*Snapshot, int, error) {
 		splits[i] = make([]*Split, len(sl.Groups))
 		for g, group := range sl.Groups {
 			record, known := state.Services[sl.Service.Key][group.Key()]
-			split := record.split(sl.Service)
+			split := record.Split(sl.Service)
 			if !known || split == nil {
 				fresh++
 				split = StaticSplit(sl.Service)
@@ -73,9 +74,9 @@ func Restore(layout *Layout, state State) (*Snapshot, int, error) {
 	return s, fresh, err
 }
 
-// split rebuilds the split over the endpoints that the service still has; nil
+// Split rebuilds the split over the endpoints that the service still has; nil
 // when none of those with a weight is left or the record is not sound.
-func (r SplitRecord) split(service *Service) *Split {
+func (r SplitRecord) Split(service *Service) *Split {
 	byID := make(map[string]*Endpoint, len(service.Endpoints))
 	for _, e := range service.Endpoints {
 		byID[e.ID] = e

@@ -1,0 +1,50 @@
+// Package httpserver is the HTTP door: it answers players with a redirect and
+// software with a decision, both from the current snapshot.
+//
+// In:  HTTP/1.1 requests in clear text (RFC 9112).
+// Out:
+//
+//	GET|HEAD /r/{service}/{path…}?{query}   302 to the chosen endpoint's URL + "/" + path + "?" + query
+//	GET|HEAD /decide/v1/{service}           200 with the ranked endpoints as JSON; ?client= and ?session=
+//	OPTIONS  on both                        204, so that a CORS preflight never meets a redirect
+//
+// Everything is answered with Cache-Control: no-store and
+// Access-Control-Allow-Origin: *, errors too, so that a player in a browser can
+// see which error it was.
+//
+// # Where a redirect may lead
+//
+// Scheme, host and base path of every Location come from the revision's
+// endpoints. The rest of the path and the query are copied as they came, still
+// encoded: %2F stays %2F. They are never interpreted, but a path is refused
+// (400) when some reader down the line could take it for a step out of the base
+// path: dot segments, backslashes and control characters, however often they
+// are percent-encoded.
+//
+// # Who the client is
+//
+// The socket's peer; when that is a trusted proxy, the rightmost address that
+// is not trusted in Forwarded (RFC 7239 §4) or else in X-Forwarded-For. A proxy
+// that sets only one of the two must remove the other, since otherwise a client
+// can send it. A viewer that sends an id in the header Fairway-Session (on
+// /decide: the parameter session) is kept on one endpoint over address changes.
+// Without one the client's prefix decides, so that DNS agrees.
+//
+// # Which Host is answered
+//
+// Literal addresses, localhost, the hostnames of the revision's services and
+// those that the configuration adds. All others get 421 (RFC 9110 §15.5.20):
+// a foreign name that points here must not turn us into its redirector.
+//
+// # Concurrency
+//
+// The request path loads one snapshot and one access list, each by one atomic
+// load, and never waits. All methods of Server are safe for concurrent use,
+// except that Listen comes before Run and both are called once.
+//
+// # What it does not do
+//
+// It never measures, never reads policy text, never fetches from a CDN, and
+// writes no client address to the log. Health endpoints and metrics are on the
+// API listener, not here.
+package httpserver

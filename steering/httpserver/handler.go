@@ -1,0 +1,115 @@
+package httpserver
+
+import (
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"time"
+
+	"fairway/steering"
+)
+
+// Limits on one request.
+const (
+	headerLimit = 16 << 10 // request line and header together; more is answered with 431
+	targetLimit = 8 << 10  // the request target; more is answered with 414
+	bodyLimit   = 64 << 10 // bodies mean nothing here; one that announces more is answered with 413
+)
+
+// The answers that are always the same.
+var (
+	notFound     = refuse(http.StatusNotFound, "nothing here; ask /r/{service}/{path} for a redirect, or /decide/v1/{service} for a decision")
+	noService    = refuse(http.StatusNotFound, "no such service")
+	notReady     = answer{status: http.StatusServiceUnavailable, retry: time.Second, message: "no decision is ready yet; try again in a second"}
+	wrongMethod  = answer{status: http.StatusMethodNotAllowed, allow: true, message: "only GET, HEAD and OPTIONS are answered here"}
+	preflight    = answer{status: http.StatusNoContent, preflight: true}
+	misdirected  = refuse(http.StatusMisdirectedRequest, "this server does not answer for that host name")
+	bodyTooLarge = refuse(http.StatusRequestEntityTooLarge, "requests need no body here")
+	broken       = refuse(http.StatusInternalServerError, "this request could not be answered; the server's log tells why")
+)
+
+// Handler is the door without its listeners.
+func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }
+
+// serve answers one request and counts it.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
+	door := doorOther
+	defer s.survive(&door)
+	a := s.answer(r, &door)
+	s.send(w, r, door, &a)
+	if s.config.Observer != nil {
+		s.config.Observer.Answered(door, a.status, time.Since(began))
+	}
+}
+
+// answer makes the answer and tells which door it comes from. A panic on the
+// way costs this request and nothing else.
+func (s *Server) answer(r *http.Request, door *string) (a answer) {
+	a = broken
+	defer s.survive(door)
+	t, refusal := parseTarget(r)
+	*door = t.door
+	switch {
+	case len(r.RequestURI) > targetLimit:
+		return refuse(http.StatusRequestURITooLong, refusal)
+	case refusal != "":
+		return refuse(http.StatusBadRequest, refusal)
+	}
+	return s.route(r, t)
+}
+
+// survive ends a panic. net/http would do it too, but close the connection and
+// write the client's address to the log.
+func (s *Server) survive(door *string) {
+	if failure := recover(); failure != nil {
+		s.log.Error("http door: panic while answering; only that request is lost",
+			"door", *door, "panic", failure, "stack", string(debug.Stack()))
+	}
+}
+
+// route is done by hand. http.ServeMux would clean the path and redirect to the
+// result by itself, and it matches the decoded path.
+func (s *Server) route(r *http.Request, t target) answer {
+	snapshot, access := s.config.Current.Load(), s.access.Load()
+	switch {
+	case !access.accepts(r.Host, snapshot):
+		return misdirected
+	case r.ContentLength > bodyLimit:
+		return bodyTooLarge
+	case t.door == doorOther:
+		return notFound
+	case r.Method == http.MethodOptions:
+		return preflight
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		return wrongMethod
+	case snapshot == nil:
+		return notReady
+	}
+	service := snapshot.Layout.ByKey(t.service)
+	if service < 0 {
+		return noService
+	}
+	q := steering.Query{Service: service, Client: access.client(r)}
+	if t.door == doorDecide {
+		return s.decide(snapshot, q, t)
+	}
+	q.Session = r.Header.Get(sessionHeader)
+	return s.redirect(snapshot, q, t)
+}
+
+// Preview tells in one line what the redirect door answers a client that asks
+// for the service's root: status and Location, or status and the reason for it.
+func (s *Server) Preview(service string, client netip.Addr) string {
+	snapshot := s.config.Current.Load()
+	if snapshot == nil {
+		return notReady.String()
+	}
+	index := snapshot.Layout.ByKey(service)
+	if index < 0 {
+		return noService.String()
+	}
+	// The observer counts what players got, and nobody got this.
+	a, _ := redirection(snapshot, steering.Query{Service: index, Client: client}, target{door: doorRedirect, service: service})
+	return a.String()
+}

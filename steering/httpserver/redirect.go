@@ -1,0 +1,100 @@
+package httpserver
+
+import (
+	"net/http"
+	"strings"
+
+	"fairway/steering"
+)
+
+// sessionHeader carries a viewer's session id to the redirect door. It is a
+// header because the query belongs to the CDN and is passed on untouched.
+const sessionHeader = "Fairway-Session"
+
+// redirect answers GET /r/{service}/{path…}.
+func (s *Server) redirect(snapshot *steering.Snapshot, q steering.Query, t target) answer {
+	a, d := redirection(snapshot, q, t)
+	s.decided(doorRedirect, d)
+	return a
+}
+
+// decided tells the observer. It has its own copy of the decision, so that
+// without an observer none goes to the heap.
+func (s *Server) decided(door string, d steering.Decision) {
+	if s.config.Observer != nil {
+		seen := d
+		s.config.Observer.Decided(door, &seen)
+	}
+}
+
+// redirection makes the redirect door's answer.
+func redirection(snapshot *steering.Snapshot, q steering.Query, t target) (answer, steering.Decision) {
+	d := snapshot.Decide(q)
+	first, ok := d.First()
+	if !ok {
+		return nothing(&d), d
+	}
+	if first.Endpoint.URL == "" {
+		if first = firstWithURL(&d); first == nil {
+			a := nothing(&d)
+			a.message = "no endpoint of this service can be reached by HTTP"
+			return a, d
+		}
+	}
+	return answer{status: http.StatusFound, location: location(first.Endpoint.URL, t)}, d
+}
+
+// nothing is the answer when the decision hands out no endpoint. Asking again
+// makes sense when this decision has run out.
+func nothing(d *steering.Decision) answer {
+	return answer{
+		status:  http.StatusServiceUnavailable,
+		retry:   d.TTL,
+		reason:  string(d.Split.Reason.Code),
+		message: "no endpoint of this service is available now",
+	}
+}
+
+// firstWithURL returns the next endpoint of the client's own order that HTTP
+// can reach; nil when there is none. Where that is one without a weight, it is
+// never one that the policy or an operator has ruled out.
+func firstWithURL(d *steering.Decision) *steering.Candidate {
+	for _, c := range d.AppendRanked(make([]*steering.Candidate, 0, 16)) {
+		if c.Endpoint.URL != "" && c.Reason.Code != steering.ReasonDenied && c.Reason.Code != steering.ReasonDrained {
+			return c
+		}
+	}
+	return nil
+}
+
+// location puts the client's path and query behind an endpoint's base URL. The
+// slash between them ends the authority, so nothing in the path can change it.
+// Bytes beyond ASCII, which no URI may have (RFC 3986 §2), are percent-encoded;
+// they mean the same octets.
+func location(base string, t target) string {
+	return base + "/" + ascii(t.path) + ascii(t.query)
+}
+
+// ascii percent-encodes the bytes of s that are not ASCII.
+func ascii(s string) string {
+	beyond := 0
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			beyond++
+		}
+	}
+	if beyond == 0 {
+		return s
+	}
+	const digits = "0123456789ABCDEF"
+	var b strings.Builder
+	b.Grow(len(s) + 2*beyond)
+	for i := range len(s) {
+		if c := s[i]; c >= 0x80 {
+			b.Write([]byte{'%', digits[c>>4], digits[c&0xf]})
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}

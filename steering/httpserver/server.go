@@ -1,0 +1,273 @@
+package httpserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fairway/steering"
+)
+
+// Config is what a Server needs.
+type Config struct {
+	// Listen are the addresses to bind, as host:port. Port 0 lets the system
+	// choose; Addrs tells what it chose. At least one.
+	Listen []string
+	// Current is where snapshots come from. Required. Until it holds the first
+	// one every service is answered with 503.
+	Current *steering.Current
+	// TrustedProxies are the prefixes whose Forwarded and X-Forwarded-For headers
+	// are believed. Default none: the socket's peer is the client.
+	TrustedProxies []netip.Prefix
+	// Hosts are names accepted in the Host header besides literal addresses,
+	// localhost and the services' own hostnames. Without a port.
+	Hosts []string
+	// Observer is told about decisions and answers. Default none.
+	Observer Observer
+	// Logger gets start, stop and failures; never a client address. Default none.
+	Logger *slog.Logger
+}
+
+// Observer counts what the door does. It is called on the request path by many
+// goroutines at once and must not wait. A door is one of Doors.
+type Observer interface {
+	// Decided is called for every decision that was made for a client, also when
+	// it hands out nothing. The observer must not change it.
+	Decided(door string, d *steering.Decision)
+	// Answered is called after every answer, with its HTTP status.
+	Answered(door string, status int, took time.Duration)
+}
+
+// The names under which an Observer hears of requests.
+const (
+	doorRedirect = "redirect"
+	doorDecide   = "decide"
+	doorOther    = "other" // what belongs to no door: refused before routing, or an unknown path
+)
+
+// Doors lists every name that an Observer may hear, for metrics that must know
+// them in advance.
+func Doors() []string { return []string{doorRedirect, doorDecide, doorOther} }
+
+// Server is the HTTP door.
+type Server struct {
+	config    Config
+	log       *slog.Logger
+	access    atomic.Pointer[access]
+	limits    limits
+	conns     *connections
+	listeners []net.Listener
+}
+
+// limits bound what one client can hold of us.
+type limits struct {
+	header      time.Duration // to send a request's header
+	body        time.Duration // to send what is left of a body once it has its answer
+	write       time.Duration // to take an answer
+	idle        time.Duration // between two requests
+	grace       time.Duration // on drain, for a fresh connection to bring its first request
+	drain       time.Duration // on drain, for everything
+	connections int           // open at once; more wait in the kernel's queue
+}
+
+// A connection costs about 20 KiB, so the bound holds memory at 200 MiB.
+var defaultLimits = limits{
+	header:      5 * time.Second,
+	body:        time.Second,
+	write:       10 * time.Second,
+	idle:        60 * time.Second,
+	grace:       time.Second,
+	drain:       5 * time.Second,
+	connections: 10_000,
+}
+
+// New checks the configuration and reports everything that is wrong with it.
+func New(c Config) (*Server, error) {
+	var findings []error
+	find := func(format string, args ...any) {
+		findings = append(findings, fmt.Errorf("http door: "+format, args...))
+	}
+	if c.Current == nil {
+		find("no current snapshot to answer from")
+	}
+	if len(c.Listen) == 0 {
+		find("no address to listen on; name one such as 127.0.0.1:8080")
+	}
+	for i, address := range c.Listen {
+		if err := checkListen(address); err != nil {
+			find("listen %q: %w", address, err)
+		} else if slices.Contains(c.Listen[:i], address) && !portZero(address) {
+			find("listen %q: named twice; remove one", address)
+		}
+	}
+	for _, prefix := range c.TrustedProxies {
+		if !prefix.IsValid() {
+			find("a trusted proxy prefix is empty or malformed; write it as 192.0.2.0/24 or 2001:db8::/32")
+		}
+	}
+	for _, host := range c.Hosts {
+		if normalHost(host) == "" {
+			find("host %q is not a name; leave out scheme, port and path", host)
+		}
+	}
+	if findings != nil {
+		return nil, errors.Join(findings...)
+	}
+	s := &Server{config: c, log: c.Logger, limits: defaultLimits}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.Reconfigure(c.TrustedProxies, c.Hosts)
+	return s, nil
+}
+
+// checkListen tells what is wrong with an address to bind.
+func checkListen(address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return errors.New("not host:port; write it as 127.0.0.1:8080, [::1]:8080 or :8080")
+	}
+	if _, err := netip.ParseAddr(host); host != "" && host != "localhost" && err != nil {
+		return errors.New("the host is not an address of this machine; write an IP address, or nothing for all")
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("port %q is not within 0 to 65535", port)
+	}
+	return nil
+}
+
+func portZero(address string) bool {
+	_, port, _ := net.SplitHostPort(address)
+	return port == "0"
+}
+
+// Reconfigure replaces the trusted proxies and the additional hosts; requests
+// see either the old or the new pair. What is malformed matches nothing.
+func (s *Server) Reconfigure(trusted []netip.Prefix, hosts []string) {
+	s.access.Store(newAccess(trusted, hosts))
+}
+
+// Listen binds every address, or none and returns the errors of all.
+func (s *Server) Listen() error {
+	var failures []error
+	s.conns = newConnections(s.limits.connections)
+	for _, address := range s.config.Listen {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			failures = append(failures, fmt.Errorf("http door: %w", err))
+			continue
+		}
+		s.listeners = append(s.listeners, s.conns.limit(l.(*net.TCPListener)))
+	}
+	if failures != nil {
+		s.closeListeners()
+		s.listeners = nil
+	}
+	return errors.Join(failures...)
+}
+
+// Addrs returns the bound addresses in the order of Config.Listen; nil before
+// Listen.
+func (s *Server) Addrs() []string {
+	var addrs []string
+	for _, l := range s.listeners {
+		addrs = append(addrs, l.Addr().String())
+	}
+	return addrs
+}
+
+// Run serves until ctx ends or a listener fails, then drains: requests that are
+// being answered are finished, everything else is closed, and after five
+// seconds those too. All its goroutines have ended when it returns. It binds
+// first where Listen was not called.
+func (s *Server) Run(ctx context.Context) error {
+	if s.listeners == nil {
+		if err := s.Listen(); err != nil {
+			return err
+		}
+	}
+	server := s.httpServer()
+	failed := make(chan error, len(s.listeners))
+	var accepting sync.WaitGroup
+	for _, l := range s.listeners {
+		accepting.Go(func() {
+			if err := server.Serve(l); !errors.Is(err, net.ErrClosed) {
+				failed <- fmt.Errorf("http door: %s: %w", l.Addr(), err)
+			}
+		})
+		s.log.Info("http door listens", "address", l.Addr().String())
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	s.closeListeners()
+	accepting.Wait() // from here on no connection is added
+	s.drain(server)
+	return err
+}
+
+// httpServer is the HTTP/1.1 server that speaks for all listeners.
+func (s *Server) httpServer() *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	return &http.Server{
+		Handler:   s.Handler(),
+		Protocols: protocols,
+		// net/http adds 4 KiB for its buffer to what it is told.
+		MaxHeaderBytes:    headerLimit - 4096,
+		ReadHeaderTimeout: s.limits.header,
+		WriteTimeout:      s.limits.write,
+		IdleTimeout:       s.limits.idle,
+		ConnState:         s.conns.observe,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+		// "OPTIONS *" must pass the same checks as everything else.
+		DisableGeneralOptionsHandler: true,
+	}
+}
+
+// drain ends every connection. http.Server.Shutdown would drop a request that
+// arrives on an accepted connection just now without an answer, and wait five
+// seconds for browsers' idle preconnections, so it is done by hand: without
+// keep-alive each connection ends with its next answer.
+func (s *Server) drain(server *http.Server) {
+	server.SetKeepAlivesEnabled(false) // closes the idle ones
+	ended := make(chan struct{})
+	go func() {
+		s.conns.serving.Wait()
+		close(ended)
+	}()
+	grace := time.NewTimer(s.limits.grace)
+	defer grace.Stop()
+	end := time.NewTimer(s.limits.drain)
+	defer end.Stop()
+	for open := true; open; {
+		select {
+		case <-ended:
+			open = false
+		case <-grace.C:
+			s.conns.closeUnused()
+		case <-end.C:
+			s.log.Warn("http door closes requests that took too long to finish", "after", s.limits.drain)
+			_ = server.Close()
+		}
+	}
+	_ = server.Close()
+	s.log.Info("http door drained")
+}
+
+func (s *Server) closeListeners() {
+	for _, l := range s.listeners {
+		_ = l.Close()
+	}
+}
