@@ -1,0 +1,124 @@
+package probes
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"fairway/steering"
+)
+
+// loop probes one assignment until it is cancelled.
+type loop struct {
+	assignment *assignment
+	cancel     context.CancelFunc
+}
+
+func (l *loop) run(ctx context.Context, p *pace, measure measureFunc, sink func(context.Context, []steering.Measurement)) {
+	seen := make(history)
+	timer := time.NewTimer(time.Until(p.first(time.Now())))
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		batch := measure(ctx, l.assignment)
+		ended := time.Now()
+		if ctx.Err() != nil {
+			return
+		}
+		if len(batch) > 0 {
+			sink(ctx, batch)
+		}
+		timer.Reset(time.Until(p.next(ended, seen.turned(batch))))
+	}
+}
+
+// pace says when a loop probes. Regular probes keep to a grid: multiples of the
+// interval since 1970, moved by the assignment's hash, each with its jitter.
+type pace struct {
+	every   time.Duration
+	phase   float64 // place within the interval, in [0, 1)
+	random  *rand.Rand
+	tick    time.Time // grid point of the last regular probe
+	recheck bool      // the last probe was a recheck
+}
+
+const (
+	// firstWithin bounds the wait for a first measurement: health should know
+	// more than nothing soon after a start, whatever the interval.
+	firstWithin = time.Second
+	// jitterShare bounds the jitter on either side of a grid point, as a share of
+	// the interval. Two neighbours differ by twice that at most: 5 %.
+	jitterShare = 0.025
+	// recheckWithin bounds the pause before a recheck: long enough for a single
+	// lost packet to be over, short enough not to matter in the detection bound.
+	recheckWithin = 250 * time.Millisecond
+)
+
+func newPace(a *assignment, seed uint64) *pace {
+	hash := a.hash()
+	return &pace{
+		every:  a.probe.Every,
+		phase:  float64(hash>>11) / (1 << 53),
+		random: rand.New(rand.NewPCG(seed, hash)),
+	}
+}
+
+// first says when the first probe begins and finds the grid point that it
+// counts for.
+func (p *pace) first(now time.Time) time.Time {
+	start := now.Add(time.Duration(p.phase * float64(min(p.every, firstWithin))))
+	offset := int64(p.phase * float64(p.every))
+	past := (start.UnixNano() - offset) % int64(p.every)
+	p.tick = start.Add(-time.Duration(past))
+	if ahead := p.every - time.Duration(past); float64(ahead) < jitterShare*float64(p.every) {
+		p.tick = p.tick.Add(p.every) // the first probe stands for the one due now
+	}
+	return start
+}
+
+// next says when the next probe begins, after one that ended then; turned tells
+// that it saw a new failure. Never before ended.
+func (p *pace) next(ended time.Time, turned bool) time.Time {
+	if turned && !p.recheck {
+		p.recheck = true
+		return ended.Add(min(p.every/10, recheckWithin))
+	}
+	p.recheck = false
+	p.tick = p.tick.Add(p.every)
+	jitter := (2*p.random.Float64() - 1) * jitterShare * float64(p.every)
+	start := p.tick.Add(time.Duration(jitter))
+	if start.Before(ended) {
+		p.tick, start = ended, ended // late: the grid moves along
+	}
+	return start
+}
+
+// history remembers whether each address was fine when it was last probed. The
+// invalid address stands for the name's resolution.
+type history map[netip.Addr]bool
+
+// turned takes in a batch and tells whether an address failed in it that was
+// fine before, or that is new. Addresses that are gone are forgotten, except
+// when the name did not resolve at all.
+func (h history) turned(batch []steering.Measurement) bool {
+	turned := false
+	now := make(map[netip.Addr]bool, len(batch))
+	for i := range batch {
+		m := &batch[i]
+		before, known := h[m.Address]
+		turned = turned || !m.OK() && (before || !known)
+		now[m.Address] = m.OK()
+	}
+	if _, unresolved := now[netip.Addr{}]; !unresolved {
+		clear(h)
+	}
+	for address, ok := range now {
+		h[address] = ok
+	}
+	return turned
+}

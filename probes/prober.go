@@ -1,0 +1,163 @@
+package probes
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fairway/steering"
+)
+
+// prober makes one probe at a time per caller, and at most cap(slots)
+// connections in all.
+type prober struct {
+	slots   chan struct{}
+	logger  *slog.Logger
+	crowded seldom
+	unable  seldom
+	routed  func(from, to netip.Addr) bool // whether this machine has a route
+}
+
+func newProber(maxInFlight int, logger *slog.Logger) *prober {
+	return &prober{slots: make(chan struct{}, maxInFlight), logger: logger, routed: hasRoute}
+}
+
+// probeFunc makes one attempt and fills in its phases, status and bytes. Nil
+// means that every expectation was met, a *failure says which was not; any
+// other error means that this machine could not make the attempt. A new type of
+// probe is one more such function in probeOf.
+type probeFunc func(ctx context.Context, a *attempt) error
+
+// probeOf returns a type's function, nil for a type that does not exist here.
+func probeOf(t steering.ProbeType) probeFunc {
+	switch t {
+	case steering.ProbeHTTP:
+		return probeHTTP
+	case steering.ProbeHTTPS:
+		return probeHTTPS
+	case steering.ProbeTCP:
+		return probeTCP
+	}
+	return nil
+}
+
+// attempt is a probe of one address, under way.
+type attempt struct {
+	*assignment
+	address netip.Addr
+	routed  func(from, to netip.Addr) bool
+
+	phases steering.Phases
+	status int
+	bytes  int64
+}
+
+// probe measures every address of an assignment once. What it returns when ctx
+// has ended is worth nothing.
+func (p *prober) probe(ctx context.Context, a *assignment) []steering.Measurement {
+	addresses, took, err := p.addresses(ctx, a)
+	if err != nil {
+		unresolved := &attempt{assignment: a, phases: steering.Phases{DNS: took}}
+		return p.measurements(unresolved, err)
+	}
+	each := make([][]steering.Measurement, len(addresses))
+	var attempts sync.WaitGroup
+	for i, address := range addresses {
+		attempts.Go(func() {
+			one := &attempt{assignment: a, address: address, routed: p.routed, phases: steering.Phases{DNS: took}}
+			each[i] = p.measurements(one, p.try(ctx, one))
+		})
+	}
+	attempts.Wait()
+	return slices.Concat(each...)
+}
+
+// try makes an attempt, within the probe's timeout, once there is a slot.
+func (p *prober) try(ctx context.Context, a *attempt) error {
+	if !p.acquire(ctx) {
+		return ctx.Err()
+	}
+	defer p.release()
+	ctx, cancel := context.WithTimeout(ctx, a.probe.Timeout)
+	defer cancel()
+	return a.measure(ctx, a)
+}
+
+// measurements writes down how an attempt ended: one measurement, or none with
+// a warning where the attempt could not be made.
+func (p *prober) measurements(a *attempt, err error) []steering.Measurement {
+	m := steering.Measurement{
+		Subject: a.subject,
+		Vantage: a.vantage.Name,
+		Region:  a.vantage.Region,
+		Address: a.address,
+		At:      time.Now(),
+		Outcome: steering.OutcomeOK,
+		Phases:  a.phases,
+		Status:  a.status,
+		Bytes:   a.bytes,
+	}
+	var unmet *failure
+	switch {
+	case errors.As(err, &unmet):
+		m.Outcome, m.Detail = unmet.outcome, unmet.detail
+	case err != nil:
+		if !errors.Is(err, context.Canceled) && p.unable.now() {
+			p.logger.Warn("probe not made, so its target's health is not known here: the fault is this machine's",
+				"vantage", a.vantage.Name, "bind", a.vantage.Bind, "subject", a.subject, "address", a.address, "err", err)
+		}
+		return nil
+	}
+	return []steering.Measurement{m}
+}
+
+// connect opens the connection that every type of probe begins with. What waits
+// on it is woken when ctx ends; the function returned closes it.
+func (a *attempt) connect(ctx context.Context) (net.Conn, func(), error) {
+	start := time.Now()
+	dialer := net.Dialer{KeepAlive: -1}
+	if a.vantage.Bind.IsValid() {
+		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(a.vantage.Bind, 0))
+	}
+	conn, err := dialer.DialContext(ctx, "tcp", netip.AddrPortFrom(a.address, uint16(a.port)).String())
+	if err != nil {
+		return nil, nil, a.connectFailure(err)
+	}
+	a.phases.Connect = time.Since(start)
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	return conn, func() { stop(); conn.Close() }, nil
+}
+
+// acquire waits for a slot; false when ctx ends first.
+func (p *prober) acquire(ctx context.Context) bool {
+	select {
+	case p.slots <- struct{}{}:
+		return true
+	default:
+	}
+	if p.crowded.now() {
+		p.logger.Warn("probes start late: all slots are taken; probe less often or allow more in flight", "slots", cap(p.slots))
+	}
+	select {
+	case p.slots <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (p *prober) release() { <-p.slots }
+
+// seldom lets something happen once a minute.
+type seldom struct{ last atomic.Pointer[time.Time] }
+
+func (s *seldom) now() bool {
+	now, last := time.Now(), s.last.Load()
+	return (last == nil || now.Sub(*last) >= time.Minute) && s.last.CompareAndSwap(last, &now)
+}

@@ -1,0 +1,187 @@
+package probes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"fairway/steering"
+)
+
+// Config is what a Scheduler needs.
+type Config struct {
+	// Sink takes the measurements of one finished probe. It is called from many
+	// goroutines and must not block for long: while it does, that target is not
+	// probed from that vantage. Required.
+	Sink func(ctx context.Context, batch []steering.Measurement)
+
+	// Logger gets what operators should know about the probing itself. Default:
+	// nothing is logged.
+	Logger *slog.Logger
+
+	// Seed feeds the jitter: two schedulers with one seed behave alike.
+	Seed uint64
+
+	// MaxInFlight bounds connections and resolutions under way, over all probes.
+	// Default 512. Each needs a file descriptor; when all are taken, probes start
+	// late and the log says so.
+	MaxInFlight int
+}
+
+// Scheduler probes every target from every vantage, again and again.
+type Scheduler struct {
+	sink    func(context.Context, []steering.Measurement)
+	logger  *slog.Logger
+	seed    uint64
+	measure measureFunc
+
+	mu      sync.Mutex
+	loops   map[loopKey]*loop
+	ctx     context.Context // Run's; nil before Run
+	ended   bool            // Run's context has ended: nothing starts any more
+	running sync.WaitGroup  // loops that have started
+}
+
+// measureFunc probes one assignment once: all its addresses.
+type measureFunc func(context.Context, *assignment) []steering.Measurement
+
+// loopKey names a loop over all configurations.
+type loopKey struct {
+	subject steering.Subject
+	vantage string
+}
+
+// New checks the configuration and returns a Scheduler that has nothing to
+// probe yet.
+func New(c Config) (*Scheduler, error) {
+	var findings []error
+	if c.Sink == nil {
+		findings = append(findings, errors.New("probes: Config.Sink is missing; give the function that takes the measurements"))
+	}
+	if c.MaxInFlight < 0 {
+		findings = append(findings, fmt.Errorf("probes: Config.MaxInFlight is %d; give a positive number, or 0 for 512", c.MaxInFlight))
+	}
+	if len(findings) > 0 {
+		return nil, errors.Join(findings...)
+	}
+	if c.MaxInFlight == 0 {
+		c.MaxInFlight = 512
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Scheduler{
+		sink:    c.Sink,
+		logger:  c.Logger,
+		seed:    c.Seed,
+		measure: newProber(c.MaxInFlight, c.Logger).probe,
+		loops:   make(map[loopKey]*loop),
+	}, nil
+}
+
+// Set makes vantages × targets the whole of what is probed, before or during
+// Run. New pairs start, dropped ones are cancelled, changed ones start anew,
+// and the others are not disturbed: what only judges read (rise, fall, quorum,
+// window) and the place in the file do not count as a change. Files of
+// authorities are read again. Of several targets with one subject the first
+// counts.
+func (s *Scheduler) Set(vantages []steering.Vantage, targets []Target) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	wanted := s.assignments(vantages, targets)
+	for key, l := range s.loops {
+		if next := wanted[key]; next == nil || !next.equal(l.assignment) {
+			l.cancel()
+			delete(s.loops, key)
+		}
+	}
+	for key, a := range wanted {
+		if s.loops[key] == nil {
+			l := &loop{assignment: a, cancel: func() {}}
+			s.loops[key] = l
+			s.start(l)
+		}
+	}
+}
+
+// Run probes until ctx ends and returns nil when every probe has ended. A
+// Scheduler runs once.
+func (s *Scheduler) Run(ctx context.Context) error {
+	s.mu.Lock()
+	if s.ctx != nil {
+		s.mu.Unlock()
+		return errors.New("probes: Run was called twice; make a new Scheduler")
+	}
+	s.ctx = ctx
+	for _, l := range s.loops {
+		s.start(l)
+	}
+	s.mu.Unlock()
+
+	<-ctx.Done()
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
+	s.running.Wait()
+	return nil
+}
+
+// Plan is how much probing a Scheduler has been set to do.
+type Plan struct {
+	Probes    int     `json:"probes"`     // targets × vantages
+	PerMinute float64 `json:"per_minute"` // probes per minute in all, rechecks left out; each makes one connection per address
+}
+
+// Plan returns what the last Set amounts to.
+func (s *Scheduler) Plan() Plan {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := Plan{Probes: len(s.loops)}
+	for _, l := range s.loops {
+		p.PerMinute += time.Minute.Seconds() / l.assignment.probe.Every.Seconds()
+	}
+	return p
+}
+
+// start starts a loop if Run is under way. The caller holds mu.
+func (s *Scheduler) start(l *loop) {
+	if s.ctx == nil || s.ended {
+		return
+	}
+	var ctx context.Context
+	ctx, l.cancel = context.WithCancel(s.ctx)
+	s.running.Go(func() { l.run(ctx, newPace(l.assignment, s.seed), s.measure, s.sink) })
+}
+
+// assignments pairs vantages and targets.
+func (s *Scheduler) assignments(vantages []steering.Vantage, targets []Target) map[loopKey]*assignment {
+	trusts := make(map[string]*trust)
+	wanted := make(map[loopKey]*assignment, len(vantages)*len(targets))
+	for _, t := range targets {
+		measure := probeOf(t.Probe.Type)
+		if measure == nil {
+			s.logger.Error("target is not probed: this release does not know the probe's type",
+				"subject", t.Subject, "probe", t.Probe.Name, "type", t.Probe.Type, "place", t.Probe.Place.String())
+			continue
+		}
+		authorities := trusts[t.Probe.CAFile]
+		if authorities == nil {
+			authorities = readTrust(t.Probe.CAFile)
+			trusts[t.Probe.CAFile] = authorities
+			if authorities.err != nil {
+				s.logger.Warn("probes fail until the file of authorities is mended and the configuration loaded again",
+					"probe", t.Probe.Name, "place", t.Probe.Place.String(), "err", authorities.err)
+			}
+		}
+		for _, v := range vantages {
+			key := loopKey{t.Subject, v.Name}
+			if wanted[key] == nil {
+				wanted[key] = newAssignment(t, v, measure, authorities)
+			}
+		}
+	}
+	return wanted
+}
