@@ -33,5 +33,5 @@ func mix(a, b uint64) uint64 {
 	return z ^ (z >> 31)
 }
 
-// unit maps a hash to the open interval (0, 1).
+// unit maps a hash to (0, 1]; never 0, which has no logarithm.
 func unit(h uint64) float64 { return (float64(h>>11) + 0.5) / (1 << 53) }

@@ -57,6 +57,9 @@ func (o *Override) Validate() error {
 	if strings.TrimSpace(o.Author) == "" {
 		missing = append(missing, "an author is required")
 	}
+	if o.Created.IsZero() {
+		missing = append(missing, "when it was made is required")
+	}
 	if o.Expires.IsZero() {
 		missing = append(missing, "an expiry is required")
 	} else if !o.Expires.After(o.Created) {

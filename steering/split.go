@@ -100,6 +100,11 @@ func NewSplit(candidates []Candidate, ttl time.Duration, reason Reason, holds []
 	sum := 0.0
 	for i := range candidates {
 		c := &candidates[i]
+		for j := range candidates[:i] {
+			if candidates[j].Endpoint == c.Endpoint {
+				return nil, fmt.Errorf("split: candidates %d and %d are the same endpoint", j, i)
+			}
+		}
 		if c.Endpoint == nil || !(c.Weight >= 0 && c.Weight <= 1+1e-9) {
 			return nil, fmt.Errorf("split: candidate %d has no endpoint or a weight of %v", i, c.Weight)
 		}

@@ -2,6 +2,7 @@ package steering
 
 import (
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -93,8 +94,8 @@ func (r SplitRecord) Split(service *Service) *Split {
 	if had && sum <= 0 {
 		return nil
 	}
-	for i := range candidates {
-		if sum > 0 {
+	if sum > 0 && math.Abs(sum-1) > 1e-9 { // part of it is gone; else keep the very bits, so that answers stay the same
+		for i := range candidates {
 			candidates[i].Weight /= sum
 		}
 	}

@@ -1,0 +1,255 @@
+package allocate
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"fairway/steering"
+
+	"pgregory.net/rapid"
+)
+
+var (
+	start  = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	best   = steering.SplitSpec{Kind: steering.SplitBest}
+	within = steering.SplitSpec{Kind: steering.SplitWithin, Within: 0.10}
+)
+
+// group is a small world: some endpoints, driven step by step.
+type group struct {
+	entries []Entry
+	clock   Clock
+	bounds  steering.Switch
+	split   steering.SplitSpec
+	now     time.Time
+	out     Outcome
+}
+
+func newGroup(split steering.SplitSpec, bounds steering.Switch, scores ...float64) *group {
+	g := &group{split: split, bounds: bounds, now: start}
+	for _, s := range scores {
+		g.entries = append(g.entries, Entry{Eligible: true, Score: s, Weight: 1})
+	}
+	g.decide(true)
+	return g
+}
+
+func (g *group) decide(free bool) {
+	g.out = Allocate(g.entries, g.split, g.bounds, &g.clock, g.now, free)
+}
+
+// after lets time pass and decides again.
+func (g *group) after(d time.Duration) *group {
+	g.now = g.now.Add(d)
+	g.decide(false)
+	return g
+}
+
+func (g *group) fail(i int)    { g.entries[i].Eligible, g.entries[i].Gone = false, true }
+func (g *group) recover(i int) { g.entries[i].Eligible, g.entries[i].Gone = true, false }
+
+func (g *group) want(t *testing.T, what string, shares ...float64) {
+	t.Helper()
+	for i, share := range shares {
+		if math.Abs(g.entries[i].Share-share) > 1e-5 {
+			t.Fatalf("%s: shares %v, want %v (held by %v)", what, g.shares(), shares, g.out.Holds)
+		}
+	}
+}
+
+func (g *group) shares() []string {
+	var list []string
+	for i := range g.entries {
+		list = append(list, fmt.Sprintf("%.4f", g.entries[i].Share))
+	}
+	return list
+}
+
+func (g *group) heldBy(t *testing.T, code steering.HoldCode) {
+	t.Helper()
+	if !slices.ContainsFunc(g.out.Holds, func(h steering.Hold) bool { return h.By == code }) {
+		t.Fatalf("held by %v, want %s among them", g.out.Holds, code)
+	}
+}
+
+func TestIdeal(t *testing.T) {
+	weights := func(w ...float64) []Entry {
+		entries := make([]Entry, len(w))
+		for i := range w {
+			entries[i] = Entry{Eligible: true, Score: []float64{0.90, 0.84, 0.70}[i], Weight: w[i]}
+		}
+		return entries
+	}
+	for name, c := range map[string]struct {
+		entries []Entry
+		split   steering.SplitSpec
+		want    []float64
+	}{
+		"best takes all":                  {weights(1, 1, 1), best, []float64{1, 0, 0}},
+		"within shares alike":             {weights(1, 1, 1), within, []float64{0.5, 0.5, 0}},
+		"within by weight":                {weights(3, 1, 9), within, []float64{0.75, 0.25, 0}},
+		"within, those have no weight":    {weights(0, 0, 9), within, []float64{1, 0, 0}},
+		"weighted":                        {weights(1, 1, 2), steering.SplitSpec{Kind: steering.SplitWeighted}, []float64{0.25, 0.25, 0.5}},
+		"weighted, all zero":              {weights(0, 0, 0), steering.SplitSpec{Kind: steering.SplitWeighted}, []float64{1, 0, 0}},
+		"score times weight":              {weights(1, 0, 1), steering.SplitSpec{Kind: steering.SplitScore}, []float64{0.9 / 1.6, 0, 0.7 / 1.6}},
+		"nobody is eligible":              {[]Entry{{Score: 1, Weight: 1}}, best, nil},
+		"ineligible ones do not set best": {[]Entry{{Score: 9, Weight: 1}, {Eligible: true, Score: 1, Weight: 1}}, within, []float64{0, 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := ideal(c.entries, c.split, nil, 0)
+			if len(got) != len(c.want) || (got != nil && !same(got, c.want)) {
+				t.Errorf("ideal = %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestMarginKeepsIncumbent(t *testing.T) {
+	g := newGroup(best, steering.Switch{Margin: 0.10}, 0.80, 0.70)
+	g.entries[1].Score = 0.87 // better, by less than 10 %
+	g.after(time.Hour).want(t, "within the margin", 1, 0)
+	g.heldBy(t, steering.HoldMargin)
+	g.entries[1].Score = 0.89
+	g.after(time.Second).want(t, "past the margin", 0, 1)
+}
+
+func TestDwellHoldsTheSecondChoiceOnly(t *testing.T) {
+	g := newGroup(best, steering.Switch{Dwell: time.Minute}, 0.8, 0.7)
+	g.entries[1].Score = 0.9
+	g.decide(true)
+	g.want(t, "the first measured choice is free", 0, 1)
+	g.entries[0].Score = 1
+	g.after(59*time.Second).want(t, "too young", 0, 1)
+	g.heldBy(t, steering.HoldDwell)
+	if want := start.Add(time.Minute); !g.out.Next.Equal(want) {
+		t.Errorf("next look at %v, want %v", g.out.Next, want)
+	}
+	g.after(time.Second).want(t, "dwell is over", 1, 0)
+}
+
+func TestLeavingIsImmediateAndComingBackIsNot(t *testing.T) {
+	bounds := steering.Switch{Margin: 0.1, Dwell: 10 * time.Second, Ramp: []float64{0.1, 0.5, 1}, RampStep: 2 * time.Second, MaxShift: 0.01}
+	g := newGroup(best, bounds, 0.9, 0.6, 0.7)
+	g.fail(0)
+	g.after(time.Second).want(t, "neither dwell nor max shift holds a loss", 0, 0, 1)
+	g.bounds.MaxShift = 0
+	g.recover(0)
+	g.after(time.Second).want(t, "dwell holds the way back", 0, 0, 1)
+	g.heldBy(t, steering.HoldDwell)
+	g.after(10*time.Second).want(t, "first step", 0.1, 0, 0.9)
+	g.heldBy(t, steering.HoldRamp)
+	g.after(2*time.Second).want(t, "second step", 0.5, 0, 0.5)
+	g.after(2*time.Second).want(t, "last step", 1, 0, 0)
+	if !g.entries[0].Recovered.IsZero() && g.after(2 * time.Second).entries[0].Recovered != (time.Time{}) {
+		t.Error("the ramp never ends")
+	}
+}
+
+func TestRampGivesWayWhenNobodyElseIsLeft(t *testing.T) {
+	bounds := steering.Switch{Ramp: []float64{0.1, 1}, RampStep: time.Minute}
+	g := newGroup(best, bounds, 0.9, 0.6)
+	g.fail(0)
+	g.after(time.Second)
+	g.recover(0)
+	g.after(time.Second).want(t, "ramping", 0.1, 0.9)
+	g.fail(1)
+	g.after(time.Second).want(t, "enough is always left", 1, 0)
+}
+
+func TestLostShareGoesToTheTarget(t *testing.T) {
+	g := newGroup(within, steering.Switch{}, 0.90, 0.89, 0.88)
+	g.want(t, "three alike", 1./3, 1./3, 1./3)
+	g.fail(1)
+	g.after(time.Second).want(t, "the others share it", 0.5, 0, 0.5)
+}
+
+func TestMaxShiftBoundsEachMinute(t *testing.T) {
+	g := newGroup(best, steering.Switch{MaxShift: 0.20}, 0.9, 0.5)
+	g.entries[1].Score = 2
+	g.after(time.Hour).want(t, "a full allowance at first", 0.8, 0.2)
+	g.heldBy(t, steering.HoldMaxShift)
+	moved := 0.2
+	for range 12 {
+		before := g.entries[1].Share
+		g.after(5 * time.Second)
+		moved += g.entries[1].Share - before
+	}
+	if moved < 0.39 || moved > 0.41 {
+		t.Errorf("%.3f moved after a minute, want 0.40: the first allowance and one minute's", moved)
+	}
+	for range 60 {
+		g.after(5 * time.Second)
+	}
+	g.want(t, "it arrives", 0, 1)
+}
+
+func TestScoreSplitIgnoresNoise(t *testing.T) {
+	g := newGroup(steering.SplitSpec{Kind: steering.SplitScore}, steering.Switch{Margin: 0.1}, 0.5, 0.5)
+	g.entries[0].Score = 0.6 // 0.545 to 0.455: less than the margin moves
+	g.after(time.Second).want(t, "noise", 0.5, 0.5)
+	g.entries[0].Score = 0.9
+	g.after(time.Second).want(t, "a real change", 0.9/1.4, 0.5/1.4)
+}
+
+// TestInvariants drives random groups through random failures.
+func TestInvariants(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		score := rapid.Float64Range(0, 1)
+		g := &group{now: start, split: rapid.SampledFrom([]steering.SplitSpec{best, within,
+			{Kind: steering.SplitWeighted}, {Kind: steering.SplitScore}}).Draw(t, "split")}
+		g.bounds = steering.Switch{
+			Margin: rapid.Float64Range(0, 0.5).Draw(t, "margin"), Dwell: time.Duration(rapid.IntRange(0, 60).Draw(t, "dwell")) * time.Second,
+			MaxShift: rapid.SampledFrom([]float64{0, 0.1, 0.5}).Draw(t, "max shift"),
+			Ramp:     []float64{0.01, 0.25, 1}, RampStep: 7 * time.Second,
+		}
+		n := rapid.IntRange(1, 5).Draw(t, "endpoints")
+		for range n {
+			g.entries = append(g.entries, Entry{Eligible: true, Score: score.Draw(t, "score"), Weight: float64(rapid.IntRange(0, 3).Draw(t, "weight"))})
+		}
+		g.decide(true)
+		for range 40 {
+			before := slices.Clone(g.entries)
+			for i := range g.entries {
+				g.entries[i].Score = score.Draw(t, "score")
+				if rapid.IntRange(0, 9).Draw(t, "event") == 0 {
+					if g.entries[i].Eligible {
+						g.fail(i)
+					} else {
+						g.recover(i)
+					}
+				}
+			}
+			g.after(time.Duration(rapid.IntRange(0, 20).Draw(t, "pause")) * time.Second)
+			check(t, g, before)
+		}
+	})
+}
+
+func check(t *rapid.T, g *group, before []Entry) {
+	sum, eligible, lost, voluntary := 0.0, 0, 0.0, 0.0
+	for i, e := range g.entries {
+		sum += e.Share
+		if e.Eligible {
+			eligible++
+			voluntary += max(0, before[i].Share-e.Share)
+		} else {
+			lost += before[i].Share
+			if e.Share != 0 {
+				t.Fatalf("ineligible endpoint %d has share %v", i, e.Share)
+			}
+		}
+	}
+	if eligible > 0 && math.Abs(sum-1) > 1e-9 {
+		t.Fatalf("shares sum to %v: %v", sum, g.shares())
+	}
+	if eligible == 0 && sum != 0 {
+		t.Fatalf("shares %v without an eligible endpoint", g.shares())
+	}
+	// What a healthy endpoint loses is a voluntary move, whatever else happens.
+	if g.bounds.MaxShift > 0 && lost < 1-tolerance && voluntary > g.bounds.MaxShift+1e-5 {
+		t.Fatalf("%v moved voluntarily at once, max shift is %v: %+v to %v", voluntary, g.bounds.MaxShift, before, g.shares())
+	}
+}

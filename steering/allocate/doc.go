@@ -1,0 +1,24 @@
+// Package allocate turns the scores of a group's eligible endpoints into
+// shares of its clients, and moves there no faster than the policy allows.
+//
+// In:  one Entry per endpoint (eligible or not, score, static weight, the share
+// and the target it had), a split, switch bounds and the time.
+// Out: the new shares (they sum to 1), the new target, what held them apart,
+// and when to look again.
+//
+// # Two kinds of move
+//
+// Leaving an endpoint that is no longer eligible is forced: it happens at once
+// and whole. Everything else is voluntary, and bounded:
+//
+//   - margin: a challenger enters the target only when it scores better than the
+//     incumbent by this part;
+//   - dwell: a target stands for at least this long;
+//   - ramp: an endpoint that failed comes back in steps;
+//   - max shift: at most this share of the clients moves in a minute.
+//
+// The first choice from measurements is bounded by none of them: there is no
+// earlier choice worth keeping.
+//
+// Everything is a function of its arguments; nothing is kept.
+package allocate

@@ -1,0 +1,72 @@
+package allocate
+
+import "fairway/steering"
+
+// ideal returns the shares that the split would give the eligible entries if
+// nothing held it back, nil when none is eligible. Incumbents (nil = nobody)
+// are given the margin: they stay until somebody is better by it.
+func ideal(entries []Entry, split steering.SplitSpec, incumbent []bool, margin float64) []float64 {
+	handicapped := func(i int) float64 {
+		if incumbent != nil && incumbent[i] {
+			return entries[i].Score * (1 + margin)
+		}
+		return entries[i].Score
+	}
+	best := -1
+	for i := range entries {
+		if entries[i].Eligible && (best < 0 || handicapped(i) > handicapped(best)) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return nil
+	}
+	shares := make([]float64, len(entries))
+	switch split.Kind {
+	case steering.SplitWithin:
+		top := 0.0
+		for i := range entries {
+			if entries[i].Eligible {
+				top = max(top, entries[i].Score)
+			}
+		}
+		for i := range entries {
+			if entries[i].Eligible && handicapped(i) >= top*(1-split.Within) {
+				shares[i] = entries[i].Weight
+			}
+		}
+	case steering.SplitWeighted:
+		for i := range entries {
+			if entries[i].Eligible {
+				shares[i] = entries[i].Weight
+			}
+		}
+	case steering.SplitScore:
+		for i := range entries {
+			if entries[i].Eligible {
+				shares[i] = entries[i].Weight * entries[i].Score
+			}
+		}
+	default: // steering.SplitBest
+		shares[best] = 1
+	}
+	if !normalise(shares) { // all weights 0: whoever is best
+		shares[best] = 1
+	}
+	return shares
+}
+
+// normalise scales shares to sum 1; false when they sum to 0.
+func normalise(shares []float64) bool {
+	sum := 0.0
+	for _, s := range shares {
+		sum += s
+	}
+	if sum <= 0 {
+		return false
+	}
+	for i := range shares {
+		shares[i] /= sum
+	}
+	return true
+}

@@ -1,0 +1,154 @@
+package health
+
+import (
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+
+	"fairway/steering"
+)
+
+// Configure takes over a revision's subjects, vantages and regions. What is
+// known of unchanged subjects stays; a changed one starts anew under its last
+// verdict; a removed one loses its row with the next Judge.
+func (j *Judge) Configure(r *steering.Revision) {
+	old := *j
+	j.vantages = make(map[string]int, len(r.Vantages))
+	j.names = nil
+	for i := range r.Vantages {
+		j.vantages[r.Vantages[i].Name] = i
+		j.names = append(j.names, r.Vantages[i].Name)
+	}
+	j.regions = regionsOf(r)
+	j.subjects = make(map[steering.Subject]*subject)
+	j.dirty = nil
+	for name, t := range targetsOf(r) {
+		s := &subject{
+			name: name, target: t, limits: limitsOf(&t.Probe),
+			views:   make([]view, len(j.names)),
+			regions: make([]standing, len(j.regions)),
+			all:     true,
+		}
+		if was := old.subjects[name]; was != nil {
+			j.carryOver(s, was, &old)
+		}
+		j.subjects[name] = s
+		j.touch(s)
+	}
+	for name := range old.subjects {
+		if j.subjects[name] == nil {
+			j.gone = append(j.gone, name)
+		}
+	}
+}
+
+// carryOver gives s what its predecessor knew.
+func (j *Judge) carryOver(s, was *subject, old *Judge) {
+	unchanged := reflect.DeepEqual(s.target, was.target)
+	for i := range was.views {
+		if at, still := j.vantages[old.names[i]]; still && unchanged {
+			s.views[at] = was.views[i]
+		}
+	}
+	for i := range was.regions {
+		at := slices.IndexFunc(j.regions, func(r region) bool { return r.name == old.regions[i].name })
+		if at < 0 {
+			continue
+		}
+		s.regions[at] = was.regions[i]
+		if !unchanged {
+			s.regions[at].held = was.regions[i].health.Verdict != steering.Unknown
+		}
+	}
+}
+
+// target is what must be the same for old measurements to still mean something.
+type target struct {
+	Host, URL string
+	Addresses []netip.Addr
+	Probe     steering.Probe // without name and place
+}
+
+func targetOf(p *steering.Probe) target {
+	t := target{Probe: *p}
+	t.Probe.Name, t.Probe.Place = "", steering.Place{}
+	return t
+}
+
+// targetsOf lists everything that the revision has probed.
+func targetsOf(r *steering.Revision) map[steering.Subject]target {
+	targets := make(map[steering.Subject]target)
+	for _, service := range r.Services {
+		if service.Probe == nil {
+			continue
+		}
+		for _, e := range service.Endpoints {
+			t := targetOf(service.Probe)
+			t.Host, t.URL, t.Addresses = e.Host, e.URL, e.Addresses
+			targets[e.Subject()] = t
+		}
+	}
+	for _, pool := range r.Pools {
+		if pool.Probe == nil {
+			continue
+		}
+		for _, origin := range pool.Origins {
+			targets[steering.OriginSubject(pool.Name, origin)] = targetOf(pool.Probe)
+		}
+	}
+	return targets
+}
+
+// region is a region with the vantages that measure it.
+type region struct {
+	name       string
+	vantages   []int
+	measuredIn string // as Health.MeasuredIn
+}
+
+func regionsOf(r *steering.Revision) []region {
+	var regions []region
+	for _, name := range r.RegionNames() {
+		declared := r.Region(name)
+		in := region{name: name}
+		if declared != nil {
+			in.vantages = pick(r, func(v *steering.Vantage) bool { return slices.Contains(declared.MeasuredBy, v.Name) })
+			in.measuredIn = whereabouts(r, in.vantages, name)
+		}
+		if in.vantages == nil {
+			in.vantages = pick(r, func(v *steering.Vantage) bool { return v.Region == name })
+		}
+		if in.vantages == nil && len(r.Vantages) > 0 {
+			in.vantages = pick(r, func(*steering.Vantage) bool { return true })
+			in.measuredIn = "all vantages"
+		}
+		regions = append(regions, in)
+	}
+	return regions
+}
+
+func pick(r *steering.Revision, wanted func(*steering.Vantage) bool) []int {
+	var picked []int
+	for i := range r.Vantages {
+		if wanted(&r.Vantages[i]) {
+			picked = append(picked, i)
+		}
+	}
+	return picked
+}
+
+// whereabouts names the regions in which vantages stand, if that is not just
+// home.
+func whereabouts(r *steering.Revision, vantages []int, home string) string {
+	var names []string
+	for _, v := range vantages {
+		names = append(names, r.Vantages[v].Region)
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if len(names) == 1 && names[0] == home {
+		return ""
+	}
+	return strings.Join(names, ", ")
+}

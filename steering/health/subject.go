@@ -1,0 +1,214 @@
+package health
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"fairway/steering"
+)
+
+// subject is an endpoint or an origin with all that is known of it.
+type subject struct {
+	name     steering.Subject
+	target   target
+	limits   limits
+	views    []view     // by vantage
+	regions  []standing // by region
+	deadline int64      // when the next thing goes stale; 0 = nothing can
+	dirty    bool       // Judge will look at it
+	all      bool       // … and at every region, whatever the views say
+}
+
+// standing is the verdict on a subject in one region.
+type standing struct {
+	health steering.Health
+	held   bool // restored, and not yet replaced by measurements
+}
+
+// lookAgain has every view and every region judged anew.
+func (s *subject) lookAgain() {
+	s.all = true
+	for i := range s.views {
+		s.views[i].dirty = true
+	}
+}
+
+// row gives a subject's health by region.
+func (s *subject) row(regions []region) map[string]steering.Health {
+	row := make(map[string]steering.Health, len(regions))
+	for i := range regions {
+		row[regions[i].name] = s.regions[i].health
+	}
+	return row
+}
+
+// judge looks at the views that are due and at the regions that they measure.
+// It tells whether the subject's row is another one now.
+func (j *Judge) judge(s *subject, changed []Change) ([]Change, bool) {
+	nanos := j.now.UnixNano()
+	j.looked = slices.Grow(j.looked[:0], len(s.views))[:len(s.views)]
+	s.deadline = 0
+	for i := range s.views {
+		j.looked[i] = s.views[i].due(nanos)
+		if j.looked[i] {
+			s.views[i].judge(nanos, &s.limits)
+		}
+		s.deadline = earlier(s.deadline, s.views[i].deadline)
+	}
+	moved := false
+	for i := range j.regions {
+		r, st := &j.regions[i], &s.regions[i]
+		if s.all || st.held || slices.ContainsFunc(r.vantages, func(v int) bool { return j.looked[v] }) {
+			before := st.health.Verdict
+			j.judgeRegion(s, r, st)
+			moved = true
+			if h := &st.health; h.Verdict != before {
+				changed = append(changed, Change{
+					Subject: s.name, Region: r.name, From: before, To: h.Verdict, At: j.now, Evidence: h.Evidence,
+				})
+			}
+		}
+		if st.held {
+			s.deadline = earlier(s.deadline, st.health.Newest.UnixNano()+int64(s.limits.stale)+1)
+		}
+	}
+	return changed, moved
+}
+
+// judgeRegion lets the vantages of a region vote and takes their figures.
+func (j *Judge) judgeRegion(s *subject, r *region, st *standing) {
+	b := s.ballot(r)
+	if st.held && b.decided() < b.quorum && s.stands(&st.health, j.now) {
+		return
+	}
+	st.held = false
+	h := steering.Health{
+		Verdict: b.verdict(), Since: st.health.Since, Newest: st.health.Newest,
+		Vantages: b.fresh, Quorum: b.quorum, MeasuredIn: r.measuredIn,
+	}
+	if h.Verdict != st.health.Verdict || h.Since.IsZero() {
+		h.Since = j.now
+	}
+	if h.Verdict != steering.Unknown {
+		j.figures.fill(&h, s, r, j.now)
+	} else if newest := s.newest(r); newest != 0 {
+		h.Newest = time.Unix(0, newest).UTC()
+	}
+	h.Evidence = s.evidence(r, &b, &h)
+	st.health = h
+}
+
+// stands tells whether a restored verdict is still recent enough.
+func (s *subject) stands(h *steering.Health, now time.Time) bool {
+	return !h.Newest.IsZero() && !now.After(h.Newest.Add(s.limits.stale)) && !h.Newest.After(now.Add(maxAhead))
+}
+
+// newest is when the newest fresh measurement in a region ended; 0 for none.
+func (s *subject) newest(r *region) int64 {
+	newest := int64(0)
+	for _, v := range r.vantages {
+		newest = max(newest, s.views[v].newest)
+	}
+	return newest
+}
+
+// ballot is the vote of a region's vantages.
+type ballot struct {
+	fresh, healthy, degraded, down, quorum int
+}
+
+func (s *subject) ballot(r *region) ballot {
+	b := ballot{quorum: min(s.limits.quorum, len(r.vantages))}
+	for _, i := range r.vantages {
+		v := &s.views[i]
+		if v.fresh {
+			b.fresh++
+		}
+		switch v.verdict {
+		case steering.Down:
+			b.down++
+		case steering.Degraded:
+			b.degraded++
+		case steering.Healthy:
+			b.healthy++
+		}
+	}
+	return b
+}
+
+func (b *ballot) decided() int { return b.healthy + b.degraded + b.down }
+
+func (b *ballot) verdict() steering.Verdict {
+	switch {
+	case b.decided() == 0:
+		return steering.Unknown
+	case b.down >= b.quorum:
+		return steering.Down
+	case b.down+b.degraded >= b.quorum:
+		return steering.Degraded
+	case b.healthy > 0:
+		return steering.Healthy
+	}
+	return steering.Unknown
+}
+
+// newestOK is how many ok measurements per vantage × address the figures of
+// speed look at.
+const newestOK = 8
+
+// figures is scratch space for the numbers of one region.
+type figures struct {
+	latencies   []time.Duration
+	throughputs []float64
+}
+
+// fill computes a region's numbers over the rings of its vantages.
+func (f *figures) fill(h *steering.Health, s *subject, r *region, now time.Time) {
+	f.latencies, f.throughputs = f.latencies[:0], f.throughputs[:0]
+	oks := 0
+	from := now.Add(-s.limits.window).UnixNano()
+	for _, i := range r.vantages {
+		v := &s.views[i]
+		h.Samples += v.samples
+		oks += v.oks
+		for t := range v.tracks {
+			f.take(&v.tracks[t], from)
+		}
+	}
+	h.Newest = time.Unix(0, s.newest(r)).UTC()
+	if h.Samples > 0 {
+		h.Availability = float64(oks) / float64(h.Samples)
+	}
+	slices.Sort(f.latencies)
+	slices.Sort(f.throughputs)
+	h.P50, h.P95 = rank(f.latencies, 0.50), rank(f.latencies, 0.95)
+	h.Throughput = rank(f.throughputs, 0.50)
+}
+
+// take adds the newest ok measurements of one address.
+func (f *figures) take(t *track, from int64) {
+	oks := 0
+	for i := t.n - 1; i >= 0 && oks < newestOK; i-- {
+		s := t.sample(i)
+		if s.at <= from {
+			return
+		}
+		if !s.ok {
+			continue
+		}
+		oks++
+		f.latencies = append(f.latencies, s.latency)
+		if s.throughput > 0 {
+			f.throughputs = append(f.throughputs, s.throughput)
+		}
+	}
+}
+
+// rank is the nearest-rank quantile of sorted values, 0 of none.
+func rank[T time.Duration | float64](sorted []T, q float64) T {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[int(math.Ceil(q*float64(len(sorted))))-1]
+}

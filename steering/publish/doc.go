@@ -1,0 +1,26 @@
+// Package publish is the one loop with time in it: it turns measurements,
+// overrides and layouts into the next generation.
+//
+// In:  batches of measurements (Observe), the operators' overrides
+// (SetOverrides), a new layout after a reload (SetLayout), the clock.
+// Out: numbered snapshots through Config.Publish, and their dynamic half through
+// Config.Save.
+//
+// # How it decides
+//
+// For each service × group the filter chain of the group's rule runs over the
+// service's endpoints: eligibility → health → locality → prefer → score. What is
+// left goes to package allocate, which divides the clients and bounds the moves.
+// The chain is pure; explain runs it again with a trace.
+//
+// # When
+//
+// Inputs are coalesced: at most one decision round each Config.Coalesce. A round
+// looks again only at services whose evidence changed or whose bounds have run
+// out, and makes a generation only if some client would get another answer.
+//
+// # Concurrency
+//
+// One goroutine owns all of it. Observe, SetLayout and SetOverrides hand over
+// through channels; View and Explain read an immutable value.
+package publish

@@ -1,0 +1,90 @@
+package publish
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"fairway/steering"
+)
+
+// ErrNoService is returned by Explain for a service that the revision lacks.
+var ErrNoService = errors.New("no such service")
+
+// Explain gives the decision that doors make for a client now, with every
+// stage that led to it and every input that it read.
+func (v *View) Explain(service string, client netip.Addr) (*steering.Explanation, error) {
+	layout := v.Snapshot.Layout
+	i := layout.ByKey(service)
+	if i < 0 {
+		return nil, fmt.Errorf("service %q: %w", service, ErrNoService)
+	}
+	d := v.Snapshot.Decide(steering.Query{Service: i, Client: client})
+	sl := layout.Services[i]
+	x := &steering.Explanation{
+		Service: service, Client: client.String(), Now: v.At,
+		Generation: v.Snapshot.Generation, Published: v.Snapshot.Published, Revision: layout.Revision.Hash,
+		Cell: *d.Cell, Scope: d.Scope, TTLSeconds: int(d.TTL / time.Second),
+		Policy: sl.Service.Policy.Name, Reason: d.Split.Reason,
+	}
+	for _, rule := range sl.Service.Policy.Rules {
+		matched := rule == d.Group.Rule
+		x.Rules = append(x.Rules, steering.RuleTrace{Name: rule.Name, Place: rule.Place, When: rule.WhenText, Matched: matched})
+		if matched {
+			break
+		}
+	}
+	prev := v.slotOf(i, d.Group)
+	ev := &evidence{revision: layout.Revision, health: v.Health, poolDown: v.PoolDown, overrides: v.Overrides, now: v.At}
+	fresh, c := decide(ev, sl.Service, d.Group, prev, &x.Stages)
+	x.Holds = fresh.split.Holds
+	x.Endpoints = v.endpoints(d, c, prev)
+	return x, nil
+}
+
+func (v *View) slotOf(service int, group steering.Group) *slot {
+	for g, other := range v.Snapshot.Layout.Services[service].Groups {
+		if other == group {
+			return v.slots[service][g]
+		}
+	}
+	return nil
+}
+
+// endpoints lists what the client should try in order, then what the rule
+// denies it.
+func (v *View) endpoints(d steering.Decision, c *chain, prev *slot) []steering.EndpointTrace {
+	byEndpoint := make(map[*steering.Endpoint]*option, len(c.options))
+	for i := range c.options {
+		byEndpoint[c.options[i].endpoint] = &c.options[i]
+	}
+	var traces []steering.EndpointTrace
+	add := func(o *option, weight float64, reason steering.Reason) {
+		e := o.endpoint
+		t := steering.EndpointTrace{
+			ID: e.ID, Provider: e.Provider, Pool: e.Pool, Host: e.Host, URL: e.URL, Place: e.Place,
+			Health: o.health, AgeSeconds: o.health.Age(v.At).Seconds(), Inputs: o.inputs, Score: o.score,
+			Weight: weight, Reason: reason,
+		}
+		if prev != nil {
+			t.Target = prev.memory.Target[e.ID]
+		}
+		for i := range v.Overrides {
+			if v.Overrides[i].Applies(e, c.group.Region) {
+				t.Overrides = append(t.Overrides, v.Overrides[i].ID)
+			}
+		}
+		traces = append(traces, t)
+	}
+	for _, candidate := range d.AppendRanked(nil) {
+		add(byEndpoint[candidate.Endpoint], candidate.Weight, candidate.Reason)
+		delete(byEndpoint, candidate.Endpoint)
+	}
+	for i := range c.options {
+		if o := &c.options[i]; byEndpoint[o.endpoint] != nil {
+			add(o, 0, o.reason)
+		}
+	}
+	return traces
+}

@@ -1,0 +1,234 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fairway/steering"
+	"fairway/steering/health"
+)
+
+// Config is what a Loop needs.
+type Config struct {
+	// Layout is the revision and network map to begin with. Required.
+	Layout *steering.Layout
+	// Saved is the state of an earlier run, nil when there is none. Its
+	// verdicts and shares stand until measurements say otherwise.
+	Saved *steering.State
+	// Overrides are those in the store.
+	Overrides []steering.Override
+	// Publish hands a snapshot to the doors. It must return at once. Required.
+	Publish func(*steering.Snapshot)
+	// Save stores the dynamic half; it may take its time, and is never called
+	// twice at once. nil = nothing is stored.
+	Save func(context.Context, steering.State) error
+	// Coalesce is the least time between two decision rounds, default 100 ms.
+	// Larger saves work and delays every reaction by so much at most.
+	Coalesce time.Duration
+	// SaveEvery is the least time between two saves, default 1 s.
+	SaveEvery time.Duration
+	// Logger gets verdict changes and generations. nil = none.
+	Logger *slog.Logger
+}
+
+// Loop turns inputs into generations; see the package comment.
+type Loop struct {
+	config Config
+	log    *slog.Logger
+	inlet  chan []steering.Measurement
+	orders chan order
+	saves  chan struct{}
+	view   atomic.Pointer[View]
+
+	// Owned by the goroutine of Run (and by New before it).
+	judge     *health.Judge
+	layout    *steering.Layout
+	overrides []steering.Override
+	table     steering.HealthTable
+	poolDown  map[string]string
+	slots     [][]*slot // service × group
+	dirty     []bool    // per service: its evidence changed
+	users     map[steering.Subject][]int
+}
+
+// View is what the loop knew after its last round: immutable, and consistent
+// in itself.
+type View struct {
+	Snapshot  *steering.Snapshot
+	Health    steering.HealthTable
+	Overrides []steering.Override
+	PoolDown  map[string]string // pool → why
+	At        time.Time
+	slots     [][]*slot
+}
+
+// order is a change by an operator, applied between rounds; done is closed
+// when doors answer by it.
+type order struct {
+	apply func(now time.Time)
+	done  chan struct{}
+}
+
+// New checks the configuration, makes the first generation and publishes it,
+// so that doors can answer before Run has begun and before any measurement.
+func New(config Config) (*Loop, error) {
+	var missing []error
+	if config.Layout == nil {
+		missing = append(missing, errors.New("publish: a layout is required"))
+	}
+	if config.Publish == nil {
+		missing = append(missing, errors.New("publish: a place to publish to is required"))
+	}
+	if missing != nil {
+		return nil, errors.Join(missing...)
+	}
+	if config.Coalesce <= 0 {
+		config.Coalesce = 100 * time.Millisecond
+	}
+	if config.SaveEvery <= 0 {
+		config.SaveEvery = time.Second
+	}
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	l := &Loop{
+		config: config, log: config.Logger,
+		inlet:  make(chan []steering.Measurement, 1024),
+		orders: make(chan order),
+		saves:  make(chan struct{}, 1),
+		judge:  health.New(),
+	}
+	generation := uint64(0)
+	saved := steering.State{}
+	if config.Saved != nil {
+		saved = *config.Saved
+		generation = saved.Generation
+	}
+	l.overrides = config.Overrides
+	l.judge.Configure(config.Layout.Revision)
+	l.judge.Restore(saved.Health)
+	l.adopt(config.Layout, restoredSlots(config.Layout, saved))
+	l.round(time.Now(), generation)
+	return l, nil
+}
+
+// Observe hands over a batch. It waits only when the loop is more than a
+// thousand batches behind, and gives up when ctx ends. The batch is kept.
+func (l *Loop) Observe(ctx context.Context, batch []steering.Measurement) error {
+	select {
+	case l.inlet <- batch:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// SetOverrides replaces the operators' overrides and returns when doors answer
+// by them.
+func (l *Loop) SetOverrides(ctx context.Context, overrides []steering.Override) error {
+	return l.order(ctx, func(time.Time) {
+		l.overrides = overrides
+		l.markAll()
+	})
+}
+
+// SetLayout takes up a new revision or network map and returns when doors
+// answer by it. What is known of services, groups and endpoints that go on
+// existing is kept.
+func (l *Loop) SetLayout(ctx context.Context, layout *steering.Layout) error {
+	return l.order(ctx, func(time.Time) {
+		l.judge.Configure(layout.Revision)
+		l.adopt(layout, carriedSlots(layout, l.layout, l.slots))
+	})
+}
+
+// View returns the newest view. It is never nil.
+func (l *Loop) View() *View { return l.view.Load() }
+
+// Run works until ctx ends, saves a last time and returns.
+func (l *Loop) Run(ctx context.Context) error {
+	var saver sync.WaitGroup
+	if l.config.Save != nil {
+		saver.Go(func() { l.saveLoop(ctx) })
+	}
+	defer saver.Wait()
+	timer := time.NewTimer(l.config.Coalesce)
+	defer timer.Stop()
+	last := time.Now()
+	due := last.Add(l.config.Coalesce)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case batch := <-l.inlet:
+			l.observe(batch)
+			due = soonest(due, last.Add(l.config.Coalesce))
+		case o := <-l.orders:
+			o.apply(time.Now())
+			last = time.Now()
+			due = l.round(last, 0)
+			close(o.done)
+		case <-timer.C:
+			last = time.Now()
+			due = l.round(last, 0)
+		}
+		timer.Reset(time.Until(due))
+	}
+}
+
+func (l *Loop) observe(batch []steering.Measurement) {
+	for _, m := range batch {
+		l.judge.Observe(m)
+		for _, service := range l.users[m.Subject] {
+			l.dirty[service] = true
+		}
+	}
+}
+
+func (l *Loop) order(ctx context.Context, apply func(time.Time)) error {
+	o := order{apply: apply, done: make(chan struct{})}
+	select {
+	case l.orders <- o:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-o.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// adopt makes a layout with its slots the one that the loop works on.
+func (l *Loop) adopt(layout *steering.Layout, slots [][]*slot) {
+	l.layout, l.slots = layout, slots
+	l.dirty = make([]bool, len(layout.Services))
+	l.users = make(map[steering.Subject][]int)
+	for i, sl := range layout.Services {
+		for _, e := range sl.Service.Endpoints {
+			l.users[e.Subject()] = append(l.users[e.Subject()], i)
+		}
+	}
+	l.markAll()
+}
+
+func (l *Loop) markAll() {
+	for i := range l.dirty {
+		l.dirty[i] = true
+	}
+}
+
+// idleRound is how long the loop sleeps at most: verdicts age.
+const idleRound = time.Second
+
+func soonest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,263 @@
+package publish
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"fairway/steering"
+)
+
+// rig runs a Loop in a synctest bubble and feeds it one round of measurements
+// a second.
+type rig struct {
+	*testing.T
+	w       *world
+	loop    *Loop
+	current *steering.Current
+	states  chan steering.State
+	mu      sync.Mutex
+	broken  func(steering.Subject, string) bool
+	latency map[string]time.Duration
+	silent  bool // the vantages are cut off
+}
+
+func inBubble(t *testing.T, w *world, saved *steering.State, f func(*rig)) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &rig{T: t, w: w, states: make(chan steering.State, 1000),
+			latency: map[string]time.Duration{"a": 10 * time.Millisecond, "b": 40 * time.Millisecond, "c": 80 * time.Millisecond}}
+		var publish func(*steering.Snapshot)
+		r.current, publish = steering.NewCurrent(nil)
+		var err error
+		r.loop, err = New(Config{
+			Layout: w.layout(t), Saved: saved, Publish: publish,
+			Save: func(_ context.Context, s steering.State) error { r.states <- s; return nil },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var done sync.WaitGroup
+		done.Go(func() { r.loop.Run(ctx) })
+		done.Go(func() { r.feed(ctx) })
+		f(r)
+		cancel()
+		done.Wait()
+	})
+}
+
+func (r *rig) feed(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			r.mu.Lock()
+			batch := r.w.seen(time.Now(), r.latency, r.broken)
+			if r.silent {
+				batch = nil
+			}
+			r.mu.Unlock()
+			r.loop.Observe(ctx, batch)
+		}
+	}
+}
+
+func (r *rig) breakIt(broken func(steering.Subject, string) bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.broken = broken
+}
+
+// first is the provider that a client gets now.
+func (r *rig) first(client netip.Addr) string {
+	s := r.current.Load()
+	d := s.Decide(steering.Query{Service: s.Layout.ByKey("live"), Client: client})
+	c, ok := d.First()
+	if !ok {
+		return ""
+	}
+	return c.Endpoint.Provider
+}
+
+// eventually waits until a client gets a provider, at most so long.
+func (r *rig) eventually(client netip.Addr, provider string, within time.Duration) time.Duration {
+	r.Helper()
+	begin := time.Now()
+	for time.Since(begin) <= within {
+		if r.first(client) == provider {
+			return time.Since(begin)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	r.Fatalf("%v gets %s after %v, want %s", client, r.first(client), within, provider)
+	return 0
+}
+
+func down(provider, region string) func(steering.Subject, string) bool {
+	return func(s steering.Subject, where string) bool {
+		return strings.HasPrefix(string(s), "endpoint live/"+provider+"/") && (region == "" || region == where)
+	}
+}
+
+func TestLoopAnswersBeforeAnythingIsMeasured(t *testing.T) {
+	inBubble(t, newWorld(), nil, func(r *rig) {
+		if r.current.Load().Generation != 1 || r.first(euClient) == "" {
+			t.Fatal("no answer right after New")
+		}
+	})
+}
+
+func TestLoopFailoverAndReturn(t *testing.T) {
+	inBubble(t, newWorld(), nil, func(r *rig) {
+		r.eventually(euClient, "a", 5*time.Second)
+		time.Sleep(20 * time.Second)
+		r.breakIt(down("a", "eu"))
+		took := r.eventually(euClient, "b", 4*time.Second)
+		if took < time.Second {
+			r.Errorf("left after %v: before fall could be reached", took)
+		}
+		if got := r.first(naClient); got != "a" {
+			r.Errorf("na moved to %s with eu's failure", got)
+		}
+		r.breakIt(nil)
+		time.Sleep(6 * time.Second)
+		if got := r.first(euClient); got != "b" {
+			r.Errorf("back at %s within the dwell", got)
+		}
+		r.eventually(euClient, "a", 30*time.Second)
+	})
+}
+
+func TestLoopGenerationsOnlyWhenAnswersChange(t *testing.T) {
+	inBubble(t, newWorld(), nil, func(r *rig) {
+		time.Sleep(10 * time.Second)
+		before := r.current.Load().Generation
+		time.Sleep(5 * time.Minute)
+		if after := r.current.Load().Generation; after != before {
+			r.Errorf("%d generations in a calm world", after-before)
+		}
+		if age := time.Since(r.loop.View().At); age > 2*time.Second {
+			r.Errorf("the view is %v old", age)
+		}
+	})
+}
+
+func TestLoopOverridesTakeEffectAtOnceAndExpire(t *testing.T) {
+	inBubble(t, newWorld(), nil, func(r *rig) {
+		r.eventually(euClient, "a", 5*time.Second)
+		drain := steering.Override{ID: "1", Kind: steering.Drain, Provider: "a", Reason: "r", Author: "o", Created: time.Now(), Expires: time.Now().Add(time.Minute)}
+		if err := r.loop.SetOverrides(r.Context(), []steering.Override{drain}); err != nil {
+			r.Fatal(err)
+		}
+		if got := r.first(euClient); got != "b" {
+			r.Errorf("after the drain: %s, want b", got)
+		}
+		time.Sleep(59 * time.Second)
+		if got := r.first(euClient); got != "b" {
+			r.Errorf("before the expiry: %s, want b", got)
+		}
+		r.eventually(euClient, "a", 30*time.Second)
+		if n := len(r.loop.View().Overrides); n != 0 {
+			r.Errorf("%d overrides in force after the expiry", n)
+		}
+	})
+}
+
+func TestLoopPoolFallback(t *testing.T) {
+	inBubble(t, newWorld(), nil, func(r *rig) {
+		r.eventually(euClient, "a", 5*time.Second)
+		r.breakIt(func(s steering.Subject, _ string) bool {
+			return s == steering.OriginSubject("one", "http://o1.example")
+		})
+		r.eventually(euClient, "c", 4*time.Second)
+	})
+}
+
+func TestLoopLosingAllVantagesChangesNothing(t *testing.T) {
+	inBubble(t, newWorld(), nil, func(r *rig) {
+		r.breakIt(down("a", ""))
+		time.Sleep(5 * time.Second)
+		r.eventually(euClient, "b", time.Second)
+		r.mu.Lock()
+		r.silent = true
+		r.mu.Unlock()
+		time.Sleep(time.Hour)
+		if got := r.first(euClient); got != "b" {
+			r.Errorf("blind for an hour: %s, want b", got)
+		}
+	})
+}
+
+func TestLoopRestartGoesOnWhereItStopped(t *testing.T) {
+	var saved steering.State
+	inBubble(t, newWorld(), nil, func(r *rig) {
+		r.breakIt(down("a", ""))
+		time.Sleep(5 * time.Second)
+		r.eventually(euClient, "b", time.Second)
+		time.Sleep(5 * time.Second)
+		saved = r.loop.View().State()
+	})
+	w := newWorld()
+	w.revision.Hash = "h2"
+	synctest.Test(t, func(t *testing.T) { // the bubble's clock begins anew: long after, or before, the state was made
+		current, publish := steering.NewCurrent(nil)
+		if _, err := New(Config{Layout: w.layout(t), Saved: &saved, Publish: publish}); err != nil {
+			t.Fatal(err)
+		}
+		s := current.Load()
+		if s.Generation != saved.Generation+1 {
+			t.Errorf("generation %d after %d", s.Generation, saved.Generation)
+		}
+		d := s.Decide(steering.Query{Service: 0, Client: euClient})
+		if c, ok := d.First(); !ok || c.Endpoint.Provider != "b" {
+			t.Errorf("first answer after the restart: %+v, want b", c)
+		}
+	})
+}
+
+func TestLoopNewLayoutKeepsChoices(t *testing.T) {
+	inBubble(t, newWorld(), nil, func(r *rig) {
+		r.breakIt(down("a", ""))
+		time.Sleep(5 * time.Second)
+		r.eventually(euClient, "b", time.Second)
+		next := newWorld() // other pointers, same names, and a renamed rule
+		next.revision.Hash = "h2"
+		next.rule.Name = "renamed"
+		if err := r.loop.SetLayout(r.Context(), next.layout(r.T)); err != nil {
+			r.Fatal(err)
+		}
+		if got := r.current.Load().Layout.Revision.Hash; got != "h2" {
+			r.Errorf("doors answer by revision %s", got)
+		}
+		if got := r.first(euClient); got != "b" {
+			r.Errorf("after the reload: %s, want b", got)
+		}
+	})
+}
+
+func TestExplainAgreesWithTheDecision(t *testing.T) {
+	inBubble(t, newWorld(), nil, func(r *rig) {
+		r.breakIt(down("a", "eu"))
+		time.Sleep(5 * time.Second)
+		x, err := r.loop.View().Explain("live", euClient)
+		if err != nil {
+			r.Fatal(err)
+		}
+		if x.Endpoints[0].Provider != "b" || x.Cell.Region != "eu" || len(x.Stages) < 4 || !x.Rules[0].Matched || x.Rules[0].Place.Line != 41 {
+			r.Errorf("explanation %+v", x)
+		}
+		if x.Endpoints[0].Health.P50 != 40*time.Millisecond || x.Endpoints[0].Inputs.P50Ms != 40 {
+			r.Errorf("inputs of b: %+v", x.Endpoints[0])
+		}
+		if _, err := r.loop.View().Explain("nope", euClient); err == nil {
+			r.Error("an unknown service was explained")
+		}
+	})
+}

@@ -1,0 +1,171 @@
+package filestore
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+const (
+	// keepCopies is how many generations of a file stay: NAME, NAME.1, NAME.2.
+	keepCopies = 3
+	// tempPattern names files that are not in their place yet.
+	tempPattern = ".tmp-*"
+)
+
+// errDamaged marks a file that is torn or was changed by someone else.
+var errDamaged = errors.New("damaged")
+
+// header is the line before the JSON of a file.
+func header(body []byte) []byte {
+	return fmt.Appendf(nil, "fairway-store 1 sha256 %x %d\n", sha256.Sum256(body), len(body))
+}
+
+// write puts a file in its place at once: a reader and a crash see the old one
+// or the new one.
+func write(path string, value any) error {
+	temp, err := writeTemp(path, value)
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(temp, path); err != nil {
+		os.Remove(temp)
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// writeTemp writes a file whole and synced beside its place.
+func writeTemp(path string, value any) (temp string, err error) {
+	body, err := json.Marshal(value)
+	if err != nil {
+		return "", fmt.Errorf("write %s: %w", path, err)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), tempPattern)
+	if err != nil {
+		return "", fmt.Errorf("write %s: %w", path, err)
+	}
+	_, err = f.Write(append(header(body), body...))
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		os.Remove(f.Name())
+		return "", fmt.Errorf("write %s: %w", path, err)
+	}
+	return f.Name(), nil
+}
+
+// syncDir makes a rename in the folder last.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("sync %s: %w", dir, err)
+	}
+	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+		return fmt.Errorf("sync %s: %w", dir, err)
+	}
+	return nil
+}
+
+// read returns a file's content; errDamaged when it is not what was written.
+func read[T any](path string) (T, error) {
+	var value T
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return value, err
+	}
+	_, body, _ := bytes.Cut(data, []byte("\n"))
+	if !bytes.HasPrefix(data, header(body)) {
+		return value, fmt.Errorf("%s is %w: length or checksum is wrong", path, errDamaged)
+	}
+	if err := json.Unmarshal(body, &value); err != nil {
+		return value, fmt.Errorf("%s is %w: %w", path, errDamaged, err)
+	}
+	return value, nil
+}
+
+// copyName is the name of a file's n-th older copy.
+func copyName(name string, n int) string {
+	if n == 0 {
+		return name
+	}
+	return fmt.Sprintf("%s.%d", name, n)
+}
+
+// readNewest returns the newest sound copy of a file; false when there is no
+// copy at all.
+func readNewest[T any](s *Store, name string) (T, bool, error) {
+	var zero T
+	var damage error
+	for n := range keepCopies {
+		value, err := read[T](filepath.Join(s.dir, copyName(name, n)))
+		switch {
+		case err == nil:
+			return value, true, nil
+		case errors.Is(err, fs.ErrNotExist):
+		case errors.Is(err, errDamaged):
+			s.warn(err)
+			damage = errors.Join(damage, err)
+		default:
+			return zero, false, err
+		}
+	}
+	if damage != nil {
+		return zero, false, fmt.Errorf("no sound copy of %s is left; move these away to start without: %w", name, damage)
+	}
+	return zero, false, nil
+}
+
+// replace writes the next copy of a file and keeps the older ones. The name
+// itself is never without a file: the old one gets its second name by a link
+// before the new one takes the first; only where there are no hard links is it
+// renamed, and readers of that moment take the copy.
+func (s *Store) replace(name string, value any) error {
+	path := func(n int) string { return filepath.Join(s.dir, copyName(name, n)) }
+	temp, err := writeTemp(path(0), value)
+	if err != nil {
+		return err
+	}
+	if err := shift(path); err != nil {
+		os.Remove(temp)
+		return fmt.Errorf("keep the last %s: %w", name, err)
+	}
+	if err := os.Rename(temp, path(0)); err != nil {
+		os.Remove(temp)
+		return fmt.Errorf("write %s: %w", path(0), err)
+	}
+	return syncDir(s.dir)
+}
+
+// shift makes copy n copy n+1, and has copy 0 be copy 1 as well. A damaged copy
+// 0 is not worth a place: it would push out a sound one.
+func shift(path func(int) string) error {
+	if _, err := read[json.RawMessage](path(0)); err != nil {
+		return nil // nothing there, or nothing worth keeping
+	}
+	for n := keepCopies - 1; n > 1; n-- {
+		if err := os.Rename(path(n-1), path(n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if os.Link(path(0), path(1)) == nil {
+		return nil
+	}
+	return os.Rename(path(0), path(1))
+}
+
+// removeLeftovers removes what a killed writer had not yet put in place.
+func removeLeftovers(dirs ...string) {
+	for _, dir := range dirs {
+		temps, _ := filepath.Glob(filepath.Join(dir, tempPattern))
+		for _, temp := range temps {
+			os.Remove(temp)
+		}
+	}
+}

@@ -1,0 +1,204 @@
+package filestore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"fairway/steering"
+	"fairway/steering/store"
+)
+
+// Options says how a folder is opened.
+type Options struct {
+	// Writer takes the lock and allows the Put and Delete methods. Only one
+	// process can have it; the default is to read.
+	Writer bool
+	// Warn is told of every damaged file that is stepped over. It may be called
+	// from several goroutines; nil tells nobody.
+	Warn func(error)
+}
+
+// Store is a store.Store in a folder.
+type Store struct {
+	dir       string
+	warn      func(error)
+	lock      *os.File      // nil when only reading
+	done      chan struct{} // closed by Close
+	closeOnce sync.Once
+
+	writing    sync.Mutex // one Put at a time
+	generation uint64     // of the stored state; guarded by writing
+}
+
+var _ store.Store = (*Store)(nil)
+
+const (
+	overridesFile = "overrides.json"
+	stateFile     = "state.json"
+	revisionsDir  = "revisions"
+)
+
+// Open opens the folder. A writer makes it when it is missing; for a reader a
+// missing folder is an empty one, which may fill later.
+func Open(dir string, o Options) (*Store, error) {
+	s := &Store{dir: dir, warn: o.Warn, done: make(chan struct{})}
+	if s.warn == nil {
+		s.warn = func(error) {}
+	}
+	if !o.Writer {
+		return s, nil
+	}
+	if err := os.MkdirAll(filepath.Join(dir, revisionsDir), 0o700); err != nil {
+		return nil, fmt.Errorf("make data folder: %w", err)
+	}
+	var err error
+	if s.lock, err = lock(dir); err != nil {
+		return nil, err
+	}
+	removeLeftovers(dir, filepath.Join(dir, revisionsDir))
+	last, _, err := s.State(context.Background())
+	if err != nil {
+		s.warn(err)
+	}
+	s.generation = last.Generation
+	return s, nil
+}
+
+// Close lets go of the lock and ends every Watch.
+func (s *Store) Close() error {
+	var err error
+	s.closeOnce.Do(func() {
+		close(s.done)
+		s.writing.Lock() // a Put under way ends first
+		defer s.writing.Unlock()
+		if s.lock != nil {
+			err = s.lock.Close()
+		}
+	})
+	return err
+}
+
+// State implements store.Store.
+func (s *Store) State(ctx context.Context) (steering.State, bool, error) {
+	if err := s.readable(ctx); err != nil {
+		return steering.State{}, false, err
+	}
+	return readNewest[steering.State](s, stateFile)
+}
+
+// PutState implements store.Store.
+func (s *Store) PutState(ctx context.Context, state steering.State) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if err := s.writable(ctx); err != nil {
+		return err
+	}
+	if state.Generation < s.generation {
+		return fmt.Errorf("put state of generation %d over %d: %w", state.Generation, s.generation, store.ErrStale)
+	}
+	if err := s.replace(stateFile, state); err != nil {
+		return err
+	}
+	s.generation = state.Generation
+	return nil
+}
+
+// Overrides implements store.Store.
+func (s *Store) Overrides(ctx context.Context) ([]steering.Override, error) {
+	if err := s.readable(ctx); err != nil {
+		return nil, err
+	}
+	list, _, err := readNewest[[]steering.Override](s, overridesFile)
+	return list, err
+}
+
+// PutOverride implements store.Store.
+func (s *Store) PutOverride(ctx context.Context, o steering.Override) error {
+	if o.ID == "" {
+		return errors.New("override: an id is required")
+	}
+	if err := o.Validate(); err != nil {
+		return err
+	}
+	return s.changeOverrides(ctx, "put", func(list []steering.Override) ([]steering.Override, steering.Override, error) {
+		if at := indexOf(list, o.ID); at >= 0 {
+			list = slices.Delete(list, at, at+1)
+		}
+		list = append(list, o)
+		slices.SortFunc(list, func(a, b steering.Override) int {
+			return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
+		})
+		return list, o, nil
+	})
+}
+
+// DeleteOverride implements store.Store.
+func (s *Store) DeleteOverride(ctx context.Context, id string) error {
+	return s.changeOverrides(ctx, "delete", func(list []steering.Override) ([]steering.Override, steering.Override, error) {
+		at := indexOf(list, id)
+		if at < 0 {
+			return nil, steering.Override{}, fmt.Errorf("override %q: %w", id, store.ErrNotFound)
+		}
+		o := list[at]
+		return slices.Delete(list, at, at+1), o, nil
+	})
+}
+
+// changeOverrides writes the audit line before the change, so that no override
+// is ever in force without one.
+func (s *Store) changeOverrides(ctx context.Context, action string,
+	change func([]steering.Override) ([]steering.Override, steering.Override, error)) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if err := s.writable(ctx); err != nil {
+		return err
+	}
+	list, _, err := readNewest[[]steering.Override](s, overridesFile)
+	if err != nil {
+		return err
+	}
+	list, o, err := change(list)
+	if err != nil {
+		return err
+	}
+	if err := audit(s.dir, auditLine{At: time.Now().UTC(), Action: action, Override: o}); err != nil {
+		return fmt.Errorf("override %q not changed: %w", o.ID, err)
+	}
+	if err := s.replace(overridesFile, list); err != nil {
+		failed := auditLine{At: time.Now().UTC(), Action: action, Override: o, Error: err.Error()}
+		return errors.Join(err, audit(s.dir, failed))
+	}
+	return nil
+}
+
+func indexOf(list []steering.Override, id string) int {
+	return slices.IndexFunc(list, func(o steering.Override) bool { return o.ID == id })
+}
+
+// readable returns why nothing can be read now, if so.
+func (s *Store) readable(ctx context.Context) error {
+	select {
+	case <-s.done:
+		return store.ErrClosed
+	default:
+		return ctx.Err()
+	}
+}
+
+// writable returns why nothing can be written now, if so.
+func (s *Store) writable(ctx context.Context) error {
+	if err := s.readable(ctx); err != nil {
+		return err
+	}
+	if s.lock == nil {
+		return fmt.Errorf("write to %s: %w", s.dir, store.ErrReadOnly)
+	}
+	return nil
+}
