@@ -1,0 +1,93 @@
+package dnsserver
+
+import (
+	"net/netip"
+
+	"github.com/miekg/dns"
+
+	"fairway/steering"
+)
+
+// question is one request with what its transport knows about it.
+type question struct {
+	request   *dns.Msg
+	resolver  netip.Addr // who sent it; invalid = not known
+	transport string
+	malformed bool // its octets are not what the request makes of them
+}
+
+// outcome is the answer to a question; no reply means silence. The decision is
+// the one that the answer hands out, nil for none.
+type outcome struct {
+	reply    *dns.Msg
+	decision *steering.Decision
+}
+
+// Answer gives the reply to a request from a resolver at client over transport,
+// "udp" or "tcp"; nil for what gets no reply. Nothing else has a part in it but
+// the current snapshot.
+func (s *Server) Answer(request *dns.Msg, client netip.Addr, transport string) *dns.Msg {
+	return s.answer(question{request: request, resolver: client.Unmap().WithZone(""), transport: transport}).reply
+}
+
+func (s *Server) answer(q question) outcome {
+	if q.request.Response {
+		return outcome{}
+	}
+	r := newReply(q.request)
+	decision := s.fill(r, q)
+	return outcome{reply: r.finish(q.transport), decision: decision}
+}
+
+// fill is the order of the checks: what an earlier one refuses, a later one may
+// not understand. The version comes before the options, whose meaning it could
+// change (RFC 6891 §6.1.3).
+func (s *Server) fill(r *reply, q question) *steering.Decision {
+	request := q.request
+	switch {
+	case request.Opcode != dns.OpcodeQuery:
+		r.fail(dns.RcodeNotImplemented)
+	case r.opts > 1:
+		// RFC 6891 §6.1.1: "If a query message with more than one OPT RR is
+		// received, a FORMERR (RCODE=1) MUST be returned."
+		r.fail(dns.RcodeFormatError)
+	case r.version > 0:
+		r.fail(dns.RcodeBadVers)
+	case q.malformed || len(request.Question) != 1 || r.readSubnet() != nil:
+		r.fail(dns.RcodeFormatError)
+	default:
+		return s.answerQuestion(r, request.Question[0], q.resolver)
+	}
+	return nil
+}
+
+func (s *Server) answerQuestion(r *reply, asked dns.Question, resolver netip.Addr) *steering.Decision {
+	switch {
+	case asked.Qclass != dns.ClassINET:
+		r.fail(dns.RcodeRefused)
+		r.explain(dns.ExtendedErrorCodeNotSupported, "only class IN is served")
+		return nil
+	case asked.Qtype == dns.TypeAXFR || asked.Qtype == dns.TypeIXFR:
+		r.fail(dns.RcodeRefused)
+		r.explain(dns.ExtendedErrorCodeNotSupported, "zones are not transferred")
+		return nil
+	case asked.Qtype == dns.TypeNone || asked.Qtype == dns.TypeOPT:
+		r.fail(dns.RcodeFormatError)
+		return nil
+	}
+	snapshot := s.current.Load()
+	if snapshot == nil {
+		r.fail(dns.RcodeServerFailure)
+		r.explain(dns.ExtendedErrorCodeNotReady, "no decision has been published yet")
+		return nil
+	}
+	zones := s.zones.of(snapshot.Layout)
+	if zones.err != nil {
+		r.fail(dns.RcodeServerFailure)
+		r.explain(dns.ExtendedErrorCodeInvalidData, "the zones of this revision have errors")
+		return nil
+	}
+	l := lookup{reply: r, zones: zones, snapshot: snapshot, client: r.subnet.client(resolver), qtype: asked.Qtype}
+	l.resolve(asked.Name)
+	return l.decision
+}

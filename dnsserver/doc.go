@@ -1,0 +1,48 @@
+// Package dnsserver is the DNS door: it answers DNS questions from the current
+// snapshot, authoritatively and for its own zones only.
+//
+// In:  one DNS message over UDP or TCP (RFC 7766), at most 65,535 octets.
+// Out: one answer, or none for what is no question; TTL in whole seconds, never
+// 0 for a steered name.
+//
+// # The life of a question
+//
+// A socket loop reads the octets (udp.go, tcp.go); parse reads them strictly
+// (wire.go); answer checks the protocol (answer.go) and resolves the name
+// (resolve.go): a static record, a delegation, a negative answer, or a steered
+// name, for which the snapshot decides (steered.go). The snapshot is loaded once
+// per question. Answering is the same function for sockets, previews and tests.
+//
+// # Zones
+//
+// The static records of a layout are compiled once, by Prepare, before the first
+// snapshot with this layout is published; the doors then share them without a
+// lock. A question that meets a layout nobody prepared compiles it there and
+// then, which makes this one question, and those beside it, wait: a wiring
+// mistake costs time, not answers.
+//
+// A zone's serial of 0 is made from the revision's hash: every node gives the
+// same serial for the same revision, also after a restart, and another one for
+// another revision. It does not grow with time, since nothing that all nodes
+// share and that only grows is in a revision; zones with secondaries state
+// their serial.
+//
+// # Client subnet
+//
+// A query's ECS prefix (RFC 7871 §6) is the client; without one, or with a
+// SOURCE PREFIX-LENGTH of 0, the resolver is. The scope we return is the longest
+// of the decisions in the answer (§7.2.1), and 0 where the address made no
+// difference. A wrongly formatted option is FORMERR, always.
+//
+// # What it does not do
+//
+// It never measures, never reads policy text, never recurses, and never waits
+// for anything but its sockets. It does not sign, transfer zones or limit
+// response rates. DNAME (RFC 6672) is refused at load.
+//
+// # Known limits
+//
+// An ECS prefix within ::ffff:0:0/96 is IPv4 written in another way and is
+// answered as IPv4, with a scope of at least 96; an IPv6 scope that covers this
+// block covers it in name only. No resolver is known to send such a prefix.
+package dnsserver

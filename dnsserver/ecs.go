@@ -1,0 +1,165 @@
+package dnsserver
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/miekg/dns"
+)
+
+// Address families of the option (RFC 7871 §6). 0 is what clients send that
+// hide their address, and is good for nothing else.
+const (
+	familyNone = 0
+	familyIPv4 = 1
+	familyIPv6 = 2
+)
+
+// subnet is the client subnet of a query.
+type subnet struct {
+	family  uint16
+	source  int        // SOURCE PREFIX-LENGTH
+	address netip.Addr // invalid for familyNone
+}
+
+var errTwoSubnets = errors.New("two client subnets: which one is the client?")
+
+// parseSubnet reads the data of an ECS option as strictly as RFC 7871 asks:
+//
+//   - §7.2.1: "A query with a wrongly formatted option (e.g., an unknown FAMILY)
+//     MUST be rejected and a FORMERR response MUST be returned to the sender";
+//   - §6, SCOPE PREFIX-LENGTH: "In queries, it MUST be set to 0";
+//   - §6, ADDRESS: "MUST be truncated to the number of bits indicated by the
+//     SOURCE PREFIX-LENGTH field, padding with 0 bits to pad to the end of the
+//     last octet needed"; one with too few or too many octets, or with bits set
+//     beyond, is answered FORMERR as well.
+func parseSubnet(data []byte) (subnet, error) {
+	if len(data) < 4 {
+		return subnet{}, errors.New("client subnet: shorter than its fixed part")
+	}
+	n := subnet{family: binary.BigEndian.Uint16(data), source: int(data[2])}
+	scope, octets := data[3], data[4:]
+	width, known := addressWidth(n.family)
+	switch {
+	case !known:
+		return subnet{}, fmt.Errorf("client subnet: unknown family %d", n.family)
+	case n.source > width:
+		return subnet{}, fmt.Errorf("client subnet: source length %d in family %d", n.source, n.family)
+	case scope != 0:
+		return subnet{}, errors.New("client subnet: a scope in a query")
+	case len(octets) != (n.source+7)/8:
+		return subnet{}, fmt.Errorf("client subnet: %d octets of address for %d bits", len(octets), n.source)
+	case n.family == familyNone:
+		return n, nil
+	}
+	full := make([]byte, width/8)
+	copy(full, octets)
+	n.address, _ = netip.AddrFromSlice(full)
+	if masked, err := n.address.Prefix(n.source); err != nil || masked.Addr() != n.address {
+		return subnet{}, errors.New("client subnet: bits set beyond the source length")
+	}
+	return n, nil
+}
+
+// addressWidth is the length of a family's addresses in bits.
+func addressWidth(family uint16) (bits int, known bool) {
+	switch family {
+	case familyNone:
+		return 0, true
+	case familyIPv4:
+		return 32, true
+	case familyIPv6:
+		return 128, true
+	}
+	return 0, false
+}
+
+// subnetOf finds the client subnet among the options of a query; nil when there
+// is none. It checks what a dns.Msg still shows; of a message that came over a
+// socket the octets were checked as well (see parse).
+func subnetOf(opt *dns.OPT) (*subnet, error) {
+	var found *subnet
+	for _, option := range opt.Option {
+		e, ok := option.(*dns.EDNS0_SUBNET)
+		if !ok {
+			continue
+		}
+		if found != nil {
+			return nil, errTwoSubnets
+		}
+		n, err := parseSubnet(subnetData(e))
+		if err != nil {
+			return nil, err
+		}
+		found = &n
+	}
+	return found, nil
+}
+
+// subnetData gives the option's data again, in as many octets as the source
+// length needs, and more only where bits are set in them.
+func subnetData(e *dns.EDNS0_SUBNET) []byte {
+	data := binary.BigEndian.AppendUint16(nil, e.Family)
+	data = append(data, e.SourceNetmask, e.SourceScope)
+	address := e.Address
+	if ip4 := address.To4(); e.Family != familyIPv6 && ip4 != nil {
+		address = ip4
+	}
+	octets := (int(e.SourceNetmask) + 7) / 8
+	for i, octet := range address {
+		if octet != 0 {
+			octets = max(octets, i+1)
+		}
+	}
+	return append(data, address[:min(octets, len(address))]...)
+}
+
+// client is the address that the decision is made for.
+//
+// With a SOURCE PREFIX-LENGTH of 0 the client's address is hidden and the
+// resolver's serves: RFC 7871 §7.1.2 says of such queries that the resolver's
+// "own address information" is "what the Authoritative Nameserver will almost
+// certainly use to generate any Tailored Response in lieu of an option".
+func (n *subnet) client(resolver netip.Addr) netip.Addr {
+	if n == nil || n.source == 0 {
+		return resolver
+	}
+	return n.address
+}
+
+// option is the ECS option of the answer. steered tells whether the answer
+// depended on a decision, whose scope is then given.
+//
+// §7.2.1: "The FAMILY, SOURCE PREFIX-LENGTH, and ADDRESS in the response MUST
+// match those in the query." To a hidden address the scope is 0 as there is
+// nothing to scope; caches tell such an answer from one for everybody (§7.3.1:
+// "Records that are cached as /0 because of a query's SOURCE PREFIX-LENGTH of 0
+// MUST be distinguished from those that are cached as /0 because of a
+// response's SCOPE PREFIX-LENGTH of 0").
+func (n *subnet) option(scope int, steered bool) *dns.EDNS0_SUBNET {
+	o := &dns.EDNS0_SUBNET{Code: dns.EDNS0SUBNET, Family: n.family, SourceNetmask: uint8(n.source)}
+	switch n.family {
+	case familyNone:
+		o.Address = net.IPv4zero
+	default:
+		o.Address = n.address.AsSlice()
+	}
+	if n.source > 0 && steered {
+		o.SourceScope = uint8(n.clip(scope))
+	}
+	return o
+}
+
+// clip fits the scope of a decision to the option's family.
+func (n *subnet) clip(scope int) int {
+	switch {
+	case n.family == familyIPv4:
+		return min(scope, 32)
+	case n.address.Is4In6(): // decided as IPv4
+		return min(96+scope, 128)
+	}
+	return min(scope, 128)
+}

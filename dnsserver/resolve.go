@@ -1,0 +1,140 @@
+package dnsserver
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/miekg/dns"
+
+	"fairway/steering"
+)
+
+// maxChain bounds how many names one answer follows through our zones.
+const maxChain = 8
+
+// lookup fills a reply with what our zones say about a name (RFC 1034 §4.3.2).
+type lookup struct {
+	*reply
+	zones    *zoneSet
+	snapshot *steering.Snapshot
+	client   netip.Addr
+	qtype    uint16
+
+	followed []string           // canonical names so far, the asked one first
+	decision *steering.Decision // the first one in the answer
+}
+
+// resolve answers for name, which keeps its case, and follows CNAMEs as long as
+// they stay in our zones. RFC 7871 §7.2.1 would rather have the first CNAME
+// alone, "to have it cached unambiguously appropriately"; we add the rest, which
+// saves a resolver one round, under the longest scope of all, so that nothing is
+// cached more widely than it holds.
+func (l *lookup) resolve(name string) {
+	for len(l.followed) < maxChain {
+		canonical := dns.CanonicalName(name)
+		if slices.Contains(l.followed, canonical) {
+			return // a loop: the resolver that follows it will find out
+		}
+		zone := l.zones.find(canonical, l.qtype)
+		if zone == nil {
+			if len(l.followed) == 0 {
+				l.fail(dns.RcodeRefused)
+				l.explain(dns.ExtendedErrorCodeNotAuthoritative, "")
+			}
+			return
+		}
+		l.followed = append(l.followed, canonical)
+		if name = l.answerFrom(zone, zone.lookup(canonical), name); name == "" {
+			return
+		}
+	}
+}
+
+// first tells whether the name at hand is the asked one.
+func (l *lookup) first() bool { return len(l.followed) == 1 }
+
+// answerFrom adds what a node says to the reply, under the name owner, and
+// returns the name to go on with, "" for none.
+func (l *lookup) answerFrom(z *zone, n *node, owner string) (next string) {
+	if n != nil && n.cut && !(l.qtype == dns.TypeDS && z.nodes[l.followed[len(l.followed)-1]] == n) {
+		if l.first() {
+			l.refer(z, n)
+		}
+		return ""
+	}
+	l.msg.Authoritative = true
+	switch {
+	case n == nil:
+		// RFC 6604 §3: the code is that of the last name in a chain.
+		l.msg.Rcode = dns.RcodeNameError
+		l.deny(z)
+	case n.service != noService && (l.qtype == dns.TypeANY || l.zones.services[n.service].has(l.qtype)):
+		return l.steer(z, n, owner)
+	case n.rrsets[dns.TypeCNAME] != nil:
+		cname := n.rrsets[dns.TypeCNAME][0]
+		l.add(owner, cname)
+		if l.qtype != dns.TypeCNAME && l.qtype != dns.TypeANY {
+			return cname.(*dns.CNAME).Target
+		}
+	default:
+		l.answerStatic(z, n, owner)
+	}
+	return ""
+}
+
+// answerStatic adds the RRset of the asked type, or says that there is none.
+func (l *lookup) answerStatic(z *zone, n *node, owner string) {
+	switch rrset := n.rrsets[l.qtype]; {
+	case len(rrset) > 0:
+		l.add(owner, rrset...)
+	case l.qtype == dns.TypeANY && (len(n.rrsets) > 0 || n.service != noService):
+		l.add(owner, anyAnswer(z))
+	default:
+		l.deny(z)
+	}
+}
+
+// anyAnswer is the one record that questions for all types get (RFC 8482 §4.2),
+// so that they are no means of amplification.
+func anyAnswer(z *zone) dns.RR {
+	return &dns.HINFO{
+		Hdr: dns.RR_Header{Rrtype: dns.TypeHINFO, Class: dns.ClassINET, Ttl: z.negative.Hdr.Ttl},
+		Cpu: "RFC8482",
+	}
+}
+
+// add copies records into the answer under the name that was asked: with its
+// case (RFC 4343 §4.1), and in place of a wildcard (RFC 4592 §3.3.1).
+func (l *lookup) add(owner string, rrset ...dns.RR) {
+	for _, rr := range rrset {
+		rr = dns.Copy(rr)
+		rr.Header().Name = owner
+		l.msg.Answer = append(l.msg.Answer, rr)
+	}
+}
+
+// deny adds the SOA record of a negative answer (RFC 2308 §3): "Name servers
+// authoritative for a zone MUST include the SOA record of the zone in the
+// authority section of the response when reporting an NXDOMAIN or indicating
+// that no data of the requested type exists."
+func (l *lookup) deny(z *zone) {
+	l.msg.Ns = append(l.msg.Ns, dns.Copy(z.negative))
+}
+
+// refer answers for a name at or below a cut with the name servers to ask
+// instead, and the addresses of those that cannot be found without (RFC 9471
+// §3.1). This is no answer of ours, so AA stays clear.
+func (l *lookup) refer(z *zone, cut *node) {
+	for _, rr := range cut.rrsets[dns.TypeNS] {
+		l.msg.Ns = append(l.msg.Ns, dns.Copy(rr))
+		server := z.nodes[dns.CanonicalName(rr.(*dns.NS).Ns)]
+		if server == nil {
+			continue
+		}
+		for _, rrtype := range []uint16{dns.TypeA, dns.TypeAAAA} {
+			for _, glue := range server.rrsets[rrtype] {
+				l.msg.Extra = append(l.msg.Extra, dns.Copy(glue))
+			}
+		}
+	}
+}

@@ -1,0 +1,54 @@
+package dnsserver
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/miekg/dns"
+
+	"fairway/steering"
+)
+
+// RFC 8914: a failure says why, where the client can read it.
+func TestRFC8914(t *testing.T) {
+	s, w := newServer(t)
+	empty, publish := steering.NewCurrent(nil)
+	cold, err := New(Config{Listen: []string{"127.0.0.1:0"}, Current: empty})
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := newWorld()
+	broken.revision.Zones[0].NS = nil
+	brokenCurrent, _ := steering.NewCurrent(broken.snapshot(t, broken.layout(t), 1))
+	invalid, err := New(Config{Listen: []string{"127.0.0.1:0"}, Current: brokenCurrent})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		what  string
+		s     *Server
+		name  string
+		rcode int
+		code  uint16
+	}{
+		{"no snapshot", cold, "live.fairway.test.", dns.RcodeServerFailure, 14},
+		{"no snapshot, any name", cold, "example.com.", dns.RcodeServerFailure, 14},
+		{"broken zones", invalid, "live.fairway.test.", dns.RcodeServerFailure, 24},
+		{"nothing to hand out", s, "none.fairway.test.", dns.RcodeServerFailure, 0},
+		{"not our zone", s, "example.com.", dns.RcodeRefused, 20},
+	} {
+		got := c.s.Answer(query(c.name, dns.TypeA, withEDNS(1232)), netip.MustParseAddr(inEU), transportUDP)
+		if e := edeIn(got); got.Rcode != c.rcode || e == nil || e.InfoCode != c.code {
+			t.Errorf("%s: %s with EDE %v", c.what, summary(got), e)
+		}
+		got = c.s.Answer(query(c.name, dns.TypeA), netip.MustParseAddr(inEU), transportUDP)
+		if got.Rcode != c.rcode || len(got.Extra) > 0 {
+			t.Errorf("%s without EDNS: %s", c.what, summary(got))
+		}
+	}
+	layout := w.layout(t)
+	publish(w.snapshot(t, layout, 1))
+	if got := cold.Answer(query("live.fairway.test.", dns.TypeA), netip.MustParseAddr(inEU), transportUDP); got.Rcode != dns.RcodeSuccess {
+		t.Errorf("after the first snapshot: %s", summary(got))
+	}
+}

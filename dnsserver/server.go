@@ -1,0 +1,231 @@
+package dnsserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fairway/steering"
+)
+
+// Config is what a Server needs.
+type Config struct {
+	// Listen holds host:port pairs; each is bound for UDP and for TCP. An empty
+	// host means every address of the machine, IPv4 and IPv6; port 0 takes a
+	// free port, the same for both.
+	Listen []string
+	// Current is where the snapshots come from. It may still be empty: questions
+	// are then answered SERVFAIL with the reason.
+	Current *steering.Current
+	// Observer is told of every answer. Default none.
+	Observer Observer
+	// Logger gets what an operator should act on, never client addresses.
+	// Default none.
+	Logger *slog.Logger
+}
+
+// Server answers DNS questions. Make it with New.
+type Server struct {
+	listen   []string
+	current  *steering.Current
+	observer Observer
+	log      *slog.Logger
+
+	zones   zoneCache
+	sockets []socket
+	conns   connections
+	panics  atomic.Uint64
+}
+
+// socket is one bound address, for both transports.
+type socket struct {
+	udp *net.UDPConn
+	tcp *net.TCPListener
+}
+
+// New checks the configuration and reports every finding. It opens nothing.
+func New(c Config) (*Server, error) {
+	var findings []error
+	if c.Current == nil {
+		findings = append(findings, errors.New("dns door: Current is missing"))
+	}
+	if len(c.Listen) == 0 {
+		findings = append(findings, errors.New("dns door: no address to listen on; name at least one, such as 127.0.0.1:5300"))
+	}
+	seen := make(map[string]bool)
+	for _, address := range c.Listen {
+		if err := checkAddress(address); err != nil {
+			findings = append(findings, err)
+		}
+		if seen[address] && !endsInPortZero(address) {
+			findings = append(findings, fmt.Errorf("dns door: listen address %q is named twice; remove one", address))
+		}
+		seen[address] = true
+	}
+	if len(findings) > 0 {
+		return nil, errors.Join(findings...)
+	}
+	s := &Server{listen: c.Listen, current: c.Current, observer: c.Observer, log: c.Logger}
+	if s.observer == nil {
+		s.observer = silent{}
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.zones.log = s.log
+	s.conns.limit = maxConnections
+	return s, nil
+}
+
+func checkAddress(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("dns door: listen address %q is not host:port, such as 127.0.0.1:5300, [::1]:5300 or :5300: %w", address, err)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("dns door: listen address %q: port %q is not a number from 0 to 65535", address, port)
+	}
+	return nil
+}
+
+func endsInPortZero(address string) bool {
+	_, port, err := net.SplitHostPort(address)
+	return err == nil && port == "0"
+}
+
+// Prepare compiles the zones of a layout and keeps them for the snapshots that
+// are to come. It is called before the first snapshot with this layout is
+// published. All problems are reported at once; with any, nothing is kept and
+// the layout should not be published.
+func (s *Server) Prepare(l *steering.Layout) error { return s.zones.prepare(l) }
+
+// Listen binds every address for both transports, or none: what is wrong with
+// any of them is reported and all are closed.
+func (s *Server) Listen() error {
+	var findings []error
+	for _, address := range s.listen {
+		sock, err := bind(address)
+		if err != nil {
+			findings = append(findings, err)
+			continue
+		}
+		s.sockets = append(s.sockets, sock)
+	}
+	if len(findings) > 0 {
+		s.close()
+		s.sockets = nil
+	}
+	return errors.Join(findings...)
+}
+
+// bind opens both sockets of an address. With port 0 the system chooses one for
+// TCP; that UDP has it free too is likely but not certain, hence the attempts.
+func bind(address string) (socket, error) {
+	attempts := 1
+	if endsInPortZero(address) {
+		attempts = 20
+	}
+	for attempt := 1; ; attempt++ {
+		sock, err := bindOnce(address)
+		if err == nil || attempt == attempts {
+			return sock, err
+		}
+	}
+}
+
+func bindOnce(address string) (socket, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return socket{}, fmt.Errorf("dns door: listen on %s over TCP: %w; is another DNS server running?", address, err)
+	}
+	host, _, _ := net.SplitHostPort(address)
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	p, err := listenUDP(net.JoinHostPort(host, port))
+	if err != nil {
+		l.Close()
+		return socket{}, fmt.Errorf("dns door: listen on %s over UDP: %w; is another DNS server running?", address, err)
+	}
+	return socket{udp: p, tcp: l.(*net.TCPListener)}, nil
+}
+
+// Addrs returns the bound addresses, in the order of Config.Listen; none before
+// Listen.
+func (s *Server) Addrs() []string {
+	var addrs []string
+	for _, sock := range s.sockets {
+		addrs = append(addrs, sock.tcp.Addr().String())
+	}
+	return addrs
+}
+
+// Run answers until ctx ends, or until a socket fails for good, which is the
+// error. It binds first if Listen was not called. At the end it stops reading,
+// finishes what it has read, and returns when every goroutine has ended and
+// every socket is closed.
+func (s *Server) Run(ctx context.Context) error {
+	if len(s.sockets) == 0 {
+		if err := s.Listen(); err != nil {
+			return err
+		}
+	}
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	var loops sync.WaitGroup
+	for _, sock := range s.sockets {
+		// Answering never waits, so one reader per processor keeps them all busy
+		// without a goroutine per packet, which a flood would multiply.
+		for range runtime.GOMAXPROCS(0) {
+			loops.Go(func() { stopOn(s.serveUDP(ctx, sock.udp), fail) })
+		}
+		loops.Go(func() { stopOn(s.serveTCP(ctx, sock.tcp), fail) })
+	}
+	<-ctx.Done()
+	s.stopReading()
+	loops.Wait()
+	s.close()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}
+
+func stopOn(err error, fail context.CancelCauseFunc) {
+	if err != nil {
+		fail(err)
+	}
+}
+
+// stopReading wakes every goroutine that waits for a packet, a connection or a
+// message; what was read already is answered.
+func (s *Server) stopReading() {
+	for _, sock := range s.sockets {
+		sock.udp.SetReadDeadline(time.Unix(1, 0))
+		sock.tcp.Close()
+	}
+	s.conns.stop()
+}
+
+func (s *Server) close() {
+	for _, sock := range s.sockets {
+		sock.udp.Close()
+		sock.tcp.Close()
+	}
+}
+
+// pause waits a moment after an error that may pass, such as too many open
+// files, so that a loop does not spin; false when ctx has ended.
+func pause(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(10 * time.Millisecond):
+		return true
+	}
+}

@@ -1,0 +1,107 @@
+package dnsserver
+
+import (
+	"math"
+	"net/netip"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"fairway/steering"
+)
+
+// steer answers for a steered name with the endpoint that the snapshot chooses,
+// and returns the name to go on with, "" for none.
+func (l *lookup) steer(z *zone, n *node, owner string) (next string) {
+	if l.qtype == dns.TypeANY && !l.zones.services[n.service].host {
+		l.add(owner, anyAnswer(z)) // the same for every client: nothing to decide
+		return ""
+	}
+	d := l.snapshot.Decide(steering.Query{Service: n.service, Client: l.client})
+	l.steered = true
+	l.scope = max(l.scope, d.Scope)
+	chosen, ok := d.First()
+	if !ok {
+		l.unavailable(&d)
+		return ""
+	}
+	endpoint, ttl := chosen.Endpoint, seconds(d.TTL)
+	switch {
+	case endpoint.Host != "":
+		l.handOut(&d)
+		l.add(owner, &dns.CNAME{Hdr: header(dns.TypeCNAME, ttl), Target: endpoint.Host})
+		if l.qtype != dns.TypeCNAME && l.qtype != dns.TypeANY {
+			return endpoint.Host
+		}
+	case l.qtype == dns.TypeANY:
+		l.add(owner, anyAnswer(z))
+	default:
+		records := addressRecords(endpoint.Addresses, l.qtype, ttl)
+		if len(records) == 0 {
+			l.denyHere(z, ttl)
+			return ""
+		}
+		l.handOut(&d)
+		l.add(owner, records...)
+	}
+	return ""
+}
+
+// handOut keeps the decision for the observer, unless an earlier name of the
+// chain has done so: one question, one decision.
+func (l *lookup) handOut(d *steering.Decision) {
+	if l.decision == nil {
+		l.decision = d
+	}
+}
+
+// unavailable answers for a service that hands out nothing (on_all_down: none).
+// Behind a CNAME the resolver gets the CNAME and finds out by itself.
+//
+// Of the codes of RFC 8914, 22 (No Reachable Authority) and 23 (Network Error)
+// are about name servers that were asked in vain, and 24 (Invalid Data) about
+// the zone; that a service has no endpoint left is none of them, so it is 0
+// (Other) with words, as §4.1 asks.
+func (l *lookup) unavailable(d *steering.Decision) {
+	if !l.first() {
+		return
+	}
+	l.handOut(d)
+	l.fail(dns.RcodeServerFailure)
+	l.explain(dns.ExtendedErrorCodeOther, "no endpoint of this service is available")
+}
+
+// denyHere says that the chosen endpoint has no record of the asked type, though
+// another one of the service has. This holds as long and as widely as the
+// decision: RFC 7871 §7.4 warns that caches may take a negative answer for
+// everybody's, but a scope of 0 would tell them to.
+func (l *lookup) denyHere(z *zone, ttl uint32) {
+	soa := dns.Copy(z.negative)
+	soa.Header().Ttl = min(soa.Header().Ttl, ttl)
+	l.msg.Ns = append(l.msg.Ns, soa)
+}
+
+// addressRecords gives the addresses of the family that qtype asks for.
+func addressRecords(addresses []netip.Addr, qtype uint16, ttl uint32) []dns.RR {
+	var records []dns.RR
+	for _, a := range addresses {
+		a = a.Unmap()
+		switch {
+		case qtype == dns.TypeA && a.Is4():
+			records = append(records, &dns.A{Hdr: header(dns.TypeA, ttl), A: a.AsSlice()})
+		case qtype == dns.TypeAAAA && a.Is6():
+			records = append(records, &dns.AAAA{Hdr: header(dns.TypeAAAA, ttl), AAAA: a.AsSlice()})
+		}
+	}
+	return records
+}
+
+func header(rrtype uint16, ttl uint32) dns.RR_Header {
+	return dns.RR_Header{Rrtype: rrtype, Class: dns.ClassINET, Ttl: ttl}
+}
+
+// seconds is a decision's TTL on the wire: whole seconds, never 0, at most what
+// RFC 2181 §8 allows.
+func seconds(d time.Duration) uint32 {
+	return uint32(min(max(d/time.Second, 1), math.MaxInt32))
+}
