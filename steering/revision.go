@@ -14,7 +14,7 @@ type Revision struct {
 	Vantages  []Vantage
 	Providers []*Provider
 	Pools     []*Pool
-	Regions   []Region // without the default region
+	Regions   []Region // the default region only if the files declare it
 	Services  []*Service
 	Policies  []*Policy
 	Reads     Reads // what the rules of all policies read together
@@ -55,7 +55,9 @@ func (r *Revision) Service(key string) *Service {
 func (r *Revision) RegionNames() []string {
 	names := make([]string, 0, len(r.Regions)+1)
 	for i := range r.Regions {
-		names = append(names, r.Regions[i].Name)
+		if r.Regions[i].Name != DefaultRegion {
+			names = append(names, r.Regions[i].Name)
+		}
 	}
 	return append(names, DefaultRegion)
 }

@@ -49,7 +49,7 @@
 // # Figures
 //
 // Samples and Availability are over Probe.Window. P50, P95 (nearest rank) and
-// the median Throughput are over the newest eight ok measurements of every
+// the median Throughput are over the newest five ok measurements of every
 // vantage × address in that window, so that they follow a shift of level within
 // a few measurements. Figures move when a measurement comes, not while none
 // does; an unknown verdict has none, but keeps Newest.

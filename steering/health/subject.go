@@ -155,7 +155,7 @@ func (b *ballot) verdict() steering.Verdict {
 
 // newestOK is how many ok measurements per vantage × address the figures of
 // speed look at.
-const newestOK = 8
+const newestOK = 5
 
 // figures is scratch space for the numbers of one region.
 type figures struct {

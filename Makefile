@@ -1,0 +1,73 @@
+# What there is to do with this tree. `make` lists it.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+# How long `make fuzz` gives each fuzz target, and how long a test run may take.
+FUZZTIME     ?= 10s
+TEST_TIMEOUT ?= 20m
+SLOW_TIMEOUT ?= 100m
+
+# The linter has a module of its own, so that its needs never become Fairway's.
+STATICCHECK := go tool -modfile=tools/lint/go.mod staticcheck
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## build Fairway and run its demo on this machine; Ctrl-C ends it
+	@exec bin/fairway demo
+
+.PHONY: build
+build: need-go ## build bin/fairway
+	@go build -o bin/fairway ./cmd/fairway
+
+.PHONY: test
+test: setup lint verify check-generated build ## everything that CI runs; installs what the tests need
+	go test -race -timeout $(TEST_TIMEOUT) ./...
+
+.PHONY: setup
+setup: need-go ## install the programs that the tests drive (Debian packages)
+	@tools/setup/install
+
+.PHONY: lint
+lint: need-go ## check the format, vet, staticcheck
+	@unformatted=$$(gofmt -l .); \
+	if [ -n "$$unformatted" ]; then \
+		echo "not formatted:" $$unformatted; echo "    format them: gofmt -w" $$unformatted; exit 1; \
+	fi
+	go vet ./...
+	go vet -tags slow ./...
+	$(STATICCHECK) ./...
+
+.PHONY: verify
+verify: need-go ## check that the modules in the cache are what go.sum says
+	go mod verify
+
+.PHONY: check-generated
+check-generated: need-go ## check that generated and embedded files are current
+	go run ./tools/geodata -check
+
+.PHONY: fuzz
+fuzz: need-go ## run every fuzz target for FUZZTIME (10s)
+	@for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "fuzz $$package $$target for $(FUZZTIME)"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+.PHONY: slow
+slow: setup ## the tests of `make test` and those too slow for it
+	go test -race -tags slow -timeout $(SLOW_TIMEOUT) ./...
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin
+
+.PHONY: need-go
+need-go:
+	@command -v go >/dev/null || { \
+		echo "Fairway is built with Go, and there is none on your PATH"; \
+		echo "    install $$(sed -n 's/^go /Go /p' go.mod) or newer: https://go.dev/doc/install"; exit 1; }

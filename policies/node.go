@@ -1,0 +1,273 @@
+package policies
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Node is what a node needs beside the revision.
+type Node struct {
+	Listen         Listen
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For and Forwarded are believed
+	HTTPHosts      []string       // further Host names that the HTTP door accepts; lower case, no final dot
+	TokenFile      string         // the API's token; empty = none named
+	Databases      []string       // MMDB files, in the order of their precedence
+	Control        []string       // base URLs where a node without control pushes its measurements
+	DrainFor       time.Duration  // how long SIGTERM waits, not ready, before it closes
+}
+
+// Listen are the addresses, host:port each, that the roles listen on.
+type Listen struct {
+	DNS, HTTP, API []string
+}
+
+// The defaults of a node.
+const (
+	defaultDNS   = "127.0.0.1:5300"
+	defaultHTTP  = "127.0.0.1:8080"
+	defaultAPI   = "127.0.0.1:8400"
+	defaultDrain = 2 * time.Second
+)
+
+// node reads the sections that concern this node alone.
+func (c *compiler) node() Node {
+	n := Node{DrainFor: defaultDrain}
+	n.Listen = c.listen()
+	if v, ok := c.single("http"); ok {
+		f, _ := v.fields("trusted_proxies hosts")
+		for _, item := range f.texts("trusted_proxies") {
+			if p, ok := item.prefix(); ok {
+				n.TrustedProxies = append(n.TrustedProxies, p)
+			}
+		}
+		for _, item := range f.texts("hosts") {
+			if name, ok := item.hostname(); ok {
+				n.HTTPHosts = append(n.HTTPHosts, strings.TrimSuffix(name, "."))
+			}
+		}
+	}
+	if v, ok := c.single("api"); ok {
+		f, _ := v.fields("token_file")
+		if v, ok := f.under("token_file"); ok {
+			n.TokenFile, _ = v.file()
+		}
+	}
+	c.checkToken(n)
+	if v, ok := c.single("geo"); ok {
+		f, _ := v.fields("databases")
+		for _, item := range f.oneOrMore("databases") {
+			if name, ok := item.file(); ok {
+				n.Databases = append(n.Databases, name)
+			}
+		}
+	}
+	n.Control = c.control(n.Listen.API)
+	if v, ok := c.single("drain"); ok {
+		if d, ok := v.duration(0, 10*time.Minute); ok {
+			n.DrainFor = d
+		}
+	}
+	return n
+}
+
+// listen reads the listeners and reports two on one address.
+func (c *compiler) listen() Listen {
+	l := Listen{DNS: []string{defaultDNS}, HTTP: []string{defaultHTTP}, API: []string{defaultAPI}}
+	v, ok := c.single("listen")
+	if !ok {
+		return l
+	}
+	f, _ := v.fields("dns http api")
+	taken := make(map[string]value)
+	for _, door := range []struct {
+		key  string
+		into *[]string
+	}{{"dns", &l.DNS}, {"http", &l.HTTP}, {"api", &l.API}} {
+		if _, ok := f.under(door.key); !ok {
+			continue
+		}
+		*door.into = nil
+		for _, item := range f.oneOrMore(door.key) {
+			address, ok := item.listener()
+			if !ok {
+				continue
+			}
+			// Port 0 lets the system choose, so it never clashes.
+			if earlier, clash := taken[address]; clash && !strings.HasSuffix(address, ":0") {
+				item.fault("give each its own port", "%s is taken by %s at %s", address, earlier.key, earlier.place())
+				continue
+			}
+			taken[address] = item
+			*door.into = append(*door.into, address)
+		}
+		if node := f.byKey[door.key].node; node.Tag == "!!seq" && len(node.Content) == 0 {
+			f.byKey[door.key].fault("name an address, or leave the key out for the default", "is empty")
+		}
+	}
+	return l
+}
+
+// listener reads host:port, where the host is an address or empty for all.
+func (v value) listener() (string, bool) {
+	const remedy = "write ADDRESS:PORT, such as 127.0.0.1:5300, [::1]:5300 or :5300 for every address"
+	s, ok := v.text()
+	if !ok {
+		return "", false
+	}
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		v.fault(remedy, "%q is not an address with a port", clip(s))
+		return "", false
+	}
+	if _, err := netip.ParseAddr(host); err != nil && host != "" && host != "localhost" {
+		v.fault(remedy, "%q is not an IP address", clip(host))
+		return "", false
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		v.fault(remedy, "%q is not a port", clip(port))
+		return "", false
+	}
+	return s, true
+}
+
+// checkToken warns of an API that its node will refuse to open.
+func (c *compiler) checkToken(n Node) {
+	if n.TokenFile != "" {
+		return
+	}
+	for _, address := range n.Listen.API {
+		host, _, _ := net.SplitHostPort(address)
+		if ip, err := netip.ParseAddr(host); (err != nil && host != "localhost") || (err == nil && !ip.IsLoopback()) {
+			c.warn(c.sections["listen"][0].keyAt, "add api: {token_file: PATH}, a file with mode 0600, or listen on 127.0.0.1",
+				"listen.api %s is reachable from beyond this machine and there is no token: the API will refuse to open", address)
+		}
+	}
+}
+
+// control reads where measurements go, by default to this node's own API.
+func (c *compiler) control(api []string) []string {
+	v, ok := c.single("control")
+	if !ok {
+		return []string{ownAPI(api)}
+	}
+	f, _ := v.fields("addresses")
+	f.require("addresses", "add addresses: [http://127.0.0.1:8400]")
+	var bases []string
+	for _, item := range f.oneOrMore("addresses") {
+		if u, ok := item.baseURL(); ok {
+			bases = append(bases, u)
+		}
+	}
+	return bases
+}
+
+// ownAPI is the URL at which a node reaches its own first API listener.
+func ownAPI(api []string) string {
+	if len(api) == 0 {
+		return "http://" + defaultAPI
+	}
+	host, port, _ := net.SplitHostPort(api[0])
+	if ip, err := netip.ParseAddr(host); host == "" || (err == nil && ip.IsUnspecified()) {
+		host = "127.0.0.1"
+		if ip.Is6() {
+			host = "::1"
+		}
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// file reads a path; a relative one is relative to the file that names it.
+func (v value) file() (string, bool) {
+	name, ok := v.text()
+	if ok && !filepath.IsAbs(name) {
+		name = filepath.Join(filepath.Dir(v.src.name), name)
+	}
+	return name, ok
+}
+
+// prefix reads a network; a lone address is a network of one.
+func (v value) prefix() (netip.Prefix, bool) {
+	const remedy = "write it as 192.0.2.0/24 or 2001:db8::/32"
+	s, ok := v.text()
+	if !ok {
+		return netip.Prefix{}, false
+	}
+	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" && !a.Is4In6() {
+		return netip.PrefixFrom(a, a.BitLen()), true
+	}
+	p, err := netip.ParsePrefix(s)
+	switch {
+	case err != nil || p.Addr().Zone() != "":
+		v.fault(remedy, "%q is not a network", clip(s))
+	case p.Addr().Is4In6():
+		v.fault(remedy, "%s is an IPv4 network in IPv6 clothes", s)
+	case p != p.Masked():
+		v.fault("write "+p.Masked().String(), "%s has bits beyond its length", s)
+	default:
+		return p, true
+	}
+	return netip.Prefix{}, false
+}
+
+// address reads an IP address.
+func (v value) address() (netip.Addr, bool) {
+	s, ok := v.text()
+	if !ok {
+		return netip.Addr{}, false
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.Zone() != "" {
+		v.fault("write it as 192.0.2.1 or 2001:db8::1", "%q is not an IP address", clip(s))
+		return netip.Addr{}, false
+	}
+	return a.Unmap(), true
+}
+
+// baseURL reads an absolute http or https URL that paths can be appended to;
+// the result has no final slash.
+func (v value) baseURL() (string, bool) {
+	s, ok := v.text()
+	if !ok {
+		return "", false
+	}
+	const remedy = "write it as https://host/base"
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		v.fault(remedy, "%q is not a URL", clip(s))
+	case u.Scheme != "http" && u.Scheme != "https":
+		v.fault(remedy, "%q does not begin with http:// or https://", clip(s))
+	case u.User != nil:
+		v.fault("leave user and password out; secrets do not belong into URLs", "the URL holds a user")
+	case u.RawQuery != "" || u.ForceQuery:
+		v.fault("end it before the question mark; a client's own query is appended", "%q has a query", clip(s))
+	case u.Fragment != "" || strings.Contains(s, "#"):
+		v.fault("end it before the #", "%q has a fragment", clip(s))
+	case !validURLHost(u):
+		v.fault(remedy, "%q has no valid host", clip(s))
+	default:
+		return strings.TrimRight(s, "/"), true
+	}
+	return "", false
+}
+
+// validURLHost tells whether a URL's host can be connected to.
+func validURLHost(u *url.URL) bool {
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return false
+		}
+	} else if strings.HasSuffix(u.Host, ":") {
+		return false
+	}
+	if _, err := netip.ParseAddr(u.Hostname()); err == nil {
+		return true
+	}
+	_, why := fullName(u.Hostname())
+	return why == ""
+}

@@ -1,0 +1,193 @@
+package policies
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"fairway/steering"
+)
+
+// The policy of services that name none, unless the files declare one with
+// this name; also the name of the rule that always matches.
+const defaultName = "default"
+
+// builtinScore is the score of rules for which nobody wrote one.
+const builtinScore = "latency + availability"
+
+// The defaults of a policy.
+const (
+	defaultMargin   = 0.10
+	defaultDwell    = time.Minute
+	defaultRampStep = 30 * time.Second
+	defaultHashV4   = 24 // RFC 7871 §11.1 recommends to send no more
+	defaultHashV6   = 56
+)
+
+// policies compiles the policies and gives each service its own.
+func (c *compiler) policies(services []*steering.Service) []*steering.Policy {
+	byName := make(map[string]*steering.Policy)
+	for _, v := range c.each(policy) {
+		byName[v.name] = c.policy(v)
+	}
+	for _, s := range services {
+		name := defaultName
+		if v, ok := c.policyOf[s.Key]; ok {
+			name, _ = v.refer(policy)
+		}
+		c.declared[policy].used[name] = true
+		if byName[name] == nil && name == defaultName {
+			byName[name] = c.builtinPolicy()
+		}
+		if s.Policy = byName[name]; s.Policy != nil {
+			c.checkPolicyOf(s)
+		}
+	}
+	var all []*steering.Policy
+	for _, p := range byName {
+		all = append(all, p)
+	}
+	slices.SortFunc(all, func(a, b *steering.Policy) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// builtinPolicy is what an empty policy means.
+func (c *compiler) builtinPolicy() *steering.Policy {
+	rule := c.builtinRule()
+	return &steering.Policy{
+		Name: defaultName, Rules: []*steering.Rule{&rule}, Switch: builtinSwitch(),
+		OnAllDown: steering.OnAllDown{Mode: steering.AllDownAll}, Degraded: steering.DegradedAvoid,
+		HashV4: defaultHashV4, HashV6: defaultHashV6,
+	}
+}
+
+func (c *compiler) policy(v value) *steering.Policy {
+	f, _ := v.fields("rules defaults switch on_all_down degraded hash")
+	p := c.builtinPolicy()
+	p.Name, p.Place = v.name, v.home()
+	base := c.builtinRule()
+	base.Place = v.home()
+	if d, ok := f.under("defaults"); ok {
+		base.Place = d.home()
+		g, _ := d.as("defaults of %s", v.subject).fields(stageKeys)
+		base = c.stages(g, base)
+	}
+	p.Rules = c.rules(f, base)
+	if s, ok := f.under("switch"); ok {
+		p.Switch = s.as("switch of %s", v.subject).bounds()
+	}
+	p.OnAllDown = f.onAllDown()
+	p.Degraded = steering.DegradedMode(f.choice("degraded", string(steering.DegradedAvoid),
+		string(steering.DegradedAvoid), string(steering.DegradedAllow)))
+	if h, ok := f.under("hash"); ok {
+		g, _ := h.as("hash of %s", v.subject).fields("ipv4 ipv6")
+		p.HashV4 = int(g.integer("ipv4", defaultHashV4, 8, 32))
+		p.HashV6 = int(g.integer("ipv6", defaultHashV6, 16, 128))
+	}
+	return p
+}
+
+func builtinSwitch() steering.Switch {
+	return steering.Switch{Margin: defaultMargin, Dwell: defaultDwell, RampStep: defaultRampStep}
+}
+
+// bounds reads the switch section.
+func (v value) bounds() steering.Switch {
+	f, _ := v.fields("margin dwell max_shift ramp ramp_step")
+	s := builtinSwitch()
+	if m, ok := f.under("margin"); ok {
+		s.Margin, _ = m.percent()
+	}
+	s.Dwell = f.duration("dwell", defaultDwell, 0, 24*time.Hour)
+	if m, ok := f.under("max_shift"); ok {
+		s.MaxShift = m.shift()
+	}
+	s.RampStep = f.duration("ramp_step", defaultRampStep, time.Second, time.Hour)
+	if r, ok := f.under("ramp"); ok {
+		s.Ramp = r.ramp()
+	} else if step, ok := f.under("ramp_step"); ok {
+		v.c.warn(step.keyAt, "add ramp: [1%, 5%, 25%, 100%]", "%s: ramp_step does nothing without a ramp", v.subject)
+	}
+	return s
+}
+
+// shift reads a share per minute.
+func (v value) shift() float64 {
+	share, perMinute := strings.CutSuffix(strings.ReplaceAll(v.node.Value, " ", ""), "/min")
+	node := *v.node
+	node.Value = share
+	percent := v
+	percent.node = &node
+	if !perMinute || !strings.HasSuffix(share, "%") {
+		v.wrong("a share per minute", "write it as 20%/min")
+		return 0
+	}
+	n, ok := percent.percent()
+	if ok && n == 0 {
+		v.fault("use 1%/min or more, or leave it out for no bound", "0%%/min would hold every move for ever")
+	}
+	return n
+}
+
+// ramp reads rising shares.
+func (v value) ramp() []float64 {
+	items, _ := v.list()
+	var steps []float64
+	for _, item := range items {
+		n, ok := item.percent()
+		if !ok {
+			continue
+		}
+		if n == 0 || (len(steps) > 0 && n <= steps[len(steps)-1]) {
+			item.fault("let the steps rise, such as [1%, 5%, 25%, 100%]", "%s is no step up", item.node.Value)
+			continue
+		}
+		steps = append(steps, n)
+	}
+	return steps
+}
+
+// onAllDown reads what to do when no endpoint is left.
+func (f fields) onAllDown() steering.OnAllDown {
+	const remedy = "use all, last, none or fallback:POOL"
+	fallback := steering.OnAllDown{Mode: steering.AllDownAll}
+	v, ok := f.under("on_all_down")
+	if !ok {
+		return fallback
+	}
+	s, ok := v.text()
+	if !ok {
+		return fallback
+	}
+	mode, target, hasPool := strings.Cut(s, ":")
+	m := steering.AllDownMode(strings.TrimSpace(mode))
+	switch m {
+	case steering.AllDownAll, steering.AllDownLast, steering.AllDownNone:
+		if hasPool {
+			v.fault(remedy, "%s takes no pool", m)
+		}
+		return steering.OnAllDown{Mode: m}
+	case steering.AllDownFallback:
+		target = strings.TrimSpace(target)
+		if target == "" {
+			v.fault("write fallback:POOL", "fallback needs a pool")
+		} else if !v.c.known(pool, target) {
+			v.missing(v.place(), pool, target)
+		}
+		return steering.OnAllDown{Mode: m, Pool: target}
+	}
+	v.fault(choices("choices", []string{"all", "last", "none", "fallback:POOL"}, s), "%q is not a choice", clip(s))
+	return fallback
+}
+
+// checkPolicyOf warns of a policy that counts on what a service lacks.
+func (c *compiler) checkPolicyOf(s *steering.Service) {
+	p := s.Policy
+	if p.OnAllDown.Mode != steering.AllDownFallback {
+		return
+	}
+	if !slices.ContainsFunc(s.Endpoints, func(e *steering.Endpoint) bool { return e.Pool == p.OnAllDown.Pool }) {
+		c.warn(s.Place, "add an endpoint with pool: "+p.OnAllDown.Pool+", or use another policy",
+			"service %q: policy %q falls back to pool %q, in which the service has no endpoint", s.Key, p.Name, p.OnAllDown.Pool)
+	}
+}

@@ -1,0 +1,224 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"fairway/steering"
+	"fairway/steering/api"
+)
+
+// ErrUnreachable is in every error that says that no node answered.
+var ErrUnreachable = errors.New("no Fairway node answers")
+
+// timeout bounds a whole exchange; callers shorten it with their context.
+const timeout = 10 * time.Second
+
+// maxAnswer bounds what is read of an answer. A status of a thousand services
+// is a few tens of megabytes.
+const maxAnswer = 256 << 20
+
+// Client speaks to one node. Make one with New.
+type Client struct {
+	base  string // without a final slash
+	token string
+	http  *http.Client
+}
+
+// New returns a client for the node at base, such as http://127.0.0.1:8400 or
+// 127.0.0.1:8400. The token may be empty. Nothing is sent yet.
+func New(base, token string) (*Client, error) {
+	full := base
+	if !strings.Contains(full, "://") {
+		full = "http://" + full
+	}
+	u, err := url.Parse(full)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return nil, fmt.Errorf("%q is not the address of a Fairway API: write it like http://127.0.0.1:8400", base)
+	}
+	return &Client{
+		base:  strings.TrimSuffix(u.String(), "/"),
+		token: strings.TrimSpace(token),
+		http: &http.Client{
+			Timeout:       timeout,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}, nil
+}
+
+// Status asks what the node knows and does.
+func (c *Client) Status(ctx context.Context) (api.Status, error) {
+	var status api.Status
+	err := c.Do(ctx, http.MethodGet, "/api/v1/status", nil, &status)
+	return status, err
+}
+
+// Explain asks why a client gets what it gets.
+func (c *Client) Explain(ctx context.Context, service string, client netip.Addr) (*steering.Explanation, error) {
+	query := url.Values{"service": {service}, "client": {client.String()}}
+	explanation := new(steering.Explanation)
+	if err := c.Do(ctx, http.MethodGet, "/api/v1/explain?"+query.Encode(), nil, explanation); err != nil {
+		return nil, err
+	}
+	return explanation, nil
+}
+
+// Overrides asks for the overrides in force.
+func (c *Client) Overrides(ctx context.Context) ([]steering.Override, error) {
+	var answer api.Overrides
+	err := c.Do(ctx, http.MethodGet, "/api/v1/overrides", nil, &answer)
+	return answer.Overrides, err
+}
+
+// Drain sends no new clients to a provider or endpoint. The request's kind is
+// set here.
+func (c *Client) Drain(ctx context.Context, request api.OverrideRequest) (steering.Override, error) {
+	request.Kind = steering.Drain
+	return c.override(ctx, request)
+}
+
+// Force sends all clients that it can serve to a provider or endpoint. The
+// request's kind is set here.
+func (c *Client) Force(ctx context.Context, request api.OverrideRequest) (steering.Override, error) {
+	request.Kind = steering.Force
+	return c.override(ctx, request)
+}
+
+func (c *Client) override(ctx context.Context, request api.OverrideRequest) (steering.Override, error) {
+	var made steering.Override
+	err := c.Do(ctx, http.MethodPost, "/api/v1/overrides", request, &made)
+	return made, err
+}
+
+// Undrain lifts the drains that match and returns them.
+func (c *Client) Undrain(ctx context.Context, match api.OverrideMatch) ([]steering.Override, error) {
+	match.Kind = steering.Drain
+	return c.Lift(ctx, match)
+}
+
+// Lift lifts the overrides that match, of any kind unless one is named.
+func (c *Client) Lift(ctx context.Context, match api.OverrideMatch) ([]steering.Override, error) {
+	path, query := "/api/v1/overrides", url.Values{}
+	if match.ID != "" {
+		path += "/" + url.PathEscape(match.ID)
+	}
+	for key, value := range map[string]string{
+		"target": match.Target, "region": match.Region, "service": match.Service, "kind": string(match.Kind),
+	} {
+		if value != "" {
+			query.Set(key, value)
+		}
+	}
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	var answer api.Overrides
+	err := c.Do(ctx, http.MethodDelete, path, nil, &answer)
+	return answer.Overrides, err
+}
+
+// Do sends in as JSON (nil = no body) to a path of the node and reads the JSON
+// of the answer into out (nil = not read). It is for the paths that a node adds
+// to the API.
+func (c *Client) Do(ctx context.Context, method, path string, in, out any) error {
+	var body []byte
+	if in != nil {
+		var err error
+		if body, err = json.Marshal(in); err != nil {
+			return fmt.Errorf("%s %s: %w", method, path, err)
+		}
+	}
+	return c.send(ctx, method, path, body, "", out)
+}
+
+func (c *Client) send(ctx context.Context, method, path string, body []byte, encoding string, out any) error {
+	request, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	request.Header.Set("Accept", "application/json")
+	if method != http.MethodGet {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if encoding != "" {
+		request.Header.Set("Content-Encoding", encoding)
+	}
+	if c.token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return c.unreachable(ctx, err)
+	}
+	defer response.Body.Close()
+	media, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
+	if media != "application/json" {
+		return fmt.Errorf("something answers at %s, but not the API of a Fairway node (HTTP %d): is the address right?", c.base, response.StatusCode)
+	}
+	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return c.unreachable(ctx, err)
+	}
+	if response.StatusCode/100 != 2 {
+		return c.refused(response.StatusCode, answer)
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(answer, out); err != nil {
+		return fmt.Errorf("the answer of %s%s cannot be read (%w): are the node and this program of one release?", c.base, path, err)
+	}
+	return nil
+}
+
+// refused is the node's own error, with what only the client knows added.
+func (c *Client) refused(status int, answer []byte) error {
+	e := &api.Error{Status: status}
+	if err := json.Unmarshal(answer, e); err != nil || e.Message == "" {
+		e.Message = fmt.Sprintf("the node answers HTTP %d without a reason", status)
+	}
+	if status == http.StatusUnauthorized {
+		e.Message = fmt.Sprintf("the node at %s wants another token than the one sent", c.base)
+		e.Remedy = "use the token from the node's token file; a new one is read when the node starts"
+		if c.token == "" {
+			e.Message = fmt.Sprintf("the node at %s wants a token, and none was sent", c.base)
+		}
+	}
+	return e
+}
+
+// unreachable says why nobody answered and what to look at.
+func (c *Client) unreachable(ctx context.Context, err error) error {
+	if ctx.Err() == context.Canceled {
+		return ctx.Err()
+	}
+	var unknownHost *net.DNSError
+	hint := "is it running? start one with \"fairway run --config PATH\", or say where it is"
+	switch {
+	case errors.As(err, &unknownHost):
+		hint = "the name does not resolve: is it spelled right?"
+	case isTimeout(err):
+		hint = "it took too long: is the address right, and does no firewall stand between?"
+	}
+	var outer *url.Error
+	if errors.As(err, &outer) {
+		err = outer.Err // the method and address are said already
+	}
+	return fmt.Errorf("%w at %s: %s (%w)", ErrUnreachable, c.base, hint, err)
+}
+
+func isTimeout(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.As(err, &timeout) && timeout.Timeout()
+}

@@ -1,0 +1,38 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+
+	"fairway/steering"
+)
+
+// Control is what a node can do for the API. Its methods are called
+// concurrently. An error that is ErrNotFound becomes 404, ErrInvalid 400,
+// ErrUnavailable 503; an *Error is answered as it is; anything else is 500.
+type Control interface {
+	// Status says what the node knows and does; see Status.Describe.
+	Status() Status
+	// Explain decides for one client with everything that led to it; ErrNotFound
+	// when there is no such service, ErrUnavailable before the first snapshot.
+	Explain(service string, client netip.Addr) (*steering.Explanation, error)
+	// Overrides returns those in force.
+	Overrides() []steering.Override
+	// PutOverride makes an override durable and puts it in force. The one given
+	// is valid and names things that exist; the one returned has ID and Created.
+	PutOverride(context.Context, steering.Override) (steering.Override, error)
+	// DeleteOverrides lifts those that match and returns them; see
+	// OverrideMatch.Matches.
+	DeleteOverrides(context.Context, OverrideMatch) ([]steering.Override, error)
+	// Observe takes measurements that came from elsewhere.
+	Observe(context.Context, []steering.Measurement) error
+}
+
+// What a Control may say. Client errors answer to the same with errors.Is.
+var (
+	ErrNotFound     = errors.New("not found")
+	ErrInvalid      = errors.New("invalid request")
+	ErrUnavailable  = errors.New("not available now")
+	ErrUnauthorized = errors.New("token missing or wrong")
+)

@@ -1,0 +1,112 @@
+package api
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"mime"
+	"net"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+)
+
+// maxBody is how much of a request's body is read, as it comes over the wire.
+const maxBody = 1 << 20
+
+// guard stands before every path: one panic costs one request, and browsers are
+// told to guess nothing.
+func (s *Server) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			caught := recover()
+			if caught == nil {
+				return
+			}
+			if caught == http.ErrAbortHandler {
+				panic(caught)
+			}
+			s.config.Logger.Error("api: panic in a request", "method", r.Method, "path", r.Pattern,
+				"panic", caught, "stack", string(debug.Stack()))
+			s.answer(w, r, http.StatusInternalServerError,
+				&Error{Message: "the node failed on this request", Remedy: "its log has the details; please report them"})
+		}()
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		if !s.knownHost(r.Host) {
+			s.fail(w, r, &Error{
+				Status:  http.StatusMisdirectedRequest, // RFC 9110 §15.5.20
+				Message: "this node does not answer to that name",
+				Remedy:  "use its IP address or localhost, add the name to the API's listen addresses, or give the API a token",
+			})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// knownHost keeps out pages that have pointed a name of their own at this
+// address (DNS rebinding): such a request carries their name. An address
+// cannot be forged that way, and a token protects without this.
+func (s *Server) knownHost(host string) bool {
+	if s.config.Token != "" {
+		return true
+	}
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.Trim(host, "[]")
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	return s.hosts[strings.ToLower(host)]
+}
+
+// admit decides about a protected path and bounds the body.
+func (s *Server) admit(w http.ResponseWriter, r *http.Request) error {
+	if !s.authorized(r) {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="fairway"`) // RFC 6750 §3
+		return &Error{
+			Status:  http.StatusUnauthorized,
+			Message: "the token is missing or wrong",
+			Remedy:  "send \"Authorization: Bearer TOKEN\" with the token from this node's token file",
+		}
+	}
+	if changes(r.Method) {
+		// Browsers say where a request comes from; other programs say nothing and
+		// pass. A form or a no-cors fetch cannot send this content type either.
+		if err := http.NewCrossOriginProtection().Check(r); err != nil {
+			return &Error{
+				Status:  http.StatusForbidden,
+				Message: "a page of another origin may not change anything here",
+				Remedy:  "use the console of this node, or the command line",
+			}
+		}
+		if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
+			return &Error{
+				Status:  http.StatusUnsupportedMediaType,
+				Message: "a request that changes something must be application/json",
+				Remedy:  "send \"Content-Type: application/json\"",
+			}
+		}
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	return nil
+}
+
+func changes(method string) bool {
+	return method != http.MethodGet && method != http.MethodHead && method != http.MethodOptions
+}
+
+// authorized compares digests, so that neither content nor length of the token
+// shows in the time taken.
+func (s *Server) authorized(r *http.Request) bool {
+	if s.config.Token == "" {
+		return true
+	}
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") { // RFC 9110 §11.1: case-insensitive
+		return false
+	}
+	got, want := sha256.Sum256([]byte(strings.TrimSpace(token))), sha256.Sum256([]byte(s.config.Token))
+	return subtle.ConstantTimeCompare(got[:], want[:]) == 1
+}

@@ -1,0 +1,119 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"fairway/steering"
+)
+
+func (s *Server) getOverrides(*http.Request) (any, error) {
+	return Overrides{Overrides: some(s.config.Control.Overrides())}, nil
+}
+
+func (s *Server) postOverride(r *http.Request) (any, error) {
+	var request OverrideRequest
+	if err := decode(r.Body, &request); err != nil {
+		return nil, err
+	}
+	status := s.config.Control.Status()
+	override, err := request.override(&status, time.Now().UTC())
+	if err != nil {
+		return nil, err
+	}
+	made, err := s.config.Control.PutOverride(r.Context(), override)
+	if err != nil {
+		return nil, err
+	}
+	s.logOverride("override added", &made)
+	return made, nil
+}
+
+func (s *Server) deleteOverrides(r *http.Request) (any, error) {
+	query := r.URL.Query()
+	match := OverrideMatch{
+		ID: r.PathValue("id"), Target: query.Get("target"), Region: query.Get("region"),
+		Service: query.Get("service"), Kind: steering.OverrideKind(query.Get("kind")),
+	}
+	if match.ID == "" && match.Target == "" {
+		return nil, invalid("add target=PROVIDER or target=ENDPOINT, or delete /api/v1/overrides/ID", "which override to lift is not said")
+	}
+	lifted, err := s.config.Control.DeleteOverrides(r.Context(), match)
+	if err != nil {
+		return nil, err
+	}
+	if len(lifted) == 0 {
+		return nil, notFound(inForce(s.config.Control.Overrides()), "there is no %s", match)
+	}
+	for i := range lifted {
+		s.logOverride("override lifted", &lifted[i])
+	}
+	return Overrides{Overrides: lifted}, nil
+}
+
+func (s *Server) logOverride(what string, o *steering.Override) {
+	s.config.Logger.Info(what, "id", o.ID, "kind", o.Kind, "provider", o.Provider, "endpoint", o.Endpoint,
+		"region", o.Region, "service", o.Service, "reason", o.Reason, "author", o.Author, "expires", o.Expires)
+}
+
+// inForce is the remedy for an override that does not exist.
+func inForce(overrides []steering.Override) string {
+	if len(overrides) == 0 {
+		return "no override is in force"
+	}
+	var names []string
+	for _, o := range overrides {
+		names = append(names, OverrideMatch{Kind: o.Kind, Target: o.Provider + o.Endpoint, Region: o.Region, Service: o.Service}.String())
+	}
+	return "in force: " + strings.Join(names, ", ")
+}
+
+// some turns no list into an empty one, so that JSON says [] and not null.
+func some[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+// decode reads exactly one JSON value with no unknown field: a mistyped field
+// name must not silently mean its default.
+func decode(body io.Reader, into any) error {
+	decoder := json.NewDecoder(body)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		return badJSON(err)
+	}
+	return atEnd(decoder)
+}
+
+// atEnd says whether something follows the value that was read.
+func atEnd(decoder *json.Decoder) error {
+	_, err := decoder.Token()
+	if err == io.EOF {
+		return nil
+	}
+	if limit, is := errors.AsType[*http.MaxBytesError](err); is {
+		return limit
+	}
+	return invalid("send one JSON value", "there is something after the JSON value")
+}
+
+// badJSON says what is wrong with a body; limits and broken connections keep
+// their own error.
+func badJSON(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return invalid("send a JSON object", "the body is empty or ends in the middle of the JSON")
+	}
+	if limit, is := errors.AsType[*http.MaxBytesError](err); is {
+		return limit
+	}
+	if own, is := errors.AsType[*Error](err); is {
+		return own
+	}
+	return invalid("", "the body is not the JSON that belongs here: %s", strings.TrimPrefix(err.Error(), "json: "))
+}

@@ -1,0 +1,157 @@
+package api
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"fairway/steering"
+)
+
+// Overrides is the body of GET and the answer of DELETE /api/v1/overrides.
+type Overrides struct {
+	Overrides []steering.Override `json:"overrides"`
+}
+
+// OverrideRequest is the body of POST /api/v1/overrides.
+type OverrideRequest struct {
+	Kind    steering.OverrideKind `json:"kind"`
+	Target  string                `json:"target"`            // a provider's name or an endpoint's id
+	Region  string                `json:"region,omitempty"`  // empty = every region
+	Service string                `json:"service,omitempty"` // empty = every service
+	Reason  string                `json:"reason"`
+	Author  string                `json:"author"`
+	// ForSeconds is how long it holds, by the node's clock, so that a wrong clock
+	// at the caller does no harm.
+	ForSeconds float64 `json:"for_seconds"`
+}
+
+// Bounds of what is written into an override. Ten years is "for ever" said
+// with an expiry; the texts go into logs and onto terminals.
+const (
+	maxOverride = 10 * 365 * 24 * time.Hour
+	maxReason   = 500
+	maxAuthor   = 100
+)
+
+// override checks a request against what the node knows and makes an override
+// of it. All that is wrong is said at once.
+func (r *OverrideRequest) override(status *Status, now time.Time) (steering.Override, error) {
+	o := steering.Override{
+		Kind: r.Kind, Region: r.Region, Service: r.Service,
+		Reason: strings.TrimSpace(r.Reason), Author: strings.TrimSpace(r.Author), Created: now,
+	}
+	var wrong, remedies []string
+	find := func(remedy, format string, args ...any) {
+		wrong = append(wrong, fmt.Sprintf(format, args...))
+		if remedy != "" && !slices.Contains(remedies, remedy) {
+			remedies = append(remedies, remedy)
+		}
+	}
+
+	providers, endpoints := status.targets()
+	switch {
+	case r.Target == "":
+		find(known("providers", providers), "a target is required: a provider or an endpoint")
+	case slices.Contains(providers, r.Target):
+		o.Provider = r.Target
+	case slices.Contains(endpoints, r.Target):
+		o.Endpoint = r.Target
+	default:
+		find(known("providers", providers)+"; "+known("endpoints", endpoints), "%q is neither a provider nor an endpoint", r.Target)
+	}
+	if r.Region != "" && !slices.Contains(status.Regions, r.Region) {
+		find(known("regions", status.Regions), "there is no region %q", r.Region)
+	}
+	if services := status.serviceKeys(); r.Service != "" && !slices.Contains(services, r.Service) {
+		find(known("services", services), "there is no service %q", r.Service)
+	}
+	if r.ForSeconds > 0 && r.ForSeconds <= maxOverride.Seconds() {
+		o.Expires = now.Add(time.Duration(r.ForSeconds * float64(time.Second)))
+	} else {
+		find("say how long it should hold, such as 3600; lift it earlier with undrain", "for_seconds is %v", r.ForSeconds)
+	}
+	if o.Kind != steering.Drain && o.Kind != steering.Force {
+		find("", "kind %q is neither drain nor force", cut(string(o.Kind), 40))
+	}
+	if o.Reason == "" || o.Author == "" {
+		find("", "a reason and an author are required")
+	}
+	if !printable(o.Reason, maxReason) || !printable(o.Author, maxAuthor) {
+		find("", "reason and author are one line of text each, at most %d and %d bytes", maxReason, maxAuthor)
+	}
+	if wrong != nil {
+		return o, invalid(strings.Join(remedies, "; "), "override: %s", strings.Join(wrong, "; "))
+	}
+	if err := o.Validate(); err != nil {
+		return o, invalid("", "%v", err)
+	}
+	return o, nil
+}
+
+// targets returns what an override can name.
+func (s *Status) targets() (providers, endpoints []string) {
+	for _, service := range s.Services {
+		for _, e := range service.Endpoints {
+			endpoints = append(endpoints, e.ID)
+			if !slices.Contains(providers, e.Provider) {
+				providers = append(providers, e.Provider)
+			}
+		}
+	}
+	return providers, endpoints
+}
+
+func (s *Status) serviceKeys() []string {
+	keys := make([]string, 0, len(s.Services))
+	for _, service := range s.Services {
+		keys = append(keys, service.Key)
+	}
+	return keys
+}
+
+func printable(text string, most int) bool {
+	return len(text) <= most && !strings.ContainsFunc(text, func(r rune) bool {
+		return !unicode.IsPrint(r) || r == unicode.ReplacementChar
+	})
+}
+
+// OverrideMatch picks overrides. Empty fields pick any; at least ID or Target
+// is set when it comes from a request.
+type OverrideMatch struct {
+	ID      string
+	Target  string // exactly this provider or this endpoint
+	Region  string // exactly this region: an override for all regions is another
+	Service string
+	Kind    steering.OverrideKind
+}
+
+// Matches tells whether the override is picked.
+func (m OverrideMatch) Matches(o *steering.Override) bool {
+	return (m.ID == "" || m.ID == o.ID) &&
+		(m.Target == "" || m.Target == o.Provider || m.Target == o.Endpoint) &&
+		(m.Region == "" || m.Region == o.Region) &&
+		(m.Service == "" || m.Service == o.Service) &&
+		(m.Kind == "" || m.Kind == o.Kind)
+}
+
+// String says it in words, for messages.
+func (m OverrideMatch) String() string {
+	kind := string(m.Kind)
+	if kind == "" {
+		kind = "override"
+	}
+	text := kind + " of " + m.Target
+	if m.ID != "" {
+		text = kind + " with id " + m.ID
+	}
+	if m.Region != "" {
+		text += " in " + m.Region
+	}
+	if m.Service != "" {
+		text += " for " + m.Service
+	}
+	return text
+}

@@ -1,0 +1,145 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"fairway/steering"
+)
+
+func TestPutOverride(t *testing.T) {
+	f := newFixture(t, nil)
+	before := time.Now()
+	w := f.ask("POST", "/api/v1/overrides", `{"kind":"drain","target":"alpha","region":"eu","service":"live","reason":" INC-1 ","author":"mara","for_seconds":3600.5}`)
+	var o steering.Override
+	if err := json.Unmarshal(w.Body.Bytes(), &o); err != nil || w.Code != http.StatusOK {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	if o.ID == "" || o.Kind != steering.Drain || o.Provider != "alpha" || o.Endpoint != "" || o.Region != "eu" || o.Service != "live" ||
+		o.Reason != "INC-1" || o.Author != "mara" {
+		t.Errorf("override %+v", o)
+	}
+	if o.Created.Before(before) || o.Expires.Sub(o.Created) != 3600500*time.Millisecond {
+		t.Errorf("from %v to %v", o.Created, o.Expires)
+	}
+	if err := o.Validate(); err != nil {
+		t.Error(err)
+	}
+	f.ask("POST", "/api/v1/overrides", `{"kind":"force","target":"live/bravo/eu","reason":"x","author":"y","for_seconds":1}`)
+	if all := f.node.Overrides(); len(all) != 2 || all[1].Endpoint != "live/bravo/eu" || all[1].Provider != "" || all[1].Kind != steering.Force {
+		t.Errorf("overrides %+v", all)
+	}
+	if !strings.Contains(f.log.String(), "INC-1") {
+		t.Errorf("the log does not tell of it: %s", f.log)
+	}
+}
+
+func TestPutOverrideRefuses(t *testing.T) {
+	body := func(change string) string { return drainAlpha[:len(drainAlpha)-1] + "," + change + "}" } // the last of two equal names counts
+	for name, row := range map[string]struct {
+		body   string
+		status int
+		words  []string
+	}{
+		"nothing":           {``, 400, []string{"empty"}},
+		"garbage":           {`{{`, 400, nil},
+		"null":              {`null`, 400, []string{"target", "reason", "for_seconds"}},
+		"a list":            {`[]`, 400, nil},
+		"kind as number":    {body(`"kind":7`), 400, []string{"kind"}},
+		"for as text":       {body(`"for_seconds":"1h"`), 400, []string{"for_seconds"}},
+		"for as null":       {body(`"for_seconds":-1`), 400, []string{"for_seconds is -1", "3600"}},
+		"for ever":          {body(`"for_seconds":1e18`), 400, []string{"for_seconds"}},
+		"unknown field":     {body(`"expires":"2027-01-01T00:00:00Z"`), 400, []string{"expires"}},
+		"two values":        {drainAlpha + drainAlpha, 400, []string{"after"}},
+		"unknown kind":      {body(`"kind":"drian"`), 400, []string{`"drian"`}},
+		"unknown target":    {body(`"target":"alfa"`), 400, []string{`"alfa"`, "alpha, bravo", "live/alpha/eu"}},
+		"unknown region":    {body(`"region":"uk"`), 400, []string{`"uk"`, "eu, default"}},
+		"unknown service":   {body(`"service":"vod"`), 400, []string{`"vod"`, "live"}},
+		"blank reason":      {body(`"reason":"  "`), 400, []string{"reason"}},
+		"no author":         {body(`"author":""`), 400, []string{"author"}},
+		"control character": {body(`"reason":"\u001b[31mred"`), 400, []string{"one line"}},
+		"long reason":       {body(`"reason":"` + strings.Repeat("x", 501) + `"`), 400, []string{"500"}},
+		"everything wrong":  {`{"kind":"x","target":"y","region":"z","service":"w"}`, 400, []string{`"x"`, `"y"`, `"z"`, `"w"`, "for_seconds", "author"}},
+		"too large":         {body(`"reason":"` + strings.Repeat("x", 2<<20) + `"`), 413, nil},
+	} {
+		f := newFixture(t, nil)
+		w := f.ask("POST", "/api/v1/overrides", row.body)
+		if w.Code != row.status {
+			t.Errorf("%s:", name)
+		}
+		wantError(t, w, row.status, row.words...)
+		if len(f.node.Overrides()) != 0 {
+			t.Errorf("%s: an override was made", name)
+		}
+	}
+}
+
+func TestControlErrorsBecomeStatuses(t *testing.T) {
+	for err, want := range map[error]int{
+		errors.New("disk full"):                                                       500,
+		fmt.Errorf("not leader: %w", ErrUnavailable):                                  503,
+		fmt.Errorf("odd: %w", ErrInvalid):                                             400,
+		fmt.Errorf("x: %w", &Error{Status: 409, Message: "twice", Remedy: "undrain"}): 409,
+	} {
+		f := newFixture(t, nil)
+		f.node.fail = err
+		wantError(t, f.ask("POST", "/api/v1/overrides", drainAlpha), want)
+		wantError(t, f.ask("POST", "/api/v1/measurements", batchOf(oneMeasurement)), want)
+		if logged := strings.Contains(f.log.String(), "request failed"); logged != (want >= 500) {
+			t.Errorf("%v: logged %v", err, logged)
+		}
+	}
+}
+
+func TestDeleteOverrides(t *testing.T) {
+	all := []steering.Override{
+		{ID: "a", Kind: steering.Drain, Provider: "alpha"},
+		{ID: "b", Kind: steering.Drain, Provider: "alpha", Region: "eu"},
+		{ID: "c", Kind: steering.Force, Provider: "alpha", Region: "eu", Service: "live"},
+		{ID: "d", Kind: steering.Drain, Endpoint: "live/alpha/eu"},
+	}
+	for query, want := range map[string]string{
+		"?target=alpha":                         "abc",
+		"?target=alpha&kind=drain":              "ab",
+		"?target=alpha&region=eu":               "bc",
+		"?target=alpha&region=eu&service=live":  "c",
+		"?target=live/alpha/eu":                 "d",
+		"/b":                                    "b",
+		"/b?kind=force":                         "",
+		"?target=bravo":                         "",
+		"?target=alpha&region=us":               "",
+		"/nope":                                 "",
+		"?target=live%2Falpha%2Feu&kind=drain&": "d",
+	} {
+		f := newFixture(t, nil)
+		f.node.overrides = append(f.node.overrides, all...)
+		w := f.ask("DELETE", "/api/v1/overrides"+query, "")
+		if want == "" {
+			wantError(t, w, http.StatusNotFound, "there is no", "in force: drain of alpha, drain of alpha in eu")
+			continue
+		}
+		var answer Overrides
+		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, o := range answer.Overrides {
+			got += o.ID
+		}
+		if left := len(f.node.Overrides()); got != want || left != len(all)-len(want) {
+			t.Errorf("DELETE %s lifted %q, want %q; %d are left", query, got, want, left)
+		}
+	}
+	f := newFixture(t, nil)
+	f.node.overrides = append(f.node.overrides, all...)
+	wantError(t, f.ask("DELETE", "/api/v1/overrides", ""), http.StatusBadRequest, "target=")
+	wantError(t, f.ask("DELETE", "/api/v1/overrides?region=eu", ""), http.StatusBadRequest, "target=")
+	if len(f.node.Overrides()) != len(all) {
+		t.Error("a request that names nothing lifted something")
+	}
+}

@@ -1,0 +1,55 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+func (s *Server) getStatus(*http.Request) (any, error) { return s.config.Control.Status(), nil }
+
+func (s *Server) getExplain(r *http.Request) (any, error) {
+	service := r.URL.Query().Get("service")
+	if service == "" {
+		return nil, invalid(s.knownServices(), "no service is named: add service=KEY")
+	}
+	text := r.URL.Query().Get("client")
+	client, err := netip.ParseAddr(text)
+	if err != nil || client.Zone() != "" {
+		return nil, invalid("add client=IP, such as client=192.0.2.7 or client=2001:db8::7", "client %q is not an IP address", text)
+	}
+	explanation, err := s.config.Control.Explain(service, client)
+	if own, is := errors.AsType[*Error](err); is {
+		return nil, own
+	}
+	if errors.Is(err, ErrNotFound) {
+		return nil, notFound(s.knownServices(), "%v", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return explanation, nil
+}
+
+// knownServices is the remedy for a service that does not exist.
+func (s *Server) knownServices() string {
+	var keys []string
+	for _, service := range s.config.Control.Status().Services {
+		keys = append(keys, service.Key)
+	}
+	return known("services", keys)
+}
+
+// known lists what could have been said.
+func known(what string, names []string) string {
+	if len(names) == 0 {
+		return "this node knows no " + what + " yet: is its configuration loaded?"
+	}
+	const most = 30
+	rest := ""
+	if len(names) > most {
+		names, rest = names[:most], ", …"
+	}
+	return "known " + what + ": " + strings.Join(names, ", ") + rest
+}

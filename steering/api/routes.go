@@ -1,0 +1,138 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// routes is the whole surface of the server.
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/api/v1/status", s.protect(methods{"GET": s.getStatus}))
+	mux.Handle("/api/v1/explain", s.protect(methods{"GET": s.getExplain}))
+	mux.Handle("/api/v1/overrides", s.protect(methods{"GET": s.getOverrides, "POST": s.postOverride, "DELETE": s.deleteOverrides}))
+	mux.Handle("/api/v1/overrides/{id}", s.protect(methods{"DELETE": s.deleteOverrides}))
+	mux.Handle("/api/v1/measurements", s.protect(methods{"POST": s.postMeasurements}))
+	mux.Handle("/api/", s.protect(methods{})) // so that a caller without the token learns no paths
+	for path, handler := range s.config.Extra {
+		mux.Handle(path, s.protect(handler))
+	}
+	mux.Handle("/healthz", check(s.config.Alive))
+	mux.Handle("/readyz", check(s.config.Ready))
+	if s.config.Metrics != nil {
+		mux.Handle("/metrics", s.config.Metrics)
+	}
+	if s.config.Console != nil {
+		mux.Handle("/{$}", s.config.Console)
+		mux.Handle("/console/", s.config.Console)
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.fail(w, r, nothingAt(r)) })
+	return mux
+}
+
+// ownPath tells whether an extra path would stand in the way of ours.
+func ownPath(path string) bool {
+	switch strings.TrimSuffix(path, "/") {
+	case "", "/api", "/metrics", "/healthz", "/readyz", "/console":
+		return true
+	}
+	return strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, "/console/") || strings.ContainsAny(path, " {}")
+}
+
+// methods answers by HTTP method. What a method returns is the answer's JSON.
+type methods map[string]func(*http.Request) (any, error)
+
+// protect puts the token, the rules for browsers and the body limit before a
+// handler.
+func (s *Server) protect(handler any) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := s.admit(w, r); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		switch h := handler.(type) {
+		case methods:
+			s.dispatch(w, r, h)
+		case http.Handler:
+			h.ServeHTTP(w, r)
+		}
+	})
+}
+
+func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, m methods) {
+	if len(m) == 0 {
+		s.fail(w, r, nothingAt(r))
+		return
+	}
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet // net/http drops the body (RFC 9110 §9.3.2)
+	}
+	handle, known := m[method]
+	if !known {
+		allow := make([]string, 0, len(m)+1)
+		for name := range m {
+			allow = append(allow, name)
+		}
+		slices.Sort(allow)
+		w.Header().Set("Allow", strings.Join(allow, ", ")) // RFC 9110 §15.5.6
+		s.fail(w, r, &Error{
+			Status:  http.StatusMethodNotAllowed,
+			Message: "this path does not take that method",
+			Remedy:  "use one of: " + strings.Join(allow, ", "),
+		})
+		return
+	}
+	result, err := handle(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.answer(w, r, http.StatusOK, result)
+}
+
+// answer writes JSON. It is encoded first, so that what cannot be encoded is an
+// error and not half an answer.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, status int, body any) {
+	var b bytes.Buffer
+	if err := json.NewEncoder(&b).Encode(body); err != nil {
+		s.config.Logger.Error("api: cannot encode an answer", "path", r.Pattern, "error", err)
+		http.Error(w, `{"error":"the answer could not be encoded","remedy":"see the log of the node"}`, http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(b.Bytes()) // the caller has gone, or it has not: nothing to do
+}
+
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	e := failure(err)
+	if e.Status >= http.StatusInternalServerError {
+		s.config.Logger.Error("api: request failed", "method", r.Method, "path", r.Pattern, "error", e.Message)
+	}
+	s.answer(w, r, e.Status, e)
+}
+
+func nothingAt(*http.Request) *Error {
+	return notFound("the API is below /api/v1/: status, explain, overrides, measurements", "there is nothing at this path")
+}
+
+// check answers for load balancers and supervisors.
+func check(probe func() error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-store")
+		if probe != nil {
+			if err := probe(); err != nil {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				_, _ = w.Write([]byte(err.Error() + "\n"))
+				return
+			}
+		}
+		_, _ = w.Write([]byte("ok\n"))
+	})
+}

@@ -1,0 +1,130 @@
+package metrics
+
+import (
+	"net/http"
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"fairway/steering"
+)
+
+// Config is what Metrics reads when it is scraped. The functions are called
+// concurrently and must not wait.
+type Config struct {
+	// Version is this release, for fairway_build_info. Empty = "unknown".
+	Version string
+	// Snapshot returns the newest snapshot, nil before the first. Unset = this
+	// node has none.
+	Snapshot func() *steering.Snapshot
+	// Health returns the newest health. Unset = nothing is judged here.
+	Health func() steering.HealthTable
+	// Overrides returns those in force. Unset = none.
+	Overrides func() []steering.Override
+	// Revision returns the configuration that is running, for nodes that probe
+	// without having a snapshot. Unset = the snapshot's.
+	Revision func() *steering.Revision
+	// Now is the clock for ages. Unset = time.Now.
+	Now func() time.Time
+}
+
+// Metrics is a registry and the hooks that fill it. Make one with New.
+type Metrics struct {
+	// Registry holds everything below, for tests and for further collectors.
+	Registry *prometheus.Registry
+
+	decisions *decisions
+	dns       *DNS
+	http      *HTTP
+	probes    *probes
+	reloads   *reloads
+	stores    *prometheus.CounterVec
+}
+
+// New makes the metrics of one node. Nothing in a Config can be wrong.
+func New(config Config) *Metrics {
+	config.defaults()
+	m := &Metrics{
+		Registry:  prometheus.NewRegistry(),
+		decisions: newDecisions(config.Snapshot),
+		reloads:   newReloads(config.Now),
+		probes:    newProbes(config.Revision),
+		stores: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fairway_store_errors_total", Help: "Failed operations on the store, by operation.",
+		}, []string{"operation"}),
+	}
+	m.dns, m.http = newDNS(m.decisions), newHTTP(m.decisions)
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "fairway_build_info", Help: "Always 1; the labels say what is running.",
+		ConstLabels: prometheus.Labels{"version": config.Version, "goversion": runtime.Version()},
+	})
+	build.Set(1)
+	m.Registry.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), build,
+		m.decisions, m.dns.queries, m.dns.took, m.http.requests, m.http.took,
+		m.probes, m.reloads, m.stores, &world{config},
+	)
+	return m
+}
+
+func (c *Config) defaults() {
+	if c.Version == "" {
+		c.Version = "unknown"
+	}
+	if c.Snapshot == nil {
+		c.Snapshot = func() *steering.Snapshot { return nil }
+	}
+	if c.Health == nil {
+		c.Health = func() steering.HealthTable { return steering.HealthTable{} }
+	}
+	if c.Overrides == nil {
+		c.Overrides = func() []steering.Override { return nil }
+	}
+	if c.Revision == nil {
+		snapshot := c.Snapshot
+		c.Revision = func() *steering.Revision { return revisionOf(snapshot()) }
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+}
+
+func revisionOf(snapshot *steering.Snapshot) *steering.Revision {
+	if snapshot == nil {
+		return nil
+	}
+	return snapshot.Layout.Revision
+}
+
+// Handler serves the registry. A collector that fails costs its own series and
+// is counted, the rest is served.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{
+		ErrorHandling:       promhttp.ContinueOnError,
+		Registry:            m.Registry,
+		EnableOpenMetrics:   true,
+		MaxRequestsInFlight: 4,
+		Timeout:             10 * time.Second,
+	})
+}
+
+// DNS returns the hooks of the DNS door.
+func (m *Metrics) DNS() *DNS { return m.dns }
+
+// HTTP returns the hooks of the HTTP door.
+func (m *Metrics) HTTP() *HTTP { return m.http }
+
+// Probed counts one probe, whoever made it.
+func (m *Metrics) Probed(measurement steering.Measurement) { m.probes.count(&measurement) }
+
+// Reloaded counts an attempt to load the configuration anew. A node starts as
+// one that has loaded it; one that starts from the last good revision, since
+// the files are broken, says so with Reloaded(false).
+func (m *Metrics) Reloaded(ok bool) { m.reloads.count(ok) }
+
+// StoreError counts a failed operation of the store. The operation is a word of
+// the program, such as "put_override".
+func (m *Metrics) StoreError(operation string) { m.stores.WithLabelValues(operation).Inc() }

@@ -1,0 +1,46 @@
+package metrics
+
+import "fairway/steering"
+
+// names is what a revision names, for the labels that may exist.
+type names struct {
+	endpoints map[string]*steering.Endpoint // by id
+	services  map[string]bool
+	regions   map[string]bool
+	pools     map[string]bool
+	vantages  map[string]string // → region
+	providers map[string]bool
+}
+
+func namesOf(revision *steering.Revision) *names {
+	n := &names{
+		endpoints: make(map[string]*steering.Endpoint), services: make(map[string]bool), regions: make(map[string]bool),
+		pools: make(map[string]bool), vantages: make(map[string]string), providers: make(map[string]bool),
+	}
+	if revision == nil {
+		return n
+	}
+	for _, region := range revision.RegionNames() {
+		n.regions[region] = true
+	}
+	for _, service := range revision.Services {
+		n.services[service.Key] = true
+		for _, e := range service.Endpoints {
+			n.endpoints[e.ID] = e
+			n.providers[e.Provider] = true
+		}
+	}
+	for _, pool := range revision.Pools {
+		n.pools[pool.Name] = true
+	}
+	for _, v := range revision.Vantages {
+		n.vantages[v.Name] = v.Region
+	}
+	return n
+}
+
+// decision tells whether a decision's series still belongs to something.
+func (n *names) decision(labels decisionLabels) bool {
+	return n.services[labels.service] && n.regions[labels.region] &&
+		(labels.endpoint == "" || n.endpoints[labels.endpoint] != nil && n.endpoints[labels.endpoint].Service == labels.service)
+}
