@@ -22,7 +22,11 @@ const (
 )
 
 func (s *Server) postMeasurements(r *http.Request) (any, error) {
-	body, err := unpacked(r)
+	packed, err := unpacked(r)
+	if err != nil {
+		return nil, err
+	}
+	body, err := whole(packed)
 	if err != nil {
 		return nil, err
 	}

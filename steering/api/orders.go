@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -17,7 +18,11 @@ func (s *Server) getOverrides(*http.Request) (any, error) {
 
 func (s *Server) postOverride(r *http.Request) (any, error) {
 	var request OverrideRequest
-	if err := decode(r.Body, &request); err != nil {
+	body, err := whole(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	if err := decode(body, &request); err != nil {
 		return nil, err
 	}
 	status := s.config.Control.Status()
@@ -80,6 +85,17 @@ func some[T any](list []T) []T {
 	return list
 }
 
+// whole reads a bounded body to its end. A json.Decoder on the body itself
+// would look at blanks again with each piece that comes, which lets few bytes
+// cost much time.
+func whole(body io.Reader) (io.Reader, error) {
+	text, err := io.ReadAll(body)
+	if err != nil {
+		return nil, badJSON(err)
+	}
+	return bytes.NewReader(text), nil
+}
+
 // decode reads exactly one JSON value with no unknown field: a mistyped field
 // name must not silently mean its default.
 func decode(body io.Reader, into any) error {
@@ -96,9 +112,6 @@ func atEnd(decoder *json.Decoder) error {
 	_, err := decoder.Token()
 	if err == io.EOF {
 		return nil
-	}
-	if limit, is := errors.AsType[*http.MaxBytesError](err); is {
-		return limit
 	}
 	return invalid("send one JSON value", "there is something after the JSON value")
 }

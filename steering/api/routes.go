@@ -29,7 +29,7 @@ func (s *Server) routes() http.Handler {
 		mux.Handle("/{$}", s.config.Console)
 		mux.Handle("/console/", s.config.Console)
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.fail(w, r, nothingAt(r)) })
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.fail(w, r, nothingAt()) })
 	return mux
 }
 
@@ -64,7 +64,7 @@ func (s *Server) protect(handler any) http.Handler {
 
 func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, m methods) {
 	if len(m) == 0 {
-		s.fail(w, r, nothingAt(r))
+		s.fail(w, r, nothingAt())
 		return
 	}
 	method := r.Method
@@ -117,7 +117,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	s.answer(w, r, e.Status, e)
 }
 
-func nothingAt(*http.Request) *Error {
+func nothingAt() *Error {
 	return notFound("the API is below /api/v1/: status, explain, overrides, measurements", "there is nothing at this path")
 }
 

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"fairway/policies"
+	"fairway/steering"
+	"fairway/steering/geo"
+	"fairway/steering/store"
+)
+
+// configuration is a set of files that compiled, with the layout made from it.
+type configuration struct {
+	*policies.Configuration
+	layout   *steering.Layout
+	geo      *geo.Table
+	geoError error // a database that could not be read: the built-in data stands in
+	warnings []string
+	loaded   time.Time
+	lastGood string // why the files on disk do not serve; empty = they do
+}
+
+// findingsError carries the findings of a configuration that was refused.
+type findingsError struct{ findings policies.Findings }
+
+func (e findingsError) Error() string {
+	return fmt.Sprintf("%d errors in the configuration; first: %s", e.findings.Errors(), e.first())
+}
+
+func (e findingsError) first() string {
+	for _, f := range e.findings {
+		if f.Severity == policies.Error {
+			return f.String()
+		}
+	}
+	return ""
+}
+
+// loadFiles reads and compiles the files at a path.
+func loadFiles(path string) (*configuration, policies.Findings, error) {
+	files, err := policies.Read(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	return compile(files, false)
+}
+
+// compile compiles files and the network map. With patient set, a geo database
+// that cannot be read is replaced by the built-in data, so that a node can
+// start without it; otherwise it is an error.
+func compile(files []policies.File, patient bool) (*configuration, policies.Findings, error) {
+	compiled, findings := policies.Compile(files)
+	if compiled == nil {
+		return nil, findings, findingsError{findings}
+	}
+	c := &configuration{Configuration: compiled, loaded: time.Now()}
+	want := geo.Config{Regions: compiled.Revision.Regions, Reads: compiled.Revision.Reads, Databases: compiled.Node.Databases}
+	table, warnings, err := geo.Compile(want)
+	if err != nil && patient && len(want.Databases) > 0 {
+		c.geoError = err
+		want.Databases = nil
+		table, warnings, err = geo.Compile(want)
+	}
+	if err != nil {
+		return nil, findings, err
+	}
+	c.geo, c.warnings = table, warnings
+	if c.layout, err = steering.NewLayout(compiled.Revision, table); err != nil {
+		return nil, findings, err
+	}
+	return c, findings, nil
+}
+
+// fromRevision compiles a revision of the store.
+func fromRevision(r store.Revision) (*configuration, error) {
+	files := make([]policies.File, 0, len(r.Files))
+	for _, f := range r.Files {
+		files = append(files, policies.File{Name: f.Name, Data: f.Data})
+	}
+	c, _, err := compile(files, true)
+	if err != nil {
+		return nil, fmt.Errorf("stored revision %d: %w", r.Number, err)
+	}
+	return c, nil
+}
+
+// revision gives the configuration as the store keeps it.
+func (c *configuration) revision() store.Revision {
+	r := store.Revision{Hash: c.Revision.Hash, Created: c.loaded, Author: "file", Reason: "loaded from disk"}
+	for _, f := range c.Files {
+		r.Files = append(r.Files, store.File{Name: f.Name, Data: f.Data})
+	}
+	return r
+}
+
+// tell writes every finding, errors and warnings, and how many there are.
+func tell(w io.Writer, findings policies.Findings, geoWarnings []string, err error) {
+	for _, f := range findings {
+		fmt.Fprintln(w, f)
+	}
+	for _, warning := range geoWarnings {
+		fmt.Fprintln(w, "warning:", warning)
+	}
+	var refused findingsError
+	if err != nil && !errors.As(err, &refused) {
+		fmt.Fprintln(w, err)
+	}
+}

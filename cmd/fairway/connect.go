@@ -1,0 +1,102 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"fairway/steering/api/client"
+
+	"github.com/spf13/cobra"
+)
+
+// connection is how a command finds a running node.
+type connection struct{ address, tokenFile string }
+
+// flags adds --api and --token-file to a command.
+func (c *connection) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&c.address, "api", "", "the node's API (default $FAIRWAY_API, else the running demo, else http://127.0.0.1:8400)")
+	cmd.Flags().StringVar(&c.tokenFile, "token-file", "", "file with the API's token (default $FAIRWAY_TOKEN_FILE, else the running demo's)")
+}
+
+// open returns a client for the node: as the flags say, else the environment,
+// else a demo that runs on this machine, else the default address.
+func (c *connection) open() (*client.Client, error) {
+	address, tokenFile := c.address, c.tokenFile
+	if address == "" {
+		address = os.Getenv("FAIRWAY_API")
+	}
+	if tokenFile == "" {
+		tokenFile = os.Getenv("FAIRWAY_TOKEN_FILE")
+	}
+	if demo, running := findDemo(); running && (address == "" || address == demo.API) {
+		address = demo.API
+		if tokenFile == "" {
+			tokenFile = demo.TokenFile
+		}
+	}
+	if address == "" {
+		address = "http://127.0.0.1:8400"
+	}
+	token := ""
+	if tokenFile != "" {
+		var err error
+		if token, err = readToken(tokenFile); err != nil {
+			return nil, err
+		}
+	}
+	return client.New(address, token)
+}
+
+// runningDemo is what a demo leaves for other commands to find it.
+type runningDemo struct {
+	PID       int    `json:"pid"`
+	API       string `json:"api"`
+	TokenFile string `json:"token_file"`
+	Folder    string `json:"folder"`
+}
+
+// demoFile is where the demo of this user says that it runs.
+func demoFile() string {
+	return filepath.Join(os.TempDir(), "fairway-demo-"+strconv.Itoa(os.Getuid())+".json")
+}
+
+// findDemo returns the demo that runs on this machine, if there is one.
+func findDemo() (runningDemo, bool) {
+	var demo runningDemo
+	data, err := os.ReadFile(demoFile())
+	if err != nil || json.Unmarshal(data, &demo) != nil || demo.PID <= 0 {
+		return demo, false
+	}
+	return demo, alive(demo.PID)
+}
+
+// announce writes the file that findDemo reads.
+func (d runningDemo) announce() error {
+	data, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	file, err := os.CreateTemp(filepath.Dir(demoFile()), ".fairway-demo-*")
+	if err != nil {
+		return fmt.Errorf("say where the demo runs: %w", err)
+	}
+	defer os.Remove(file.Name())
+	_, err = file.Write(data)
+	if closeErr := file.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(file.Name(), demoFile())
+	}
+	return err
+}
+
+// withdraw removes the file, unless another demo has written it since.
+func (d runningDemo) withdraw() {
+	if found, _ := findDemo(); found.PID == d.PID {
+		os.Remove(demoFile())
+	}
+}

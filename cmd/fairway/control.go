@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"fairway/steering"
+	"fairway/steering/api"
+	"fairway/steering/publish"
+)
+
+// control is what a node lets its API do.
+type control struct{ *node }
+
+// errNotControl answers what only a control node can do.
+var errNotControl = fmt.Errorf("%w: this node does not play the control role; ask the node that does", api.ErrUnavailable)
+
+// Status describes the node from its newest view.
+func (c *control) Status() api.Status {
+	config := c.config.Load()
+	s := api.Status{
+		Version: version(), Roles: c.roles.names(), Listen: c.bound(), Started: c.started,
+		Overrides: c.Overrides(), Geo: c.geoStatus(config),
+		Configuration: api.Configuration{
+			Path: c.path, LoadedAt: config.loaded, ServingLastGood: config.lastGood != "" || c.failure.Load() != nil,
+		},
+	}
+	if why := c.failure.Load(); why != nil {
+		s.Configuration.Error = *why
+	}
+	seen := make(map[string]time.Time)
+	c.seen.Range(func(vantage, at any) bool { seen[vantage.(string)] = at.(time.Time); return true })
+	s.Describe(api.World{Snapshot: c.current.Load(), Health: c.health(), LastSeen: seen, Now: time.Now()})
+	return s
+}
+
+func (c *control) bound() map[string][]string {
+	bound := map[string][]string{"api": c.node.api.Addrs()}
+	if c.dns != nil {
+		bound["dns"] = c.dns.Addrs()
+	}
+	if c.http != nil {
+		bound["http"] = c.http.Addrs()
+	}
+	return bound
+}
+
+func (c *control) geoStatus(config *configuration) api.Geo {
+	g := api.Geo{Source: "built in"}
+	info := config.geo.Info()
+	if len(info.Databases) > 0 {
+		first := info.Databases[0]
+		g.Type, g.Built = first.Type, first.Built
+		var names []string
+		for _, d := range info.Databases {
+			names = append(names, d.Path)
+		}
+		g.Source = strings.Join(names, ", ")
+	}
+	if config.geoError != nil {
+		g.Error = config.geoError.Error()
+	}
+	return g
+}
+
+// Explain decides for one client and adds what each door answers it.
+func (c *control) Explain(service string, client netip.Addr) (*steering.Explanation, error) {
+	if c.loop == nil {
+		return nil, errNotControl
+	}
+	x, err := c.loop.View().Explain(service, client)
+	if errors.Is(err, publish.ErrNoService) {
+		return nil, fmt.Errorf("%w: %w", api.ErrNotFound, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	x.Doors = make(map[string]string)
+	if c.dns != nil {
+		x.Doors["dns"] = c.dns.Preview(service, client)
+	}
+	if c.http != nil {
+		x.Doors["redirect"] = c.http.Preview(service, client)
+	}
+	if len(x.Endpoints) > 0 && x.Endpoints[0].Weight > 0 {
+		x.Doors["decide"] = x.Endpoints[0].ID
+	}
+	return x, nil
+}
+
+// Overrides returns those in force: as the loop sees them, or as stored.
+func (c *control) Overrides() []steering.Override {
+	if c.loop != nil {
+		return c.loop.View().Overrides
+	}
+	overrides, err := c.store.Overrides(context.Background())
+	if err != nil {
+		return nil
+	}
+	return overrides
+}
+
+// PutOverride makes an override durable, then puts it in force.
+func (c *control) PutOverride(ctx context.Context, o steering.Override) (steering.Override, error) {
+	if c.loop == nil {
+		return o, errNotControl
+	}
+	o.ID = strings.ToLower(rand.Text()[:8])
+	if err := c.store.PutOverride(ctx, o); err != nil {
+		c.metrics.StoreError("put_override")
+		return o, fmt.Errorf("the override is not in force, since it could not be stored: %w", err)
+	}
+	return o, c.enforce(ctx)
+}
+
+// DeleteOverrides lifts those that match.
+func (c *control) DeleteOverrides(ctx context.Context, match api.OverrideMatch) ([]steering.Override, error) {
+	if c.loop == nil {
+		return nil, errNotControl
+	}
+	lifted := slices.DeleteFunc(slices.Clone(c.Overrides()), func(o steering.Override) bool { return !match.Matches(&o) })
+	for _, o := range lifted {
+		if err := c.store.DeleteOverride(ctx, o.ID); err != nil {
+			c.metrics.StoreError("delete_override")
+			return nil, fmt.Errorf("override %s is still in force, since its end could not be stored: %w", o.ID, err)
+		}
+	}
+	return lifted, c.enforce(ctx)
+}
+
+// enforce puts the stored overrides in force and returns when doors answer by
+// them.
+func (c *control) enforce(ctx context.Context) error {
+	stored, err := c.store.Overrides(ctx)
+	if err != nil {
+		return err
+	}
+	return c.loop.SetOverrides(ctx, stored)
+}
+
+// Observe takes measurements that another node made.
+func (c *control) Observe(ctx context.Context, batch []steering.Measurement) error {
+	if c.loop == nil {
+		return errNotControl
+	}
+	c.probed(batch)
+	return c.loop.Observe(ctx, batch)
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"fairway/steering"
+	"fairway/steering/store"
+)
+
+// followStore keeps the doors of a node without control at what the control
+// node stores: its configuration and its decisions. When the store falls
+// silent, the last generation stands.
+func (n *node) followStore(ctx context.Context) error {
+	for change := range n.store.Watch(ctx) {
+		if err := n.followChange(ctx, change); err != nil && ctx.Err() == nil {
+			n.log.Error("the newest state was not taken up: the last generation goes on serving", "err", err)
+		}
+	}
+	return nil
+}
+
+func (n *node) followChange(ctx context.Context, change store.Change) error {
+	c := n.config.Load()
+	if change.Revision {
+		revision, known, err := n.store.LatestRevision(ctx)
+		if err != nil {
+			return err
+		}
+		if known && revision.Hash != c.Revision.Hash {
+			if c, err = fromRevision(revision); err != nil {
+				return err
+			}
+			if n.dns != nil {
+				if err := n.dns.Prepare(c.layout); err != nil {
+					return err
+				}
+			}
+			if err := n.take(ctx, c); err != nil {
+				return err
+			}
+		}
+	}
+	state, known, err := n.store.State(ctx)
+	if err != nil {
+		return err
+	}
+	return n.follow(c, state, known)
+}
+
+// follow publishes a stored state. A state that is older than what serves, or
+// made for another revision than c, is not taken.
+func (n *node) follow(c *configuration, state steering.State, known bool) error {
+	now := n.current.Load()
+	if !known {
+		state = steering.State{Version: steering.StateVersion}
+	}
+	if now != nil && now.Layout == c.layout && state.Generation <= now.Generation {
+		return nil
+	}
+	if now != nil && state.Generation < now.Generation {
+		return errors.New("the stored generation is older than the one that serves")
+	}
+	snapshot, fresh, err := steering.Restore(c.layout, state)
+	if err != nil {
+		return err
+	}
+	if fresh > 0 && known {
+		n.log.Warn("some decisions are not in the stored state: static weights serve there", "count", fresh)
+	}
+	n.publish(snapshot)
+	return nil
+}

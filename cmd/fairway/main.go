@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// Exit codes, the same for every command.
+const (
+	exitOK     = 0
+	exitFailed = 1 // it did not work, or the configuration has errors
+	exitUsage  = 2 // the command line is wrong
+)
+
+// execute runs one command line and returns its exit code. Errors go to stderr
+// with the program's name before them; a command that has told its findings
+// already returns errTold.
+func execute(args []string, stdout, stderr io.Writer) int {
+	root := rootCommand()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(context.Background())
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errTold):
+		return exitFailed
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "fairway: %v\n", err)
+		fmt.Fprintf(stderr, "  see: %s --help\n", usage.command)
+		return exitUsage
+	}
+	fmt.Fprintf(stderr, "fairway: %v\n", err)
+	return exitFailed
+}
+
+// errTold means that the operator has been told already.
+var errTold = errors.New("told already")
+
+// usageError is a command line that cannot be understood.
+type usageError struct {
+	error
+	command string
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "fairway",
+		Short: "Steer video players to the best CDN and origin",
+		Long: `Fairway measures every CDN from every region, judges its health, scores it by
+the policy that you write, and steers each player by DNS and HTTP redirect.
+
+Start here:
+  fairway demo                      everything in one process, on this machine
+  fairway init HOST...              write a first configuration for your CDNs
+  fairway check PATH                what is wrong with a configuration, and where
+  fairway run --config PATH         run it
+
+On a running node:
+  fairway status                    who serves whom, and how healthy it is
+  fairway explain --service S --client IP
+                                    why this client gets this CDN
+  fairway drain CDN --reason WHY --for 1h`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Version:       version(),
+	}
+	root.SetVersionTemplate("fairway {{.Version}}\n")
+	root.AddCommand(demoCommand(), runCommand(), checkCommand(), initCommand(),
+		statusCommand(), explainCommand(), drainCommand(), undrainCommand(), overridesCommand())
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{err, c.CommandPath()} })
+	markUsage(root)
+	return root
+}
+
+// markUsage makes a wrong number of arguments a usage error, as a wrong flag is.
+func markUsage(c *cobra.Command) {
+	check := c.Args
+	if check == nil && !c.HasSubCommands() {
+		check = cobra.NoArgs
+	}
+	if check != nil {
+		c.Args = func(c *cobra.Command, args []string) error {
+			if err := check(c, args); err != nil {
+				return usageError{err, c.CommandPath()}
+			}
+			return nil
+		}
+	}
+	for _, sub := range c.Commands() {
+		markUsage(sub)
+	}
+}
+
+// version is what the build knows of itself.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return release
+	}
+	return info.Main.Version
+}
+
+// release is the version of a build from a checkout.
+const release = "0.1.0-dev"

@@ -1,0 +1,411 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fairway/dnsserver"
+	"fairway/policies"
+	"fairway/probes"
+	"fairway/steering"
+	"fairway/steering/api"
+	"fairway/steering/api/console"
+	"fairway/steering/httpserver"
+	"fairway/steering/metrics"
+	"fairway/steering/publish"
+	"fairway/steering/store"
+	"fairway/steering/store/filestore"
+)
+
+// nodeOptions is what a command tells a node beside the configuration.
+type nodeOptions struct {
+	path  string // of the configuration
+	data  string // folder of the store
+	roles roles
+	api   []string                // instead of listen.api; nil = as configured
+	extra map[string]http.Handler // further paths of the API
+
+	vantages []string // probe as these only; nil = as all
+	log      *slog.Logger
+}
+
+// node is one process of Fairway: the parts that its roles need, wired
+// together. It holds no logic of its own but their order of starting and
+// stopping.
+type node struct {
+	nodeOptions
+	started time.Time
+	store   store.Store
+	metrics *metrics.Metrics
+	current *steering.Current
+	publish func(*steering.Snapshot)
+
+	config   atomic.Pointer[configuration]
+	failure  atomic.Pointer[string] // why the last reload failed; nil = it did not
+	served   string                 // fingerprint of the files at the start
+	draining atomic.Bool
+	seen     sync.Map // vantage → time.Time of its newest measurement
+
+	loop   *publish.Loop     // control
+	probes *probes.Scheduler // probe
+	pusher *pusher           // probe without control
+	dns    *dnsserver.Server
+	http   *httpserver.Server
+	api    *api.Server
+}
+
+// newNode opens the store, loads the configuration, binds every listener and
+// makes the first snapshot. After it the node can answer as soon as it runs.
+func newNode(options nodeOptions) (*node, error) {
+	n := &node{nodeOptions: options, started: time.Now()}
+	n.current, n.publish = steering.NewCurrent(nil)
+	var err error
+	n.store, err = filestore.Open(options.data, filestore.Options{
+		Writer: options.roles.control,
+		Warn:   func(err error) { options.log.Warn("store", "err", err) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := n.build(); err != nil {
+		n.store.Close()
+		return nil, err
+	}
+	return n, nil
+}
+
+func (n *node) build() error {
+	c, err := n.firstConfiguration()
+	if err != nil {
+		return err
+	}
+	n.config.Store(c)
+	n.served += fingerprint(c.Node.Databases)
+	n.metrics = metrics.New(metrics.Config{
+		Version:   version(),
+		Snapshot:  n.current.Load,
+		Health:    n.health,
+		Overrides: (&control{n}).Overrides,
+		Revision:  func() *steering.Revision { return n.config.Load().Revision },
+	})
+	if c.lastGood != "" {
+		n.metrics.Reloaded(false)
+	}
+	if err := n.makeParts(c); err != nil {
+		return err
+	}
+	if n.dns != nil {
+		if err := n.dns.Prepare(c.layout); err != nil {
+			return err
+		}
+	}
+	if err := n.listen(); err != nil {
+		return err
+	}
+	return n.firstSnapshot(c)
+}
+
+// firstConfiguration loads the files; where they are broken, the last good
+// revision of the store serves, loudly.
+func (n *node) firstConfiguration() (*configuration, error) {
+	n.served = fingerprint(n.watched())
+	c, findings, err := n.load()
+	if err == nil {
+		tell(os.Stderr, findings, c.warnings, nil)
+		return c, nil
+	}
+	tell(os.Stderr, findings, nil, err)
+	stored, known, storeErr := n.store.LatestRevision(context.Background())
+	if storeErr != nil || !known {
+		return nil, errors.Join(fmt.Errorf("no usable configuration at %s, and no earlier one in %s", n.path, n.data), storeErr)
+	}
+	c, storeErr = fromRevision(stored)
+	if storeErr != nil {
+		return nil, errors.Join(fmt.Errorf("no usable configuration at %s", n.path), storeErr)
+	}
+	c.lastGood = err.Error()
+	n.fail(err)
+	n.log.Error("the configuration on disk is broken: the last good revision serves", "path", n.path,
+		"revision", stored.Number, "stored", stored.Created, "err", err)
+	return c, nil
+}
+
+// load reads the files at the node's path, patient with geo databases while
+// the node starts.
+func (n *node) load() (*configuration, policies.Findings, error) {
+	files, err := policies.Read(n.path)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, findings, err := compile(files, n.config.Load() == nil)
+	if err == nil && c.geoError != nil {
+		n.log.Error("a geo database cannot be read: the built-in country data stands in", "err", c.geoError)
+	}
+	return c, findings, err
+}
+
+// makeParts makes what the roles need; nothing listens or runs yet.
+func (n *node) makeParts(c *configuration) error {
+	token, err := n.token(c)
+	if err != nil {
+		return err
+	}
+	var problems []error
+	if n.roles.dns {
+		n.dns, err = dnsserver.New(dnsserver.Config{
+			Listen: c.Node.Listen.DNS, Current: n.current, Observer: n.metrics.DNS(), Logger: n.log.With("door", "dns"),
+		})
+		problems = append(problems, err)
+	}
+	if n.roles.http {
+		n.http, err = httpserver.New(httpserver.Config{
+			Listen: c.Node.Listen.HTTP, Current: n.current, TrustedProxies: c.Node.TrustedProxies, Hosts: c.Node.HTTPHosts,
+			Observer: n.metrics.HTTP(), Logger: n.log.With("door", "http"),
+		})
+		problems = append(problems, err)
+	}
+	if n.roles.probe {
+		sink := n.observe
+		if !n.roles.control {
+			n.pusher, err = newPusher(c.Node.Control, token, n.log.With("part", "pusher"))
+			problems = append(problems, err)
+			sink = func(_ context.Context, batch []steering.Measurement) { n.probed(batch); n.pusher.add(batch) }
+		}
+		n.probes, err = probes.New(probes.Config{Sink: sink, Logger: n.log.With("part", "probes"), Seed: uint64(n.started.UnixNano()), MaxInFlight: maxProbes})
+		problems = append(problems, err)
+	}
+	listenAPI := c.Node.Listen.API
+	if n.nodeOptions.api != nil {
+		listenAPI = n.nodeOptions.api
+	}
+	n.api, err = api.New(api.Config{
+		Listen: listenAPI, Token: token, Control: &control{n}, Ready: n.ready, Alive: n.alive,
+		Metrics: n.metrics.Handler(), Console: console.Handler(), Extra: n.extra, Logger: n.log.With("part", "api"),
+	})
+	return errors.Join(append(problems, err)...)
+}
+
+// maxProbes bounds the connections that probing holds open at once.
+const maxProbes = 2048
+
+// listen binds every listener, so that an address in use is told before
+// anything has begun.
+func (n *node) listen() error {
+	var problems []error
+	if n.dns != nil {
+		problems = append(problems, n.dns.Listen())
+	}
+	if n.http != nil {
+		problems = append(problems, n.http.Listen())
+	}
+	return errors.Join(append(problems, n.api.Listen())...)
+}
+
+// firstSnapshot gives the doors something to answer from: a control node
+// decides from the stored state, another one takes it as it is.
+func (n *node) firstSnapshot(c *configuration) error {
+	ctx := context.Background()
+	state, known, err := n.store.State(ctx)
+	if err != nil {
+		n.log.Error("the stored state cannot be read: decisions begin anew", "err", err)
+	}
+	if !n.roles.control {
+		if n.roles.doors() {
+			return n.follow(c, state, known)
+		}
+		return nil
+	}
+	overrides, err := n.store.Overrides(ctx)
+	if err != nil {
+		n.log.Error("the stored overrides cannot be read: none is in force", "err", err)
+	}
+	loop := publish.Config{Layout: c.layout, Overrides: overrides, Publish: n.publish, Save: n.save, Logger: n.log.With("part", "publish")}
+	if known {
+		loop.Saved = &state
+	}
+	if n.loop, err = publish.New(loop); err != nil {
+		return err
+	}
+	n.keepRevision(c)
+	return nil
+}
+
+// keepRevision stores a configuration that serves as the last good one.
+func (n *node) keepRevision(c *configuration) {
+	if !n.roles.control || c.lastGood != "" {
+		return
+	}
+	if _, err := n.store.PutRevision(context.Background(), c.revision()); err != nil {
+		n.metrics.StoreError("put_revision")
+		n.log.Error("the configuration serves but was not stored; a restart with a broken file would go further back", "err", err)
+	}
+}
+
+func (n *node) save(ctx context.Context, state steering.State) error {
+	err := n.store.PutState(ctx, state)
+	if err != nil {
+		n.metrics.StoreError("put_state")
+	}
+	return err
+}
+
+// Run serves until stop ends, then drains: it stops being ready, goes on
+// answering for the configured time, finishes what is in flight and saves.
+func (n *node) Run(stop context.Context, reload <-chan os.Signal) error {
+	defer n.store.Close()
+	serving, close := context.WithCancelCause(context.WithoutCancel(stop))
+	defer close(nil)
+	var parts sync.WaitGroup
+	start := func(name string, run func(context.Context) error) {
+		parts.Go(func() {
+			if err := run(serving); err != nil {
+				close(fmt.Errorf("%s: %w", name, err))
+			}
+		})
+	}
+	if n.dns != nil {
+		start("dns", n.dns.Run)
+	}
+	if n.http != nil {
+		start("http", n.http.Run)
+	}
+	start("api", n.api.Run)
+	if n.loop != nil {
+		start("publish", n.loop.Run)
+	}
+	if n.probes != nil {
+		n.aim(n.config.Load())
+		start("probes", n.probes.Run)
+	}
+	if n.pusher != nil {
+		start("pusher", n.pusher.Run)
+	}
+	if n.loop == nil && n.roles.doors() {
+		start("follow", n.followStore)
+	}
+	start("configuration", func(ctx context.Context) error { return n.watch(ctx, reload) })
+	select {
+	case <-serving.Done():
+	case <-stop.Done():
+		n.drain(serving)
+		close(nil)
+	}
+	parts.Wait()
+	if err := context.Cause(serving); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// drain tells load balancers to go elsewhere and gives them time to.
+func (n *node) drain(ctx context.Context) {
+	n.draining.Store(true)
+	wait := n.config.Load().Node.DrainFor
+	n.log.Info("draining: not ready any more, still answering", "for", wait)
+	select {
+	case <-ctx.Done():
+	case <-time.After(wait):
+	}
+}
+
+// aim points the probes at what a configuration names.
+func (n *node) aim(c *configuration) {
+	if n.probes == nil {
+		return
+	}
+	vantages := slices.DeleteFunc(slices.Clone(c.Revision.Vantages), func(v steering.Vantage) bool {
+		return n.vantages != nil && !slices.Contains(n.vantages, v.Name)
+	})
+	if len(vantages) == 0 {
+		n.log.Error("this node probes nothing: the configuration has none of its vantages", "vantages", n.vantages)
+	}
+	n.probes.Set(vantages, probes.Targets(c.Revision))
+}
+
+// observe takes measurements in, whoever made them.
+func (n *node) observe(ctx context.Context, batch []steering.Measurement) {
+	n.probed(batch)
+	if err := n.loop.Observe(ctx, batch); err != nil && ctx.Err() == nil {
+		n.log.Error("measurements lost: the decision loop is behind", "count", len(batch), "err", err)
+	}
+}
+
+// probed counts measurements and remembers their vantages.
+func (n *node) probed(batch []steering.Measurement) {
+	for i := range batch {
+		n.metrics.Probed(batch[i])
+		n.seen.Store(batch[i].Vantage, batch[i].At)
+	}
+}
+
+// health is what metrics and status show: the loop's newest, or what the
+// followed state holds.
+func (n *node) health() steering.HealthTable {
+	if n.loop != nil {
+		return n.loop.View().Health
+	}
+	return steering.HealthTable{}
+}
+
+func (n *node) ready() error {
+	switch {
+	case n.draining.Load():
+		return errors.New("draining")
+	case (n.roles.doors() || n.roles.control) && n.current.Load() == nil:
+		return errors.New("no snapshot yet")
+	}
+	return nil
+}
+
+// alive fails when the decision loop has stood still: only a restart helps.
+func (n *node) alive() error {
+	const stuck = 30 * time.Second
+	if n.loop != nil {
+		if age := time.Since(n.loop.View().At); age > stuck {
+			return fmt.Errorf("the decision loop has not run for %v", age.Round(time.Second))
+		}
+	}
+	return nil
+}
+
+// token reads the API's token; a missing file is made, so that there is no
+// first start without one.
+func (n *node) token(c *configuration) (string, error) {
+	if c.Node.TokenFile == "" {
+		return "", nil
+	}
+	token, err := readToken(c.Node.TokenFile)
+	if !errors.Is(err, os.ErrNotExist) {
+		return token, err
+	}
+	n.log.Info("made a token for the API", "file", c.Node.TokenFile)
+	return makeToken(c.Node.TokenFile)
+}
+
+// stateFolder is where a node keeps its store when --data is not given: what
+// systemd names, else the user's own place for state.
+func stateFolder() string {
+	if dir := os.Getenv("STATE_DIRECTORY"); dir != "" {
+		return dir
+	}
+	if os.Geteuid() == 0 {
+		return "/var/lib/fairway"
+	}
+	if dir := os.Getenv("XDG_STATE_HOME"); dir != "" {
+		return filepath.Join(dir, "fairway")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "fairway-data"
+	}
+	return filepath.Join(home, ".local", "state", "fairway")
+}

@@ -1,0 +1,316 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// TestMain removes the program that the tests built.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if path, err := binary(); err == nil {
+		os.RemoveAll(filepath.Dir(path))
+	}
+	os.Exit(code)
+}
+
+// process is a running fairway.
+type process struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	output *lockedBuffer
+	exited chan struct{}
+}
+
+// lockedBuffer collects what a process says while tests read it.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// binary is fairway as users build it, without the race detector even when the
+// tests have it: what whole-program tests time is the program, not the detector.
+// The detector watches the same wiring in TestWiringUnderRace.
+var binary = sync.OnceValues(func() (string, error) {
+	folder, err := os.MkdirTemp("", "fairway-test-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(folder, "fairway")
+	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build fairway: %v\n%s", err, out)
+	}
+	return path, nil
+})
+
+// command is fairway with arguments; temp is where it looks for the demo.
+func command(t *testing.T, temp string, args ...string) *exec.Cmd {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Env = append(os.Environ(), "TMPDIR="+temp, "FAIRWAY_API=", "FAIRWAY_TOKEN_FILE=")
+	return cmd
+}
+
+// start runs fairway until the test ends or stop is called.
+func start(t *testing.T, temp string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: command(t, temp, args...), output: &lockedBuffer{}, exited: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { p.cmd.Wait(); close(p.exited) }()
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("fairway %s said:\n%s", strings.Join(args, " "), p.output)
+		}
+	})
+	return p
+}
+
+func (p *process) kill() {
+	p.cmd.Process.Kill()
+	<-p.exited
+}
+
+// stop sends a signal and waits for the end; it returns the exit code.
+func (p *process) stop(signal syscall.Signal, within time.Duration) int {
+	p.t.Helper()
+	p.cmd.Process.Signal(signal)
+	select {
+	case <-p.exited:
+	case <-time.After(within):
+		p.t.Fatalf("still running %v after %v\n%s", within, signal, p.output)
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// run runs fairway to its end and returns what it said and its exit code.
+func run(t *testing.T, temp string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	cmd := command(t, temp, args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	timer := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+	defer timer.Stop()
+	err := cmd.Run()
+	if _, exited := err.(*exec.ExitError); err != nil && !exited {
+		t.Fatal(err)
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// freePort returns a port that was free a moment ago for TCP and UDP.
+func freePort(t *testing.T) int {
+	t.Helper()
+	for range 50 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		u, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", port))
+		l.Close()
+		if err == nil {
+			u.Close()
+			return port
+		}
+	}
+	t.Fatal("no port is free for TCP and UDP")
+	return 0
+}
+
+// doors is where a node answers, with what a test asks it.
+type doors struct {
+	t              *testing.T
+	dns, http, api string // host:port
+	token          string
+}
+
+func newDoors(t *testing.T) *doors {
+	address := func() string { return fmt.Sprintf("127.0.0.1:%d", freePort(t)) }
+	return &doors{t: t, dns: address(), http: address(), api: address()}
+}
+
+// ask sends one question with the client's prefix as ECS.
+func (d *doors) ask(name string, qtype uint16, client netip.Addr) (*dns.Msg, error) {
+	m := new(dns.Msg)
+	m.SetQuestion(name, qtype)
+	if client.IsValid() {
+		family, bits := uint16(1), 24
+		if client.Is6() {
+			family, bits = 2, 56
+		}
+		prefix := netip.PrefixFrom(client, bits).Masked().Addr()
+		o := &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT, Class: 1232}}
+		o.Option = append(o.Option, &dns.EDNS0_SUBNET{Code: dns.EDNS0SUBNET, Family: family, SourceNetmask: uint8(bits), Address: prefix.AsSlice()})
+		m.Extra = append(m.Extra, o)
+	}
+	c := dns.Client{Timeout: 2 * time.Second}
+	r, _, err := c.Exchange(m, d.dns)
+	return r, err
+}
+
+// cname is the CNAME target that the DNS door gives a client, "" when there is
+// none.
+func (d *doors) cname(name string, client netip.Addr) string {
+	r, err := d.ask(name, dns.TypeA, client)
+	if err != nil {
+		return ""
+	}
+	for _, rr := range r.Answer {
+		if c, ok := rr.(*dns.CNAME); ok {
+			return strings.TrimSuffix(c.Target, ".")
+		}
+	}
+	return ""
+}
+
+// decided is the body of /decide/v1.
+type decided struct {
+	Service    string `json:"service"`
+	Region     string `json:"region"`
+	Generation uint64 `json:"generation"`
+	TTL        int    `json:"ttl"`
+	Endpoints  []struct {
+		ID       string  `json:"id"`
+		Provider string  `json:"provider"`
+		Pool     string  `json:"pool"`
+		Host     string  `json:"host"`
+		URL      string  `json:"url"`
+		Weight   float64 `json:"weight"`
+		Reason   string  `json:"reason"`
+	} `json:"endpoints"`
+}
+
+var direct = &http.Client{
+	Timeout:       5 * time.Second,
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	Transport:     &http.Transport{MaxIdleConnsPerHost: 16},
+}
+
+func (d *doors) decide(service string, client netip.Addr) (decided, error) {
+	var answer decided
+	r, err := direct.Get(fmt.Sprintf("http://%s/decide/v1/%s?client=%s", d.http, service, client))
+	if err != nil {
+		return answer, err
+	}
+	defer r.Body.Close()
+	if r.StatusCode != http.StatusOK {
+		return answer, fmt.Errorf("decide: HTTP %d", r.StatusCode)
+	}
+	return answer, json.NewDecoder(r.Body).Decode(&answer)
+}
+
+// redirect is the Location that the HTTP door gives a client.
+func (d *doors) redirect(service, path string, client netip.Addr) (string, error) {
+	q, _ := http.NewRequest(http.MethodGet, fmt.Sprintf("http://%s/r/%s/%s", d.http, service, path), nil)
+	q.Header.Set("X-Forwarded-For", client.String())
+	r, err := direct.Do(q)
+	if err != nil {
+		return "", err
+	}
+	defer r.Body.Close()
+	io.Copy(io.Discard, r.Body)
+	if r.StatusCode != http.StatusFound {
+		return "", fmt.Errorf("redirect: HTTP %d", r.StatusCode)
+	}
+	return r.Header.Get("Location"), nil
+}
+
+// until waits for something to become true.
+func until(t *testing.T, within time.Duration, what string, true_ func() bool) time.Duration {
+	t.Helper()
+	begin := time.Now()
+	for {
+		if true_() {
+			return time.Since(begin)
+		}
+		if time.Since(begin) > within {
+			t.Fatalf("not within %v: %s", within, what)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// answering waits until both doors answer for a service.
+func (d *doors) answering(name, service string, within time.Duration) time.Duration {
+	d.t.Helper()
+	return until(d.t, within, "both doors answer", func() bool {
+		if d.cname(name, clientIn["eu"]) == "" {
+			return false
+		}
+		_, err := d.decide(service, clientIn["eu"])
+		return err == nil
+	})
+}
+
+// clientIn is one client per region of the demo, by the embedded country data.
+var clientIn = map[string]netip.Addr{
+	"na": netip.MustParseAddr("8.8.8.8"),
+	"eu": netip.MustParseAddr("5.9.1.2"),
+	"as": netip.MustParseAddr("133.11.1.2"),  // University of Tokyo
+	"sa": netip.MustParseAddr("200.160.2.3"), // NIC.br
+}
+
+// startDemo runs `fairway demo` on free ports and waits for its first answer.
+func startDemo(t *testing.T) (*process, *doors, string) {
+	t.Helper()
+	temp, d := t.TempDir(), newDoors(t)
+	p := start(t, temp, "demo", "--dns", d.dns, "--http", d.http, "--api", d.api, "--log", "info")
+	d.answering("live.fairway.test.", "live", 20*time.Second)
+	return p, d, temp
+}
+
+// scrape reads the metrics page.
+func (d *doors) scrape() string {
+	r, err := direct.Get("http://" + d.api + "/metrics")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer r.Body.Close()
+	text, _ := io.ReadAll(r.Body)
+	return string(text)
+}
+
+// write makes a file in a folder and returns its path.
+func write(t *testing.T, folder, name, text string) string {
+	t.Helper()
+	path := filepath.Join(folder, name)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func runCommand() *cobra.Command {
+	var (
+		config, data, roleList, level string
+		apiListen, vantages           []string
+	)
+	c := &cobra.Command{
+		Use:   "run --config PATH",
+		Short: "Run a node: probes, control, DNS door and HTTP door, or some of them",
+		Long: `Run a node until SIGTERM or Ctrl-C.
+
+A change of the configuration on disk, or SIGHUP, reloads it; what cannot be
+loaded whole is refused whole, and the running configuration goes on serving.
+SIGTERM drains: the node stops being ready, goes on answering for the configured
+time (drain:), finishes what is in flight, saves its state and ends. A second
+signal ends it at once.`,
+		Example: `  fairway run --config /etc/fairway
+  fairway run --config fairway.yaml --data ./state
+  fairway run --config /etc/fairway --role dns --api 127.0.0.1:8402
+  fairway run --config /etc/fairway --role probe --vantage fra`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			r, err := parseRoles(roleList)
+			if err != nil {
+				return usageError{err, c.CommandPath()}
+			}
+			log, err := newLogger(c, level)
+			if err != nil {
+				return err
+			}
+			n, err := newNode(nodeOptions{path: config, data: data, roles: r, api: apiListen, vantages: vantages, log: log})
+			if err != nil {
+				return err
+			}
+			log.Info("running", "version", version(), "roles", strings.Join(r.names(), ","), "listen", fmt.Sprint((&control{n}).bound()))
+			return runNode(c.Context(), n)
+		},
+	}
+	c.Flags().StringVarP(&config, "config", "c", "", "a YAML file, or a folder of them (required)")
+	c.Flags().StringVar(&data, "data", stateFolder(), "folder for overrides, state and the last good configuration")
+	c.Flags().StringVar(&roleList, "role", strings.Join(allRoles, ","), "the roles of this node")
+	c.Flags().StringSliceVar(&vantages, "vantage", nil, "probe as these vantages only: the ones that this machine is (default all)")
+	c.Flags().StringSliceVar(&apiListen, "api", nil, "listen here with API and metrics, instead of listen.api (for several nodes on one machine)")
+	c.Flags().StringVar(&level, "log", "info", "log level: debug, info, warn, error")
+	c.MarkFlagRequired("config")
+	return c
+}
+
+// runNode runs a node until a signal or the end of the context.
+func runNode(ctx context.Context, n *node) error {
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	defer signal.Stop(reload)
+	stop, cancel := signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
+	defer cancel()
+	go func() { // a second signal finds its default action again, and ends the process
+		<-stop.Done()
+		cancel()
+	}()
+	return n.Run(stop, reload)
+}
+
+// newLogger logs as text to a terminal's eye and to journald alike.
+func newLogger(c *cobra.Command, level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, usageError{fmt.Errorf("log level %q is none of debug, info, warn, error", level), c.CommandPath()}
+	}
+	return slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: l})), nil
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"fairway/steering"
+	"fairway/steering/api"
+
+	"github.com/spf13/cobra"
+)
+
+func statusCommand() *cobra.Command {
+	var to connection
+	var output string
+	c := &cobra.Command{
+		Use:   "status",
+		Short: "Show what a running node knows and does",
+		Long: `Show each service's answer per region with the health behind it, what holds
+moves back, overrides, pools, vantages, and whether the configuration on disk is
+the one that serves.`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := checkOutput(c, output); err != nil {
+				return err
+			}
+			node, err := to.open()
+			if err != nil {
+				return err
+			}
+			s, err := node.Status(c.Context())
+			if err != nil {
+				return err
+			}
+			if output == "json" {
+				return writeJSON(c.OutOrStdout(), s)
+			}
+			printStatus(c.OutOrStdout(), &s)
+			return nil
+		},
+	}
+	to.flags(c)
+	outputFlag(c, &output)
+	return c
+}
+
+func printStatus(w io.Writer, s *api.Status) {
+	fmt.Fprintf(w, "fairway %s, roles %s, up %s\n", s.Version, strings.Join(s.Roles, ","), age(s.Now.Sub(s.Started)))
+	fmt.Fprintf(w, "generation %d, published %s ago, revision %.12s, %d cells from %s\n",
+		s.Generation, age(seconds(s.AgeSeconds)), s.Revision, s.Geo.Cells, s.Geo.Source)
+	if s.Geo.Error != "" {
+		fmt.Fprintf(w, "GEO DATA: %s\n", s.Geo.Error)
+	}
+	if s.Configuration.ServingLastGood {
+		fmt.Fprintf(w, "CONFIGURATION ON DISK REFUSED, the last good one serves:\n  %s\n", indent(s.Configuration.Error))
+	}
+	for i := range s.Services {
+		fmt.Fprintln(w)
+		printService(w, &s.Services[i])
+	}
+	printPools(w, s.Pools)
+	printVantages(w, s)
+	if len(s.Overrides) > 0 {
+		fmt.Fprintln(w, "\noverrides")
+		printOverrides(w, s.Overrides, s.Now)
+	}
+}
+
+// printService writes one line per region × endpoint with a share, and those
+// that are not healthy.
+func printService(w io.Writer, s *api.ServiceStatus) {
+	fmt.Fprintf(w, "%s (%s), policy %s\n", s.Key, strings.Join(s.Hostnames, ", "), s.Policy)
+	t := newTable(w, "  REGION", "RULE", "ENDPOINT", "SHARE", "HEALTH", "P50", "AVAIL", "AGE", "WHY")
+	for _, r := range s.Regions {
+		for _, e := range r.Splits {
+			if e.Weight == 0 && e.Verdict != steering.Down && e.Verdict != steering.Degraded {
+				continue
+			}
+			p50, available, old := "-", "-", "-"
+			if e.Samples > 0 {
+				p50, available, old = fmt.Sprintf("%.0f ms", e.P50Ms), percent(e.Availability), age(seconds(e.AgeSeconds))
+			}
+			t.row("  "+r.Region, r.Rule, e.Endpoint, percent(e.Weight), e.Verdict.String(), p50, available, old, e.Reason.String())
+		}
+		for _, h := range r.Holds {
+			t.row("  "+r.Region, r.Rule, "", "", "", "", "", "", holdText(h))
+		}
+	}
+	t.flush()
+}
+
+func holdText(h steering.Hold) string {
+	text := "held by " + string(h.By)
+	if !h.Until.IsZero() {
+		text += " until " + h.Until.Local().Format(time.TimeOnly)
+	}
+	if h.Note != "" {
+		text += ": " + h.Note
+	}
+	return text
+}
+
+func printPools(w io.Writer, pools []api.PoolStatus) {
+	if len(pools) == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	t := newTable(w, "POOL", "ORIGIN", "HEALTH", "FALLBACK")
+	for _, p := range pools {
+		for _, o := range p.Origins {
+			t.row(p.Name, o.URL, o.Verdict.String(), orDash(p.Fallback))
+		}
+	}
+	t.flush()
+}
+
+func printVantages(w io.Writer, s *api.Status) {
+	fmt.Fprintln(w)
+	t := newTable(w, "VANTAGE", "REGION", "LAST SEEN")
+	for _, v := range s.Vantages {
+		last := "never"
+		if !v.LastSeen.IsZero() {
+			last = age(seconds(v.LastSeenAgeSeconds)) + " ago"
+		}
+		t.row(v.Name, v.Region, last)
+	}
+	t.flush()
+}
+
+func indent(text string) string { return strings.ReplaceAll(text, "\n", "\n  ") }
