@@ -171,7 +171,7 @@ func TestReload(t *testing.T) {
 		t.Fatalf("drain: exit %d\n%s%s", code, out, errs)
 	}
 	p.kill()
-	p = start(t, temp, "run", "--config", config, "--data", data)
+	start(t, temp, "run", "--config", config, "--data", data)
 	d.answering("live2.fairway.test.", "live", 20*time.Second)
 	if got := everywhere(t, d)["eu"]; got == best {
 		t.Errorf("the drain of %s did not survive kill -9", best)
