@@ -119,7 +119,7 @@ func printStage(w io.Writer, s *steering.StageTrace) {
 }
 
 func printEndpoints(w io.Writer, endpoints []steering.EndpointTrace) {
-	t := newTable(w, "  ENDPOINT", "SHARE", "TARGET", "HEALTH", "SCORE", "P50", "P95", "AVAIL", "SAMPLES", "AGE", "WHY", "PLACE")
+	t := newTable(w, "  ENDPOINT", "SHARE", "TARGET", "HEALTH", "SCORE", "P50", "P95", "AVAIL", "SAMPLES", "AGE", "PLACE", "WHY")
 	for _, e := range endpoints {
 		p50, p95, available, old := "-", "-", "-", "-"
 		if e.Health.Samples > 0 {
@@ -127,7 +127,7 @@ func printEndpoints(w io.Writer, endpoints []steering.EndpointTrace) {
 			available, old = percent(e.Health.Availability), age(seconds(e.AgeSeconds))
 		}
 		t.row("  "+e.ID, percent(e.Weight), percent(e.Target), e.Health.Verdict.String(), fmt.Sprintf("%.3f", e.Score),
-			p50, p95, available, fmt.Sprint(e.Health.Samples), old, e.Reason.String(), e.Place.String())
+			p50, p95, available, fmt.Sprint(e.Health.Samples), old, e.Place.String(), e.Reason.String())
 	}
 	t.flush()
 }

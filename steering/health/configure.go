@@ -104,6 +104,7 @@ func targetsOf(r *steering.Revision) map[steering.Subject]target {
 type region struct {
 	name       string
 	vantages   []int
+	borrowed   bool   // no vantage was meant for this region: all of them stand in
 	measuredIn string // as Health.MeasuredIn
 }
 
@@ -121,7 +122,7 @@ func regionsOf(r *steering.Revision) []region {
 		}
 		if in.vantages == nil && len(r.Vantages) > 0 {
 			in.vantages = pick(r, func(*steering.Vantage) bool { return true })
-			in.measuredIn = "all vantages"
+			in.measuredIn, in.borrowed = "all vantages", true
 		}
 		regions = append(regions, in)
 	}

@@ -36,7 +36,9 @@
 // A region is measured by the vantages it declares (measured_by), else by those
 // that stand in it, else by all. Health.MeasuredIn tells when that is not the
 // region itself. Only vantages with a fresh view vote; the quorum is
-// min(Probe.Quorum, vantages of the region).
+// min(Probe.Quorum, vantages of the region). Where all vantages stand in, it is
+// more than half of them at least: what fails near one region only must not
+// move the clients of a region that nobody measures.
 //
 //   - Down when a quorum says down.
 //   - Degraded when a quorum says down or degraded.

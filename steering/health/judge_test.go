@@ -62,8 +62,8 @@ func TestWhoMeasuresARegion(t *testing.T) {
 		{"eu", 3, 2, ""},
 		{"na", 1, 1, ""},
 		{"office", 2, 2, "eu, na"},
-		{"as", 4, 2, "all vantages"},
-		{steering.DefaultRegion, 4, 2, "all vantages"},
+		{"as", 4, 3, "all vantages"},
+		{steering.DefaultRegion, 4, 3, "all vantages"},
 	} {
 		h := w.in(row.region)
 		if h.Vantages != row.vantages || h.Quorum != row.quorum || h.MeasuredIn != row.measuredIn {

@@ -120,6 +120,9 @@ type ballot struct {
 
 func (s *subject) ballot(r *region) ballot {
 	b := ballot{quorum: min(s.limits.quorum, len(r.vantages))}
+	if r.borrowed { // what fails in one region only is not down for everybody else
+		b.quorum = max(b.quorum, len(r.vantages)/2+1)
+	}
 	for _, i := range r.vantages {
 		v := &s.views[i]
 		if v.fresh {
