@@ -106,7 +106,7 @@ func New(config Config) (*Loop, error) {
 	saved := steering.State{}
 	if config.Saved != nil {
 		saved = *config.Saved
-		generation = saved.Generation
+		generation = saved.Generation + leap
 	}
 	l.overrides = config.Overrides
 	l.judge.Configure(config.Layout.Revision)
@@ -115,6 +115,12 @@ func New(config Config) (*Loop, error) {
 	l.round(time.Now(), generation)
 	return l, nil
 }
+
+// leap is how far the numbering jumps at a restart. The newest generations of a
+// killed process were never stored; their numbers must not be given to other
+// answers, or a node that still has one of them would not take the new one. A
+// loop makes ten generations a second at most and stores each second.
+const leap = 1000
 
 // Observe hands over a batch. It waits only when the loop is more than a
 // thousand batches behind, and gives up when ctx ends. The batch is kept.

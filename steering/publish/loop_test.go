@@ -212,8 +212,8 @@ func TestLoopRestartGoesOnWhereItStopped(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := current.Load()
-		if s.Generation != saved.Generation+1 {
-			t.Errorf("generation %d after %d", s.Generation, saved.Generation)
+		if s.Generation <= saved.Generation+100 {
+			t.Errorf("generation %d after %d was stored: the killed process may have given that number away", s.Generation, saved.Generation)
 		}
 		d := s.Decide(steering.Query{Service: 0, Client: euClient})
 		if c, ok := d.First(); !ok || c.Endpoint.Provider != "b" {
