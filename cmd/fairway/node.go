@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"net/http/pprof"
 	"os"
 	"path/filepath"
 	"slices"
@@ -189,9 +191,20 @@ func (n *node) makeParts(c *configuration) error {
 	}
 	n.api, err = api.New(api.Config{
 		Listen: listenAPI, Token: token, Control: &control{n}, Ready: n.ready, Alive: n.alive,
-		Metrics: n.metrics.Handler(), Console: console.Handler(), Extra: n.extra, Logger: n.log.With("part", "api"),
+		Metrics: n.metrics.Handler(), Console: console.Handler(), Extra: n.extraPaths(), Logger: n.log.With("part", "api"),
 	})
 	return errors.Join(append(problems, err)...)
+}
+
+// extraPaths are the paths beside the API's own: those of the command that runs
+// the node, and Go's profiles for whoever holds the token.
+func (n *node) extraPaths() map[string]http.Handler {
+	profiles := http.NewServeMux()
+	profiles.HandleFunc("/debug/pprof/", pprof.Index)
+	profiles.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	paths := map[string]http.Handler{"/debug/pprof/": profiles}
+	maps.Copy(paths, n.extra)
+	return paths
 }
 
 // maxProbes bounds the connections that probing holds open at once.
