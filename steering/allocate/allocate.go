@@ -10,8 +10,9 @@ import (
 // Entry is one endpoint of a group: what is known before, and, after Allocate,
 // what is decided.
 type Entry struct {
-	Eligible bool    // the filter chain left it
-	Gone     bool    // not eligible because it failed or was drained: it ramps when it comes back
+	Eligible bool    // the filter chain left it: it may be a target
+	Able     bool    // eligible, or only less wanted: it may keep clients until a voluntary move takes them
+	Gone     bool    // failed or drained: it ramps when it comes back
 	Score    float64 // 0 or more, higher wins
 	Weight   float64 // static weight in this split, 0 or more
 
@@ -84,7 +85,7 @@ func (a *allocation) target(split steering.SplitSpec, free bool) []float64 {
 	kept := 0.0
 	incumbent := make([]bool, len(a.entries))
 	for i := range a.entries {
-		if e := &a.entries[i]; e.Eligible && e.Target > 0 {
+		if e := &a.entries[i]; e.Able && e.Target > 0 {
 			kept += e.Target
 			incumbent[i] = true
 		}
@@ -117,14 +118,13 @@ func (a *allocation) target(split steering.SplitSpec, free bool) []float64 {
 	return want
 }
 
-// withoutLost returns the present shares with those of ineligible endpoints
-// given to the eligible ones as the target says; nil when nobody eligible has
-// a share.
+// withoutLost returns the present shares with those of lost endpoints given to
+// the others as the target says; nil when nobody able has a share.
 func (a *allocation) withoutLost(target []float64) []float64 {
 	base := make([]float64, len(a.entries))
 	kept := 0.0
 	for i := range a.entries {
-		if a.entries[i].Eligible {
+		if a.entries[i].Able {
 			base[i] = a.entries[i].Share
 			kept += base[i]
 		}
@@ -164,7 +164,7 @@ func (a *allocation) ramp(base, target []float64) []float64 {
 		return want
 	}
 	for i := range base {
-		if !ramping[i] && a.entries[i].Eligible {
+		if !ramping[i] && a.entries[i].Able {
 			holders += base[i]
 		}
 	}
@@ -175,7 +175,7 @@ func (a *allocation) ramp(base, target []float64) []float64 {
 		return target
 	}
 	for i := range base {
-		if !ramping[i] && a.entries[i].Eligible {
+		if !ramping[i] && a.entries[i].Able {
 			want[i] += held * base[i] / holders
 		}
 	}

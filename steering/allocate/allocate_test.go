@@ -31,7 +31,7 @@ type group struct {
 func newGroup(split steering.SplitSpec, bounds steering.Switch, scores ...float64) *group {
 	g := &group{split: split, bounds: bounds, now: start}
 	for _, s := range scores {
-		g.entries = append(g.entries, Entry{Eligible: true, Score: s, Weight: 1})
+		g.entries = append(g.entries, Entry{Eligible: true, Able: true, Score: s, Weight: 1})
 	}
 	g.decide(true)
 	return g
@@ -48,8 +48,12 @@ func (g *group) after(d time.Duration) *group {
 	return g
 }
 
-func (g *group) fail(i int)    { g.entries[i].Eligible, g.entries[i].Gone = false, true }
-func (g *group) recover(i int) { g.entries[i].Eligible, g.entries[i].Gone = true, false }
+func (g *group) fail(i int) {
+	g.entries[i].Eligible, g.entries[i].Able, g.entries[i].Gone = false, false, true
+}
+func (g *group) recover(i int) {
+	g.entries[i].Eligible, g.entries[i].Able, g.entries[i].Gone = true, true, false
+}
 
 func (g *group) want(t *testing.T, what string, shares ...float64) {
 	t.Helper()
@@ -159,6 +163,24 @@ func TestRampGivesWayWhenNobodyElseIsLeft(t *testing.T) {
 	g.after(time.Second).want(t, "enough is always left", 1, 0)
 }
 
+// A stand-in from a less wanted provider or pool keeps its clients while the
+// wanted one comes back: preference is no emergency.
+func TestReturnToPreferredIsVoluntary(t *testing.T) {
+	bounds := steering.Switch{Dwell: 10 * time.Second, Ramp: []float64{0.1, 1}, RampStep: 5 * time.Second}
+	g := newGroup(best, bounds, 0.9, 0.8)
+	less := func(less bool) { g.entries[1].Eligible = !less }
+	less(true) // put aside by prefer while 0 is there
+	g.fail(0)
+	less(false)
+	g.after(time.Second).want(t, "the stand-in takes over", 0, 1)
+	g.recover(0)
+	less(true)
+	g.after(time.Second).want(t, "dwell", 0, 1)
+	g.heldBy(t, steering.HoldDwell)
+	g.after(10*time.Second).want(t, "ramp", 0.1, 0.9)
+	g.after(5*time.Second).want(t, "back", 1, 0)
+}
+
 func TestLostShareGoesToTheTarget(t *testing.T) {
 	g := newGroup(within, steering.Switch{}, 0.90, 0.89, 0.88)
 	g.want(t, "three alike", 1./3, 1./3, 1./3)
@@ -207,7 +229,7 @@ func TestInvariants(t *testing.T) {
 		}
 		n := rapid.IntRange(1, 5).Draw(t, "endpoints")
 		for range n {
-			g.entries = append(g.entries, Entry{Eligible: true, Score: score.Draw(t, "score"), Weight: float64(rapid.IntRange(0, 3).Draw(t, "weight"))})
+			g.entries = append(g.entries, Entry{Eligible: true, Able: true, Score: score.Draw(t, "score"), Weight: float64(rapid.IntRange(0, 3).Draw(t, "weight"))})
 		}
 		g.decide(true)
 		for range 40 {

@@ -8,8 +8,9 @@
 //
 // # Two kinds of move
 //
-// Leaving an endpoint that is no longer eligible is forced: it happens at once
-// and whole. Everything else is voluntary, and bounded:
+// Leaving an endpoint that can serve no longer (down, drained, denied) is forced:
+// it happens at once and whole. Everything else, also a way back to a preferred
+// provider or to the region's own pool, is voluntary, and bounded:
 //
 //   - margin: a challenger enters the target only when it scores better than the
 //     incumbent by this part;

@@ -315,6 +315,16 @@ func (c *chain) leftOnes() []*option {
 	return left
 }
 
+// able tells whether the option may keep the clients that it has: it is left, or
+// was put aside for something less than being unable or unlawful.
+func (o *option) able() bool {
+	switch o.reason.Code {
+	case steering.ReasonUnknown, steering.ReasonOtherPool, steering.ReasonLessLiked:
+		return true
+	}
+	return o.left
+}
+
 func (o *option) aside(code steering.ReasonCode, detail string) {
 	o.left = false
 	o.reason = steering.Reason{Code: code, Detail: detail}

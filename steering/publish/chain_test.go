@@ -184,6 +184,38 @@ func TestBlindKeepsTheLastDecision(t *testing.T) {
 	}
 }
 
+// TestBlindKeepsAStandInOfAnotherPool: unknown endpoints of the own pool are no
+// reason to leave the pool that was known to work.
+func TestBlindKeepsAStandInOfAnotherPool(t *testing.T) {
+	w := newWorld()
+	group := steering.Group{Region: "eu", Rule: w.rule}
+	first, _ := decide(&evidence{revision: w.revision, now: noon, health: verdicts(w, map[string]steering.Verdict{"a": steering.Down, "b": steering.Down, "c": steering.Healthy})}, w.service, group, nil, nil)
+	second, _ := decide(&evidence{revision: w.revision, now: noon.Add(time.Hour)}, w.service, group, first, nil)
+	if got := second.split.Picks(); len(got) != 1 || got[0].Endpoint.Provider != "c" {
+		t.Fatalf("%+v, want c alone, as before", got)
+	}
+}
+
+// TestReturnToTheOwnPoolIsBounded: dwell and ramp hold the way back from a
+// fallback pool as they hold any other.
+func TestReturnToTheOwnPoolIsBounded(t *testing.T) {
+	w := newWorld()
+	group := steering.Group{Region: "eu", Rule: w.rule}
+	ev := &evidence{revision: w.revision, now: noon, health: verdicts(w, map[string]steering.Verdict{"a": steering.Down, "b": steering.Down, "c": steering.Healthy})}
+	s, _ := decide(ev, w.service, group, nil, nil)
+	ev.health = verdicts(w, map[string]steering.Verdict{"a": steering.Healthy, "b": steering.Down, "c": steering.Healthy})
+	for _, step := range []struct {
+		after time.Duration
+		share float64 // of a
+	}{{time.Second, 0}, {10 * time.Second, 0.25}, {5 * time.Second, 1}} {
+		ev.now = ev.now.Add(step.after)
+		s, _ = decide(ev, w.service, group, s, nil)
+		if got := s.split.Weight("live/a/one"); got != step.share {
+			t.Fatalf("after %v: a has %v, want %v (%+v)", step.after, got, step.share, s.split.Holds)
+		}
+	}
+}
+
 // TestAllDownLast keeps the last split whatever the scores say.
 func TestAllDownLast(t *testing.T) {
 	w := newWorld()

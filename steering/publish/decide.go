@@ -76,7 +76,7 @@ func (d *decision) load() {
 		o := &d.options[i]
 		id := o.endpoint.ID
 		d.entries[i] = allocate.Entry{
-			Eligible: o.left, Gone: o.gone, Score: o.score, Weight: d.weight(o.endpoint),
+			Eligible: o.left, Able: o.able(), Gone: o.gone, Score: o.score, Weight: d.weight(o.endpoint),
 			Target: d.memory.Target[id], Lost: d.memory.Lost[id], Recovered: d.memory.Recovered[id],
 		}
 		if d.prev != nil {
@@ -126,12 +126,12 @@ func put[V any](m map[string]V, key string, value V) map[string]V {
 	return m
 }
 
-// keepShares leaves the shares as they were among the options that are left;
+// keepShares leaves the shares as they were among the options that can serve;
 // false when none of them had one.
 func (d *decision) keepShares() bool {
 	sum := 0.0
 	for i := range d.entries {
-		if d.entries[i].Eligible {
+		if d.entries[i].Able {
 			sum += d.entries[i].Share
 		}
 	}
@@ -139,7 +139,7 @@ func (d *decision) keepShares() bool {
 		return false
 	}
 	for i := range d.entries {
-		if d.entries[i].Eligible {
+		if d.entries[i].Able {
 			d.entries[i].Share /= sum
 		} else {
 			d.entries[i].Share = 0
@@ -244,12 +244,14 @@ func (d *decision) candidateReason(i int) steering.Reason {
 	o, e := &d.options[i], &d.entries[i]
 	score := fmt.Sprintf("score %.3f", o.score)
 	switch {
-	case !o.left:
+	case !o.left && e.Share == 0:
 		return o.reason
 	case e.Share == 0:
 		return steering.Reason{Code: steering.ReasonWorse, Detail: score}
 	case d.reason.Code != "":
 		return steering.Reason{Code: d.reason.Code, Detail: score}
+	case !o.left:
+		return steering.Reason{Code: steering.ReasonHeld, Detail: "until a voluntary move may take its clients; " + o.reason.String()}
 	case len(d.leftOnes()) == 1:
 		return steering.Reason{Code: steering.ReasonOnly, Detail: score}
 	case e.Share < e.Target && !e.Recovered.IsZero():
