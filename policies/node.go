@@ -16,7 +16,7 @@ type Node struct {
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For and Forwarded are believed
 	HTTPHosts      []string       // further Host names that the HTTP door accepts; lower case, no final dot
 	TokenFile      string         // the API's token; empty = none named
-	Databases      []string       // MMDB files, in the order of their precedence
+	Databases      []string       // MMDB files, in the order of their precedence; "embedded" = the built-in data
 	Control        []string       // base URLs where a node without control pushes its measurements
 	DrainFor       time.Duration  // how long SIGTERM waits, not ready, before it closes
 }
@@ -61,7 +61,9 @@ func (c *compiler) node() Node {
 	if v, ok := c.single("geo"); ok {
 		f, _ := v.fields("databases")
 		for _, item := range f.oneOrMore("databases") {
-			if name, ok := item.file(); ok {
+			if item.node.Value == builtInData {
+				n.Databases = append(n.Databases, builtInData)
+			} else if name, ok := item.file(); ok {
 				n.Databases = append(n.Databases, name)
 			}
 		}
@@ -271,3 +273,7 @@ func validURLHost(u *url.URL) bool {
 	_, why := fullName(u.Hostname())
 	return why == ""
 }
+
+// builtInData stands in geo.databases for the country data that Fairway ships
+// with, to be used after the operator's own files.
+const builtInData = "embedded"

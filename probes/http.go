@@ -34,7 +34,7 @@ func probeHTTP(ctx context.Context, a *attempt) error {
 // probeHTTPS does the same behind a full TLS handshake.
 func probeHTTPS(ctx context.Context, a *attempt) error {
 	if err := a.trust.err; err != nil {
-		return failed(steering.OutcomeTLS, err.Error())
+		return err // this machine's own fault: it says nothing of the CDN
 	}
 	conn, closeConn, err := a.connect(ctx)
 	if err != nil {

@@ -2,6 +2,7 @@ package probes
 
 import (
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
@@ -16,11 +17,6 @@ import (
 
 func TestProbeTLS(t *testing.T) {
 	ours, theirs := newAuthority(t, "Fairway test"), newAuthority(t, "Somebody else")
-	empty := filepath.Join(t.TempDir(), "empty.pem")
-	if err := os.WriteFile(empty, []byte("nothing"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	missing := filepath.Join(t.TempDir(), "missing.pem")
 	tomorrow := time.Now().Add(24 * time.Hour)
 	yesterday := time.Now().Add(-24 * time.Hour).Truncate(time.Second)
 	nextWeek := time.Now().Add(7 * 24 * time.Hour).Truncate(time.Second)
@@ -43,8 +39,6 @@ func TestProbeTLS(t *testing.T) {
 		{"wrong authority", theirs.issue(t, tomorrow, "cdn.example"), "cdn.example", ours.file, steering.OutcomeTLS,
 			"certificate is from an unknown authority (CN=Somebody else); trusted are only those in "},
 		{"system authorities", ours.issue(t, tomorrow, "cdn.example"), "cdn.example", "", steering.OutcomeTLS, "certificate is from an unknown authority (CN=Fairway test)"},
-		{"file missing", ours.issue(t, tomorrow, "cdn.example"), "cdn.example", missing, steering.OutcomeTLS, "cannot read the authorities: open " + missing},
-		{"file without certificates", ours.issue(t, tomorrow, "cdn.example"), "cdn.example", empty, steering.OutcomeTLS, "no PEM certificate in the file of authorities " + empty},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -145,5 +139,22 @@ func TestSetReadsAuthoritiesAgain(t *testing.T) {
 	}
 	if set() == first {
 		t.Error("other authorities did not make the loop start anew")
+	}
+}
+
+// A file of authorities that cannot be read is this machine's own fault: it says
+// nothing of the CDN, so there is no measurement and health becomes unknown.
+func TestProbeTLSWithoutAuthorities(t *testing.T) {
+	folder := t.TempDir()
+	empty := filepath.Join(folder, "empty.pem")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{filepath.Join(folder, "missing.pem"), empty} {
+		a := &attempt{assignment: &assignment{trust: readTrust(file)}}
+		var f *failure
+		if err := probeHTTPS(t.Context(), a); err == nil || errors.As(err, &f) || !strings.Contains(err.Error(), file) {
+			t.Errorf("%s: %v, want an error that names the file and is no measurement", file, err)
+		}
 	}
 }

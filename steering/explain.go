@@ -34,7 +34,7 @@ type RuleTrace struct {
 // StageTrace is one stage of the filter chain: what it left and what it put
 // aside.
 type StageTrace struct {
-	Stage string   `json:"stage"` // eligibility, health, locality, prefer, score, split, switch
+	Stage string   `json:"stage"` // eligibility, health, override, locality, prefer, score, split
 	Place Place    `json:"place"`
 	Note  string   `json:"note,omitempty"`
 	Left  []string `json:"left"` // endpoint ids

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"fairway/policies"
+	"fairway/probes"
 	"fairway/steering"
 	"fairway/steering/geo"
 	"fairway/steering/store"
@@ -56,6 +58,10 @@ func compile(files []policies.File, patient bool) (*configuration, policies.Find
 	if compiled == nil {
 		return nil, findings, findingsError{findings}
 	}
+	if unread := unreadAuthorities(compiled.Revision); len(unread) > 0 && !patient {
+		findings = append(findings, unread...)
+		return nil, findings, findingsError{findings}
+	}
 	c := &configuration{Configuration: compiled, loaded: time.Now()}
 	want := geo.Config{Regions: compiled.Revision.Regions, Reads: compiled.Revision.Reads, Databases: compiled.Node.Databases}
 	table, warnings, err := geo.Compile(want)
@@ -72,6 +78,27 @@ func compile(files []policies.File, patient bool) (*configuration, policies.Find
 		return nil, findings, err
 	}
 	return c, findings, nil
+}
+
+// unreadAuthorities finds the ca_file of a probe that cannot be read. Package
+// policies opens no file, so this is the place.
+func unreadAuthorities(r *steering.Revision) policies.Findings {
+	var findings policies.Findings
+	seen := make(map[string]bool)
+	for _, target := range probes.Targets(r) {
+		p := target.Probe
+		if p.CAFile == "" || seen[p.CAFile] {
+			continue
+		}
+		seen[p.CAFile] = true
+		if _, err := os.ReadFile(p.CAFile); err != nil {
+			findings = append(findings, policies.Finding{
+				Place: p.Place, Severity: policies.Error, Message: fmt.Sprintf("probe %q: the ca_file cannot be read: %v", p.Name, err),
+				Remedy: "name a PEM file that this user can read, or remove ca_file to trust the system's authorities",
+			})
+		}
+	}
+	return findings
 }
 
 // fromRevision compiles a revision of the store.

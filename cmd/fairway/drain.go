@@ -38,7 +38,8 @@ func drainCommand() *cobra.Command {
 		Long: `Send no new clients to a CDN or an endpoint until the time is over or "fairway
 undrain" lifts it. It takes effect at once, survives restarts, beats policy, and
 is kept with its reason and author. When everything is drained, on_all_down
-applies: a drain never makes silence.`,
+applies: drained endpoints serve again rather than nobody, unless the policy says
+"none".`,
 		Example: "  fairway drain akamai --region eu --reason 'ticket 4711' --for 1h",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
+	"fmt"
 
 	"fairway/steering"
 	"fairway/steering/store"
@@ -48,18 +48,22 @@ func (n *node) followChange(ctx context.Context, change store.Change) error {
 	return n.follow(c, state, known)
 }
 
-// follow publishes a stored state. A state that is older than what serves, or
-// made for another revision than c, is not taken.
+// follow publishes a stored state, unless it is older than what serves. A lower
+// number with a later date is newer: control began anew, without its old state.
 func (n *node) follow(c *configuration, state steering.State, known bool) error {
 	now := n.current.Load()
 	if !known {
 		state = steering.State{Version: steering.StateVersion}
 	}
-	if now != nil && now.Layout == c.layout && state.Generation <= now.Generation {
-		return nil
-	}
 	if now != nil && state.Generation < now.Generation {
-		return errors.New("the stored generation is older than the one that serves")
+		if !state.Published.After(now.Published) {
+			return fmt.Errorf("the stored generation %d is older than %d, which serves", state.Generation, now.Generation)
+		}
+		n.log.Warn("control began anew: its numbers are lower, its decisions newer", "generation", state.Generation, "served", now.Generation)
+	}
+	n.followed.Store(&state.Health)
+	if now != nil && now.Layout == c.layout && state.Generation == now.Generation {
+		return nil
 	}
 	snapshot, fresh, err := steering.Restore(c.layout, state)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -30,7 +31,7 @@ func execute(args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(context.Background())
+	err := asUsage(root.ExecuteContext(context.Background()))
 	var usage usageError
 	switch {
 	case err == nil:
@@ -53,6 +54,15 @@ var errTold = errors.New("told already")
 type usageError struct {
 	error
 	command string
+}
+
+// asUsage recognises the mistakes on a command line that cobra tells by their
+// text alone.
+func asUsage(err error) error {
+	if err != nil && (strings.HasPrefix(err.Error(), "unknown command") || strings.HasPrefix(err.Error(), "required flag")) {
+		return usageError{err, "fairway"}
+	}
+	return err
 }
 
 func rootCommand() *cobra.Command {

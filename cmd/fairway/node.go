@@ -13,6 +13,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"fairway/dnsserver"
@@ -55,7 +56,8 @@ type node struct {
 	failure  atomic.Pointer[string] // why the last reload failed; nil = it did not
 	served   string                 // fingerprint of the files at the start
 	draining atomic.Bool
-	seen     sync.Map // vantage → time.Time of its newest measurement
+	followed atomic.Pointer[map[steering.Subject]map[string]steering.Health] // of the state that a node without control follows
+	seen     sync.Map                                                        // vantage → time.Time of its newest measurement
 
 	loop   *publish.Loop     // control
 	probes *probes.Scheduler // probe
@@ -71,11 +73,7 @@ func newNode(options nodeOptions) (*node, error) {
 	n := &node{nodeOptions: options, started: time.Now()}
 	n.current, n.publish = steering.NewCurrent(nil)
 	var err error
-	n.store, err = filestore.Open(options.data, filestore.Options{
-		Writer: options.roles.control,
-		Warn:   func(err error) { options.log.Warn("store", "err", err) },
-	})
-	if err != nil {
+	if n.store, err = openStore(options); err != nil {
 		return nil, err
 	}
 	if err := n.build(); err != nil {
@@ -83,6 +81,22 @@ func newNode(options nodeOptions) (*node, error) {
 		return nil, err
 	}
 	return n, nil
+}
+
+// openStore opens the data folder, for writing where the node controls. A disk
+// that cannot be written does not stop it: it answers from what can be read.
+func openStore(o nodeOptions) (store.Store, error) {
+	options := filestore.Options{Writer: o.roles.control, Warn: func(err error) { o.log.Warn("store", "err", err) }}
+	s, err := filestore.Open(o.data, options)
+	for _, cause := range []error{syscall.EROFS, syscall.EACCES, syscall.EPERM, syscall.ENOSPC, syscall.EDQUOT} {
+		if options.Writer && errors.Is(err, cause) {
+			o.log.Error("the data folder cannot be written: the node serves, but overrides cannot be given and nothing new survives a restart",
+				"folder", o.data, "err", err)
+			options.Writer = false
+			return filestore.Open(o.data, options)
+		}
+	}
+	return s, err
 }
 
 func (n *node) build() error {
@@ -99,7 +113,7 @@ func (n *node) build() error {
 		Overrides: (&control{n}).Overrides,
 		Revision:  func() *steering.Revision { return n.config.Load().Revision },
 	})
-	if c.lastGood != "" {
+	if c.lastGood != "" || c.geoError != nil {
 		n.metrics.Reloaded(false)
 	}
 	if err := n.makeParts(c); err != nil {
@@ -366,6 +380,9 @@ func (n *node) health() steering.HealthTable {
 	if n.loop != nil {
 		return n.loop.View().Health
 	}
+	if followed := n.followed.Load(); followed != nil {
+		return steering.HealthTable{}.With(*followed)
+	}
 	return steering.HealthTable{}
 }
 
@@ -399,6 +416,9 @@ func (n *node) token(c *configuration) (string, error) {
 	token, err := readToken(c.Node.TokenFile)
 	if !errors.Is(err, os.ErrNotExist) {
 		return token, err
+	}
+	if n.roles.probe && !n.roles.control {
+		return "", fmt.Errorf("%w\n    this node sends measurements to control, which knows its own token only: copy control's file to %s", err, c.Node.TokenFile)
 	}
 	n.log.Info("made a token for the API", "file", c.Node.TokenFile)
 	return makeToken(c.Node.TokenFile)

@@ -47,8 +47,11 @@ the one that serves.`,
 
 func printStatus(w io.Writer, s *api.Status) {
 	fmt.Fprintf(w, "fairway %s, roles %s, up %s\n", s.Version, strings.Join(s.Roles, ","), age(s.Now.Sub(s.Started)))
-	fmt.Fprintf(w, "generation %d, published %s ago, revision %.12s, %d cells from %s\n",
-		s.Generation, age(seconds(s.AgeSeconds)), s.Revision, s.Geo.Cells, s.Geo.Source)
+	published := "no decision has reached this node yet"
+	if !s.Published.IsZero() {
+		published = fmt.Sprintf("generation %d, published %s ago", s.Generation, age(seconds(s.AgeSeconds)))
+	}
+	fmt.Fprintf(w, "%s, revision %.12s, %d cells from %s\n", published, s.Revision, s.Geo.Cells, s.Geo.Source)
 	if s.Geo.Error != "" {
 		fmt.Fprintf(w, "GEO DATA: %s\n", s.Geo.Error)
 	}
@@ -73,6 +76,9 @@ func printService(w io.Writer, s *api.ServiceStatus) {
 	fmt.Fprintf(w, "%s (%s), policy %s\n", s.Key, strings.Join(s.Hostnames, ", "), s.Policy)
 	t := newTable(w, "  REGION", "RULE", "ENDPOINT", "SHARE", "HEALTH", "P50", "AVAIL", "AGE", "WHY")
 	for _, r := range s.Regions {
+		if r.Best == "" {
+			t.row("  "+r.Region, r.Rule, "(nothing)", "", "", "", "", "", r.Reason.String())
+		}
 		for _, e := range r.Splits {
 			if e.Weight == 0 && e.Verdict != steering.Down && e.Verdict != steering.Degraded {
 				continue

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -94,9 +95,10 @@ func describe(d *steering.Decision) decisionBody {
 	return body
 }
 
-// line gives a place without its column, which helps nobody who reads it from
-// afar.
+// line gives a place as file:line for whoever reads it from afar: no column, and
+// no folder, since anybody may ask and folders are nobody's business.
 func line(p steering.Place) string {
 	p.Col = 0
+	p.File = filepath.Base(p.File)
 	return p.String()
 }

@@ -56,6 +56,10 @@ func New(config Config) *Metrics {
 			Name: "fairway_store_errors_total", Help: "Failed operations on the store, by operation.",
 		}, []string{"operation"}),
 	}
+	// From the start, or a rate would miss the first failure.
+	for _, operation := range []string{"put_revision", "put_state", "put_override", "delete_override"} {
+		m.stores.WithLabelValues(operation)
+	}
 	m.dns, m.http = newDNS(m.decisions), newHTTP(m.decisions)
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "fairway_build_info", Help: "Always 1; the labels say what is running.",

@@ -56,7 +56,7 @@ type Revision struct {
 
 // File is one configuration file, verbatim.
 type File struct {
-	Name string // relative to the configuration folder, with forward slashes
+	Name string // as the node that loaded it was told, and as findings show it
 	Data []byte
 }
 
