@@ -51,6 +51,31 @@ func (c *compiler) checkAliases(name string, n *node) {
 	}
 }
 
+// checkTargets finds CNAME targets in our own zones that have no records: every
+// player sent there would get NXDOMAIN.
+func (c *compiler) checkTargets(s *steering.Service) {
+	for _, e := range s.Endpoints {
+		host, ok := canonical(e.Host)
+		if e.Host == "" || !ok {
+			continue
+		}
+		if z := c.set.find(host, dns.TypeA); z != nil && z.name != "." && z.lookup(host) == nil && !z.delegates(host) {
+			c.report(e.Place, "endpoint %s: host %s is in our zone %s and has no record there; add its address records, or correct the host", e.ID, host, z.name)
+		}
+	}
+}
+
+// delegates tells whether a name that the zone has no node for lies below a
+// delegation.
+func (z *zone) delegates(name string) bool {
+	for off, end := 0, false; !end && dns.IsSubDomain(z.name, name[off:]); off, end = dns.NextLabel(name, off) {
+		if n := z.nodes[name[off:]]; n != nil && n.cut {
+			return true
+		}
+	}
+	return false
+}
+
 // checkCut allows at a delegation what belongs to it.
 func (c *compiler) checkCut(name string, n *node) {
 	if dns.SplitDomainName(name)[0] == "*" {

@@ -32,6 +32,9 @@ func compile(l *steering.Layout) *zoneSet {
 	for _, name := range slices.Sorted(maps.Keys(c.set.byName)) {
 		c.check(c.set.byName[name])
 	}
+	for _, sl := range l.Services {
+		c.checkTargets(sl.Service)
+	}
 	c.set.err = errors.Join(c.findings...)
 	return c.set
 }

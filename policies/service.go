@@ -3,6 +3,7 @@ package policies
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"fairway/steering"
@@ -215,12 +216,15 @@ func (c *compiler) steeredNames(f fields, s *steering.Service) []string {
 // checkDoors warns of endpoints that no door, or not the DNS door, can hand out.
 func (c *compiler) checkDoors(f fields, s *steering.Service) {
 	_, named := f.under("hostnames")
+	byHTTP := slices.ContainsFunc(s.Endpoints, func(e *steering.Endpoint) bool { return e.URL != "" })
 	for _, e := range s.Endpoints {
 		inDNS := e.Host != "" || len(e.Addresses) > 0
 		switch {
 		case e.Provider == "": // reported already
 		case named && !inDNS && e.URL != "":
 			c.warn(e.Place, "add host or addresses", "endpoint %s: the DNS door cannot hand it out", e.ID)
+		case byHTTP && e.URL == "":
+			c.warn(e.Place, "add a url", "endpoint %s: the HTTP door cannot hand it out: where it is chosen, redirects go to another endpoint than DNS answers", e.ID)
 		case !named && e.URL == "" && inDNS:
 			c.warn(e.Place, "give the service hostnames for DNS, or the endpoint a url for HTTP",
 				"endpoint %s: no door can hand it out: the service has no hostnames and the endpoint has no url", e.ID)

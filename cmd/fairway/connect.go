@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 
 	"fairway/steering/api/client"
 
@@ -66,6 +67,10 @@ func demoFile() string {
 // findDemo returns the demo that runs on this machine, if there is one.
 func findDemo() (runningDemo, bool) {
 	var demo runningDemo
+	info, err := os.Lstat(demoFile())
+	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o022 != 0 || info.Sys().(*syscall.Stat_t).Uid != uint32(os.Getuid()) {
+		return demo, false // the folder is everybody's: the file of another user must not say where our token goes
+	}
 	data, err := os.ReadFile(demoFile())
 	if err != nil || json.Unmarshal(data, &demo) != nil || demo.PID <= 0 {
 		return demo, false

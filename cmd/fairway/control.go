@@ -137,10 +137,20 @@ func (c *control) DeleteOverrides(ctx context.Context, match api.OverrideMatch) 
 // enforce puts the stored overrides in force and returns when doors answer by
 // them.
 func (c *control) enforce(ctx context.Context) error {
+	c.ordering.Lock() // what was read last is put in force last
+	defer c.ordering.Unlock()
 	stored, err := c.store.Overrides(ctx)
 	if err != nil {
 		return err
 	}
+	for _, o := range stored { // the audit remembers them; the list need not
+		if !o.Active(time.Now()) {
+			if err := c.store.DeleteOverride(ctx, o.ID); err != nil {
+				c.log.Warn("an expired override stays in the store", "id", o.ID, "err", err)
+			}
+		}
+	}
+	stored = slices.DeleteFunc(stored, func(o steering.Override) bool { return !o.Active(time.Now()) })
 	return c.loop.SetOverrides(ctx, stored)
 }
 

@@ -243,6 +243,7 @@ func shares(t *testing.T, d *doors, temp string) {
 	const clients = 10_000
 	target := make(map[netip.Addr]string)
 	random := rand.New(rand.NewPCG(3, 4))
+	compared := 0
 	for region, network := range networkIn {
 		before, err := d.decide("vod", network.Addr())
 		if err != nil || before.Region != region {
@@ -259,11 +260,15 @@ func shares(t *testing.T, d *doors, temp string) {
 			t.Logf("%s: the split changed while it was asked; not compared", region)
 			continue
 		}
+		compared++
 		for _, e := range before.Endpoints {
 			if diff := got[e.Host] - e.Weight; diff > 0.02 || diff < -0.02 {
 				t.Errorf("%s: %s got %.2f %% of the clients, want %.2f %%", region, e.Host, 100*got[e.Host], 100*e.Weight)
 			}
 		}
+	}
+	if compared < 2 {
+		t.Errorf("only %d regions held still while they were asked", compared)
 	}
 	drained, before := secondOf(t, d)
 	if drained == "" {
@@ -288,6 +293,9 @@ func shares(t *testing.T, d *doors, temp string) {
 		default:
 			kept++
 		}
+	}
+	if moved < clients/10 {
+		t.Errorf("%d clients moved: the drained endpoint had hardly any", moved)
 	}
 	t.Logf("drained %s: %d clients moved, %d kept theirs", drained, moved, kept)
 	run(t, temp, "undrain", drained)

@@ -20,32 +20,36 @@ func (n *node) followStore(ctx context.Context) error {
 	return nil
 }
 
-func (n *node) followChange(ctx context.Context, change store.Change) error {
+func (n *node) followChange(ctx context.Context, _ store.Change) error {
+	state, known, err := n.store.State(ctx)
+	if err != nil || !known {
+		return err
+	}
 	c := n.config.Load()
-	if change.Revision {
+	if state.Revision != c.Revision.Hash {
 		revision, known, err := n.store.LatestRevision(ctx)
 		if err != nil {
 			return err
 		}
-		if known && revision.Hash != c.Revision.Hash {
-			if c, err = fromRevision(revision); err != nil {
-				return err
-			}
-			if n.dns != nil {
-				if err := n.dns.Prepare(c.layout); err != nil {
-					return err
-				}
-			}
-			if err := n.take(ctx, c); err != nil {
+		if !known || revision.Hash != state.Revision {
+			return nil // the two are stored one after the other: the second brings another change
+		}
+		if c, err = fromRevision(revision); err != nil {
+			return err
+		}
+		if n.dns != nil {
+			if err := n.dns.Prepare(c.layout); err != nil {
 				return err
 			}
 		}
 	}
-	state, known, err := n.store.State(ctx)
-	if err != nil {
+	if err := n.follow(c, state, known); err != nil {
 		return err
 	}
-	return n.follow(c, state, known)
+	if c != n.config.Load() {
+		return n.take(ctx, c)
+	}
+	return nil
 }
 
 // follow publishes a stored state, unless it is older than what serves. A lower
@@ -61,7 +65,11 @@ func (n *node) follow(c *configuration, state steering.State, known bool) error 
 		}
 		n.log.Warn("control began anew: its numbers are lower, its decisions newer", "generation", state.Generation, "served", now.Generation)
 	}
-	n.followed.Store(&state.Health)
+	if known {
+		n.followed.Store(&state.Health)
+	} else {
+		n.log.Warn("no decision of a control node in the data folder yet: static weights serve", "folder", n.data)
+	}
 	if now != nil && now.Layout == c.layout && state.Generation == now.Generation {
 		return nil
 	}

@@ -57,6 +57,7 @@ type node struct {
 	served   string                 // fingerprint of the files at the start
 	draining atomic.Bool
 	followed atomic.Pointer[map[steering.Subject]map[string]steering.Health] // of the state that a node without control follows
+	ordering sync.Mutex                                                      // held from reading the stored overrides until they are in force
 	seen     sync.Map                                                        // vantage → time.Time of its newest measurement
 
 	loop   *publish.Loop     // control
@@ -392,6 +393,8 @@ func (n *node) ready() error {
 		return errors.New("draining")
 	case (n.roles.doors() || n.roles.control) && n.current.Load() == nil:
 		return errors.New("no snapshot yet")
+	case n.roles.doors() && n.loop == nil && n.followed.Load() == nil:
+		return errors.New("no decision of a control node in the data folder yet: static weights serve")
 	}
 	return nil
 }

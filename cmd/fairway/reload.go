@@ -29,9 +29,9 @@ func (n *node) watch(ctx context.Context, reload <-chan os.Signal) error {
 		case <-ctx.Done():
 			return nil
 		case <-reload:
-			n.reload(ctx, "SIGHUP")
-			served = fingerprint(n.watched())
+			served = fingerprint(n.watched()) // before the files are read: a change while they are counts
 			before = served
+			n.reload(ctx, "SIGHUP")
 		case <-tick.C:
 			now := fingerprint(n.watched())
 			if now != served && now == before {

@@ -11,7 +11,7 @@ import (
 // what is decided.
 type Entry struct {
 	Eligible bool    // the filter chain left it: it may be a target
-	Able     bool    // eligible, or only less wanted: it may keep clients until a voluntary move takes them
+	Spare    bool    // not eligible, only because others are preferred: it may keep clients until a voluntary move takes them
 	Gone     bool    // failed or drained: it ramps when it comes back
 	Score    float64 // 0 or more, higher wins
 	Weight   float64 // static weight in this split, 0 or more
@@ -39,6 +39,7 @@ type Outcome struct {
 // eligible every share becomes 0.
 func Allocate(entries []Entry, split steering.SplitSpec, bounds steering.Switch, clock *Clock, now time.Time, free bool) Outcome {
 	a := allocation{entries: entries, bounds: bounds, clock: clock, now: now}
+	a.forgetFuture()
 	a.forgetLost()
 	target := a.target(split, free)
 	if target == nil {
@@ -53,6 +54,7 @@ func Allocate(entries []Entry, split steering.SplitSpec, bounds steering.Switch,
 	}
 	if free || base == nil {
 		a.settle(target)
+		a.endRamps()
 		return a.out
 	}
 	a.settle(a.shift(base, a.ramp(base, target)))
@@ -66,6 +68,37 @@ type allocation struct {
 	now     time.Time
 	out     Outcome
 }
+
+// forgetFuture brings times that lie ahead back to now: the clock was set back,
+// and nothing may be held until it has caught up.
+func (a *allocation) forgetFuture() {
+	for _, t := range []*time.Time{&a.clock.Chosen, &a.clock.Moved} {
+		*t = notAfter(*t, a.now)
+	}
+	for i := range a.entries {
+		a.entries[i].Recovered = notAfter(a.entries[i].Recovered, a.now)
+	}
+}
+
+func notAfter(t, now time.Time) time.Time {
+	if t.After(now) {
+		return now
+	}
+	return t
+}
+
+// endRamps ends the ramps of endpoints that have clients: what they have they
+// were given at once, since there was nobody else.
+func (a *allocation) endRamps() {
+	for i := range a.entries {
+		if e := &a.entries[i]; e.Share > 0 {
+			e.Lost, e.Recovered = false, time.Time{}
+		}
+	}
+}
+
+// Serves tells whether an endpoint may keep the clients that it has.
+func (e *Entry) Serves() bool { return e.Eligible || e.Spare }
 
 // forgetLost marks endpoints that failed, so that they ramp when they return.
 func (a *allocation) forgetLost() {
@@ -85,7 +118,7 @@ func (a *allocation) target(split steering.SplitSpec, free bool) []float64 {
 	kept := 0.0
 	incumbent := make([]bool, len(a.entries))
 	for i := range a.entries {
-		if e := &a.entries[i]; e.Able && e.Target > 0 {
+		if e := &a.entries[i]; e.Serves() && e.Target > 0 {
 			kept += e.Target
 			incumbent[i] = true
 		}
@@ -124,7 +157,7 @@ func (a *allocation) withoutLost(target []float64) []float64 {
 	base := make([]float64, len(a.entries))
 	kept := 0.0
 	for i := range a.entries {
-		if a.entries[i].Able {
+		if a.entries[i].Serves() {
 			base[i] = a.entries[i].Share
 			kept += base[i]
 		}
@@ -164,7 +197,7 @@ func (a *allocation) ramp(base, target []float64) []float64 {
 		return want
 	}
 	for i := range base {
-		if !ramping[i] && a.entries[i].Able {
+		if !ramping[i] && a.entries[i].Serves() {
 			holders += base[i]
 		}
 	}
@@ -175,7 +208,7 @@ func (a *allocation) ramp(base, target []float64) []float64 {
 		return target
 	}
 	for i := range base {
-		if !ramping[i] && a.entries[i].Able {
+		if !ramping[i] && a.entries[i].Serves() {
 			want[i] += held * base[i] / holders
 		}
 	}
@@ -190,9 +223,6 @@ func (a *allocation) step(e *Entry) (float64, time.Time) {
 		return 1, time.Time{}
 	}
 	n := int(a.now.Sub(e.Recovered) / a.bounds.RampStep)
-	if n < 0 { // the clock was set back
-		n = 0
-	}
 	if n >= len(a.bounds.Ramp) {
 		return 1, time.Time{}
 	}

@@ -31,7 +31,7 @@ type group struct {
 func newGroup(split steering.SplitSpec, bounds steering.Switch, scores ...float64) *group {
 	g := &group{split: split, bounds: bounds, now: start}
 	for _, s := range scores {
-		g.entries = append(g.entries, Entry{Eligible: true, Able: true, Score: s, Weight: 1})
+		g.entries = append(g.entries, Entry{Eligible: true, Score: s, Weight: 1})
 	}
 	g.decide(true)
 	return g
@@ -49,10 +49,10 @@ func (g *group) after(d time.Duration) *group {
 }
 
 func (g *group) fail(i int) {
-	g.entries[i].Eligible, g.entries[i].Able, g.entries[i].Gone = false, false, true
+	g.entries[i].Eligible, g.entries[i].Gone = false, true
 }
 func (g *group) recover(i int) {
-	g.entries[i].Eligible, g.entries[i].Able, g.entries[i].Gone = true, true, false
+	g.entries[i].Eligible, g.entries[i].Gone = true, false
 }
 
 func (g *group) want(t *testing.T, what string, shares ...float64) {
@@ -168,7 +168,7 @@ func TestRampGivesWayWhenNobodyElseIsLeft(t *testing.T) {
 func TestReturnToPreferredIsVoluntary(t *testing.T) {
 	bounds := steering.Switch{Dwell: 10 * time.Second, Ramp: []float64{0.1, 1}, RampStep: 5 * time.Second}
 	g := newGroup(best, bounds, 0.9, 0.8)
-	less := func(less bool) { g.entries[1].Eligible = !less }
+	less := func(less bool) { g.entries[1].Eligible, g.entries[1].Spare = !less, less }
 	less(true) // put aside by prefer while 0 is there
 	g.fail(0)
 	less(false)
@@ -179,6 +179,36 @@ func TestReturnToPreferredIsVoluntary(t *testing.T) {
 	g.heldBy(t, steering.HoldDwell)
 	g.after(10*time.Second).want(t, "ramp", 0.1, 0.9)
 	g.after(5*time.Second).want(t, "back", 1, 0)
+}
+
+// An endpoint that took everything because nobody else was left has no ramp
+// behind it that could wipe out another one's.
+func TestRampAfterADoubleOutage(t *testing.T) {
+	g := newGroup(within, steering.Switch{Ramp: []float64{0.01, 1}, RampStep: time.Minute}, 0.9, 0.9)
+	g.fail(0)
+	g.after(time.Second)
+	g.fail(1)
+	g.after(time.Second)
+	g.recover(0)
+	g.after(time.Second).want(t, "alone", 1, 0)
+	g.recover(1)
+	g.after(time.Second).want(t, "the second one ramps", 0.995, 0.005)
+}
+
+// A clock that was set back holds nothing until it has caught up.
+func TestClockSetBack(t *testing.T) {
+	g := newGroup(best, steering.Switch{Dwell: time.Minute, MaxShift: 1}, 0.9, 0.5)
+	g.clock.Chosen, g.clock.Moved = g.now.Add(24*time.Hour), g.now.Add(24*time.Hour)
+	g.entries[1].Score = 2
+	g.after(time.Second)
+	g.after(2*time.Minute).want(t, "dwell is over by the present clock", 0, 1)
+}
+
+// A tie moves nobody, not even at a score of 0.
+func TestTieKeepsTheIncumbent(t *testing.T) {
+	g := newGroup(best, steering.Switch{Margin: 0.1}, 0.5, 0.9)
+	g.entries[0].Score, g.entries[1].Score = 0, 0
+	g.after(time.Hour).want(t, "both at 0", 0, 1)
 }
 
 func TestLostShareGoesToTheTarget(t *testing.T) {
@@ -229,7 +259,7 @@ func TestInvariants(t *testing.T) {
 		}
 		n := rapid.IntRange(1, 5).Draw(t, "endpoints")
 		for range n {
-			g.entries = append(g.entries, Entry{Eligible: true, Able: true, Score: score.Draw(t, "score"), Weight: float64(rapid.IntRange(0, 3).Draw(t, "weight"))})
+			g.entries = append(g.entries, Entry{Eligible: true, Score: score.Draw(t, "score"), Weight: float64(rapid.IntRange(0, 3).Draw(t, "weight"))})
 		}
 		g.decide(true)
 		for range 40 {

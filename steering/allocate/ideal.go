@@ -12,9 +12,15 @@ func ideal(entries []Entry, split steering.SplitSpec, incumbent []bool, margin f
 		}
 		return entries[i].Score
 	}
+	better := func(i, than int) bool {
+		if a, b := handicapped(i), handicapped(than); a != b {
+			return a > b
+		}
+		return incumbent != nil && incumbent[i] && !incumbent[than] // a tie moves nobody
+	}
 	best := -1
 	for i := range entries {
-		if entries[i].Eligible && (best < 0 || handicapped(i) > handicapped(best)) {
+		if entries[i].Eligible && (best < 0 || better(i, best)) {
 			best = i
 		}
 	}

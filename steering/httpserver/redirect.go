@@ -56,15 +56,23 @@ func nothing(d *steering.Decision) answer {
 }
 
 // firstWithURL returns the next endpoint of the client's own order that HTTP
-// can reach; nil when there is none. Where that is one without a weight, it is
-// never one that the policy or an operator has ruled out.
+// can reach, one that is down only if there is no other; nil when there is none.
+// Where it is one without a weight, it is never one that the policy or an
+// operator has ruled out.
 func firstWithURL(d *steering.Decision) *steering.Candidate {
+	var last *steering.Candidate
 	for _, c := range d.AppendRanked(make([]*steering.Candidate, 0, 16)) {
-		if c.Endpoint.URL != "" && c.Reason.Code != steering.ReasonDenied && c.Reason.Code != steering.ReasonDrained {
+		switch {
+		case c.Endpoint.URL == "", c.Reason.Code == steering.ReasonDenied, c.Reason.Code == steering.ReasonDrained:
+		case c.Reason.Code == steering.ReasonDown, c.Reason.Code == steering.ReasonPoolDown:
+			if last == nil {
+				last = c
+			}
+		default:
 			return c
 		}
 	}
-	return nil
+	return last
 }
 
 // location puts the client's path and query behind an endpoint's base URL. The

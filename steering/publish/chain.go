@@ -34,6 +34,7 @@ type chain struct {
 	ev      *evidence
 	service *steering.Service
 	group   steering.Group
+	prev    *slot // the last decision; nil = none
 	options []option
 	trace   *[]steering.StageTrace // nil = not wanted
 
@@ -41,11 +42,16 @@ type chain struct {
 	blind  bool            // nothing eligible has ever been measured here
 	failed bool            // nothing was eligible: on_all_down decided
 	young  bool            // an endpoint in the running has too few samples
+	lapsed string          // an endpoint of the last choice whose measurements have only just run out
 }
 
 // youngBelow is how many samples each endpoint needs before the first choice
 // counts as measured.
 const youngBelow = 3
+
+// patientBelow is how many samples others have when an endpoint that nobody
+// measures is waited for no longer.
+const patientBelow = 9
 
 // run goes through the stages in order. Afterwards the options that are left
 // are those to divide the clients over.
@@ -101,16 +107,34 @@ func (c *chain) healthStage() {
 		return
 	}
 	if c.service.Probe != nil {
+		c.lapsed = c.justLapsed()
 		c.asideUnlessAll(steering.Unknown, steering.ReasonUnknown, "not measured here yet")
 		c.blind = !slices.ContainsFunc(c.options, func(o option) bool { return o.left && o.health.Verdict != steering.Unknown })
 		c.young = slices.ContainsFunc(c.options, func(o option) bool {
-			return (o.left && o.health.Samples < youngBelow) || o.reason.Code == steering.ReasonUnknown
-		})
+			return o.left && o.health.Samples < youngBelow
+		}) || slices.ContainsFunc(c.options, func(o option) bool { return o.reason.Code == steering.ReasonUnknown }) &&
+			!slices.ContainsFunc(c.options, func(o option) bool { return o.left && o.health.Samples >= patientBelow })
 	}
 	if c.service.Policy.Degraded != steering.DegradedAllow {
 		c.asideUnlessAll(steering.Degraded, steering.ReasonDegraded, "")
 	}
 	c.note("health", c.service.Place, "")
+}
+
+// justLapsed returns an endpoint of the last choice that is unknown, and was not
+// for longer than its measurements may take to come back. After a restart some
+// endpoint is always measured first; that alone is no reason to go there.
+func (c *chain) justLapsed() string {
+	if c.prev == nil {
+		return ""
+	}
+	grace := c.service.Probe.Stale + c.service.Probe.Timeout
+	for _, o := range c.leftOnes() {
+		if o.health.Verdict == steering.Unknown && c.prev.memory.Target[o.endpoint.ID] > 0 && c.ev.now.Sub(o.health.Since) < grace {
+			return o.endpoint.ID
+		}
+	}
+	return ""
 }
 
 // asideUnlessAll puts aside the options with a verdict, unless nothing else is
@@ -152,6 +176,12 @@ func (c *chain) allDown(before []*option, drained bool) {
 		return
 	case drained:
 		what = "all that the rule allows are drained"
+		up := slices.DeleteFunc(slices.Clone(back), func(o *option) bool {
+			return o.health.Verdict == steering.Down || c.ev.poolDown[o.endpoint.Pool] != ""
+		})
+		if len(up) > 0 {
+			back = up
+		}
 	}
 	if mode.Mode == steering.AllDownNone {
 		c.why = steering.Reason{Code: steering.ReasonAllDown, Detail: what + "; on_all_down: none"}
@@ -315,14 +345,14 @@ func (c *chain) leftOnes() []*option {
 	return left
 }
 
-// able tells whether the option may keep the clients that it has: it is left, or
-// was put aside for something less than being unable or unlawful.
-func (o *option) able() bool {
+// spare tells whether the option was put aside for something less than being
+// unable or unlawful: it may keep the clients that it has for a while.
+func (o *option) spare() bool {
 	switch o.reason.Code {
 	case steering.ReasonUnknown, steering.ReasonOtherPool, steering.ReasonLessLiked:
-		return true
+		return !o.left
 	}
-	return o.left
+	return false
 }
 
 func (o *option) aside(code steering.ReasonCode, detail string) {

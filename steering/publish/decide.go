@@ -22,7 +22,7 @@ type slot struct {
 // decide runs the chain and the allocation for one service × group. prev is
 // nil when there is no earlier decision. A trace that is not nil is filled.
 func decide(ev *evidence, service *steering.Service, group steering.Group, prev *slot, trace *[]steering.StageTrace) (*slot, *chain) {
-	c := &chain{ev: ev, service: service, group: group, trace: trace}
+	c := &chain{ev: ev, service: service, group: group, prev: prev, trace: trace}
 	c.run()
 	d := decision{chain: c, prev: prev, spec: group.Rule.Split}
 	if prev != nil {
@@ -56,17 +56,25 @@ func (d *decision) divide() {
 		}
 	case d.blind && d.why.Code == "" && d.memory.Measured && d.keepShares():
 		d.reason = steering.Reason{Code: steering.ReasonBlind, Detail: "nothing here is measured now: the last decision stands"}
+	case d.lapsed != "" && d.why.Code == "" && d.memory.Measured && d.keepShares():
+		d.reason = steering.Reason{Code: steering.ReasonBlind, Detail: d.lapsed + " is not measured just now: the last decision stands"}
 	case d.blind && d.why.Code == "":
 		d.spec = steering.SplitSpec{Kind: steering.SplitWeighted, Place: d.spec.Place}
 		d.allocate(true)
 		d.reason = steering.Reason{Code: steering.ReasonUnproven, Detail: "nothing here is measured yet: by static weight"}
 	case d.failed && d.service.Policy.OnAllDown.Mode == steering.AllDownLast && d.keepShares():
 	default:
-		d.allocate(!d.memory.Measured)
-		if !d.blind && !d.young {
+		d.allocate(!d.memory.Measured || d.beginsAllDown())
+		if !d.blind && !d.young && !d.failed {
 			d.memory.Measured = true
 		}
 	}
+}
+
+// beginsAllDown tells whether on_all_down applies from now on: what it gives is
+// no voluntary move. Later rounds are, so that stale scores do not make it flap.
+func (d *decision) beginsAllDown() bool {
+	return d.failed && (d.prev == nil || d.prev.split.Reason.Code != steering.ReasonAllDown)
 }
 
 // load makes the allocation's entries from the options and the memory.
@@ -76,7 +84,8 @@ func (d *decision) load() {
 		o := &d.options[i]
 		id := o.endpoint.ID
 		d.entries[i] = allocate.Entry{
-			Eligible: o.left, Able: o.able(), Gone: o.gone, Score: o.score, Weight: d.weight(o.endpoint),
+			Eligible: o.left, Spare: o.spare() && d.why.Code != steering.ReasonForced, Gone: o.gone,
+			Score: o.score, Weight: d.weight(o.endpoint),
 			Target: d.memory.Target[id], Lost: d.memory.Lost[id], Recovered: d.memory.Recovered[id],
 		}
 		if d.prev != nil {
@@ -131,7 +140,7 @@ func put[V any](m map[string]V, key string, value V) map[string]V {
 func (d *decision) keepShares() bool {
 	sum := 0.0
 	for i := range d.entries {
-		if d.entries[i].Able {
+		if d.entries[i].Serves() {
 			sum += d.entries[i].Share
 		}
 	}
@@ -139,7 +148,7 @@ func (d *decision) keepShares() bool {
 		return false
 	}
 	for i := range d.entries {
-		if d.entries[i].Able {
+		if d.entries[i].Serves() {
 			d.entries[i].Share /= sum
 		} else {
 			d.entries[i].Share = 0

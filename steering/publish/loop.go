@@ -179,10 +179,20 @@ func (l *Loop) Run(ctx context.Context) error {
 			due = l.round(last, 0)
 			close(o.done)
 		case <-timer.C:
+			l.takeWaiting()
+			due = l.round(time.Now(), 0)
 			last = time.Now()
-			due = l.round(last, 0)
+			due = later(due, last.Add(l.config.Coalesce))
 		}
 		timer.Reset(time.Until(due))
+	}
+}
+
+// takeWaiting takes in what waits before a round: when rounds are long, the inlet
+// must not be served by one batch for each of them.
+func (l *Loop) takeWaiting() {
+	for range len(l.inlet) {
+		l.observe(<-l.inlet)
 	}
 }
 
