@@ -76,6 +76,7 @@ Start here:
   fairway demo                      everything in one process, on this machine
   fairway init HOST...              write a first configuration for your CDNs
   fairway check PATH                what is wrong with a configuration, and where
+  fairway test PATH                 run the policy tests beside a configuration
   fairway run --config PATH         run it
 
 On a running node:
@@ -88,7 +89,7 @@ On a running node:
 		Version:       version(),
 	}
 	root.SetVersionTemplate("fairway {{.Version}}\n")
-	root.AddCommand(demoCommand(), runCommand(), checkCommand(), initCommand(),
+	root.AddCommand(demoCommand(), runCommand(), checkCommand(), testCommand(), initCommand(),
 		statusCommand(), explainCommand(), drainCommand(), undrainCommand(), overridesCommand())
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{err, c.CommandPath()} })
 	markUsage(root)

@@ -1,0 +1,177 @@
+package policytest
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+)
+
+// TestMeasurements: what is said more specifically counts, wherever it stands;
+// what is said in a later step counts more than what was said before.
+func TestMeasurements(t *testing.T) {
+	holding(t, `
+    measurements:
+      live/alpha/one in eu: 10ms
+      alpha in eu: 500ms
+      alpha: 400ms
+      default: 300ms
+    expect:
+      - {client: {region: telekom}, service: live, first: bravo}
+      - {client: {region: eu, country: ES}, service: live, first: alpha}
+    steps:
+      - after: 1h
+        measurements: {alpha: 400ms}
+        expect:
+          - {client: {region: eu, country: ES}, service: live, first: bravo}
+      - after: 1h
+        measurements: {bravo: down}
+        expect:
+          - {client: {region: eu, country: ES}, service: live, first: alpha}
+      - after: 1h
+        measurements: {bravo: healthy}
+        expect:
+          - {client: {region: eu, country: ES}, service: live, first: bravo}
+`)
+	holding(t, `
+    measurements:
+      default: down
+      alpha: {p95: 20ms}
+    expect:
+      - {client: {region: telekom}, service: live, first: alpha, reason: only, reasons: {bravo: down}}
+`)
+}
+
+func TestPools(t *testing.T) {
+	holding(t, `
+    measurements:
+      alpha: 10ms
+      origin https://one.example: down
+    expect:
+      - {client: {region: telekom}, service: live, first: alpha}
+    steps:
+      - after: 1s
+        measurements: {origin https://two.example/: down}
+        expect:
+          - {client: {region: telekom}, service: live, first: bravo, reasons: {alpha: pool-down}}
+`)
+}
+
+// TestClients: real addresses are placed by the table; what the geo data do not
+// know is placed by its attributes, as the network map would.
+func TestClients(t *testing.T) {
+	holding(t, `
+    expect:
+      - {client: 192.0.2.9, service: live, region: office, rule: rest}
+      - {client: {region: office}, service: live, region: office}
+      - {client: 8.8.8.8, service: live, region: default, rule: rest}
+      - {client: {country: ES}, service: live, region: eu, rule: rest}
+      - {client: {country: FR}, service: live, region: eu, rule: french, never: alpha}
+      - {client: {country: FR, asn: 64500}, service: live, region: nowhere, rule: french}
+      - {client: {country: ES, asn: 64501}, service: live, region: eu, rule: small, first: bravo}
+      - {client: {asn: 64501}, service: live, region: default, rule: small}
+      - {client: {region: telekom}, service: live, region: telekom, rule: rest}
+      - {client: {region: telekom, asn: 3320}, service: live, region: telekom}
+      - {client: {region: default}, service: plain, region: default}
+      - {client: {region: eu}, service: plain, region: eu}
+`)
+}
+
+func TestOverrides(t *testing.T) {
+	holding(t, `
+    measurements: {alpha: 10ms}
+    overrides:
+      - {drain: alpha/one, for: 1m}
+    expect:
+      - {client: 8.8.8.8, service: live, first: bravo, reasons: {alpha: drained}}
+    steps:
+      - after: 59s
+        expect: [{client: 8.8.8.8, service: live, first: bravo}]
+      - after: 1s
+        overrides: [{force: bravo, service: live, region: telekom}]
+        expect:
+          - {client: 8.8.8.8, service: live, first: alpha}
+          - {client: {region: telekom}, service: live, first: bravo, reason: forced}
+          - {client: {region: telekom}, service: plain, shares: {alpha: 50%, bravo: 50%}}
+`)
+}
+
+// TestTimePasses: one long step ends where many short ones do, since every
+// decision that is due on the way is made.
+func TestTimePasses(t *testing.T) {
+	folder := write(t, map[string]string{"fairway.yaml": base +
+		"    switch: {margin: 5%, dwell: 45s, max_shift: 30%/min, ramp: [10%, 60%], ramp_step: 20s}\n"})
+	w := newWorld(folder)
+	share := func(steps string) float64 {
+		p := newParser("a_test.yaml", []byte(`
+tests:
+  - name: it
+    before: [{service: live, shares: {alpha: 100%}, ago: 5s}]
+    measurements: {alpha: 100ms, bravo: 10ms}
+    expect: [{client: {region: telekom}, service: live, shares: {alpha: 100%}}]
+    steps:
+      - {after: 20s, measurements: {bravo: down}}
+      - {after: 7s, measurements: {bravo: healthy}}
+`+steps))
+		tests := p.tests(w)
+		if len(p.findings)+len(w.findings) > 0 {
+			t.Fatal(p.findings, w.findings)
+		}
+		played := play{stage: p.stage, now: tests[0].at, state: tests[0].before}
+		for i := range tests[0].steps {
+			if err := played.advance(&tests[0].steps[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a := played.answer(tests[0].steps[0].expect[0])
+		return a.decision.Split.Weight("live/bravo")
+	}
+	seen := make(map[float64]bool)
+	for _, seconds := range []int{5, 35, 70, 150, 300} {
+		long := share(fmt.Sprintf("      - {after: %ds}\n", seconds))
+		short := share(strings.Repeat("      - {after: 1s}\n", seconds))
+		if math.Abs(long-short) > 0.01 {
+			t.Errorf("after one step of %d s bravo has %.3f, after steps of 1 s %.3f", seconds, long, short)
+		}
+		seen[long] = true
+	}
+	if len(seen) < 4 {
+		t.Errorf("only the shares %v were seen: this test tells nothing", seen)
+	}
+}
+
+func TestExpectationsThatFail(t *testing.T) {
+	tests := []struct{ expect, want string }{
+		{"{client: 8.8.8.8, service: live, first: bravo}", "- first: bravo\n      + first: alpha (live/alpha/one)\n"},
+		{"{client: 8.8.8.8, service: live, shares: {bravo: 60%, alpha: 40%}}", "- shares: bravo 60 %, alpha 40 %\n      + shares: bravo 0 %, alpha 100 %\n"},
+		{"{client: 8.8.8.8, service: live, order: [bravo, alpha]}", "- order: bravo, alpha\n      + order: live/alpha/one, live/bravo\n"},
+		{"{client: 8.8.8.8, service: live, never: [bravo]}", "- never: bravo is no candidate\n      + never: live/bravo is candidate 2 of 2, with 0 % of the clients\n"},
+		{"{client: 8.8.8.8, service: live, reason: only}", "- reason: only\n      + reason: best\n"},
+		{"{client: 8.8.8.8, service: live, reasons: {bravo: down}}", "- reason of bravo: down\n      + reason of bravo: worse\n        rule \"rest\" (fairway.yaml:47:9) matched, region default\n        live/bravo was in the running to the end: worse: score 0.667\n"},
+		{"{client: 8.8.8.8, service: live, held: margin}", "- held: margin\n      + held: by nothing\n"},
+		{"{client: 8.8.8.8, service: live, ttl: 10s}", "- ttl: 10s\n      + ttl: 30s\n"},
+		{"{client: 8.8.8.8, service: live, region: eu}", "- region: eu\n      + region: default\n"},
+		{"{client: 8.8.8.8, service: live, none: true}", "- none: nothing is handed out\n      + none: live/alpha/one 100 %\n"},
+		{"{client: 8.8.8.8, service: live, rule: french}", "rule \"french\" (fairway.yaml:45:15) does not match: client.country == \"FR\"; the rules see region default\n"},
+		{"{client: {country: FR}, service: live, rule: rest}", "rule \"rest\" (fairway.yaml:47:9) comes after it\n"},
+		{"{client: {country: FR}, service: live, first: alpha}", "live/alpha/one was put aside by eligibility (fairway.yaml:44:9): denied: in the rule's deny\n"},
+		{"{client: {region: default}, service: plain, first: alpha}", "+ first: depends on the client's address: plain/alpha 50 %, plain/bravo 50 %\n"},
+	}
+	var texts []string
+	for _, tt := range tests {
+		texts = append(texts, "    measurements: {alpha: 10ms}\n    expect:\n      - "+tt.expect+"\n")
+	}
+	for i, r := range each(t, texts...) {
+		if r.OK || !strings.Contains(r.out, "a_test.yaml:5:9: client ") || !strings.Contains(r.out, tests[i].want) {
+			t.Errorf("%s\nsays:\n%s\nwant in it:\n%s", tests[i].expect, r.out, tests[i].want)
+		}
+	}
+	out := each(t, `
+    measurements: {alpha in eu: down}
+    expect:
+      - {client: {country: ES}, service: live, first: alpha}
+`)[0].out
+	if want := "live/alpha/one was put aside by health (fairway.yaml:21:3): down: says a_test.yaml:4:20\n"; !strings.Contains(out, want) {
+		t.Errorf("a measurement's place is not told:\n%s\nwant %s", out, want)
+	}
+}
