@@ -1,10 +1,12 @@
 package policies
 
 import (
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -99,9 +101,8 @@ func (c *compiler) listen() Listen {
 			if !ok {
 				continue
 			}
-			// Port 0 lets the system choose, so it never clashes.
-			if earlier, clash := taken[address]; clash && !strings.HasSuffix(address, ":0") {
-				item.fault("give each its own port", "%s is taken by %s at %s", address, earlier.key, earlier.place())
+			if other := clashing(taken, address); other != "" {
+				item.fault("give each its own port", "%s is taken by %s %s at %s", address, taken[other].key, other, taken[other].place())
 				continue
 			}
 			taken[address] = item
@@ -113,6 +114,25 @@ func (c *compiler) listen() Listen {
 	}
 	return l
 }
+
+// clashing returns the earlier listener that leaves no room for an address: the
+// same one, or one of the same port on every address. Port 0 lets the system
+// choose, so it never clashes.
+func clashing(taken map[string]value, address string) string {
+	host, port, _ := net.SplitHostPort(address)
+	if port == "0" {
+		return ""
+	}
+	for _, other := range slices.Sorted(maps.Keys(taken)) {
+		otherHost, otherPort, _ := net.SplitHostPort(other)
+		if port == otherPort && (host == otherHost || everyAddress(host) || everyAddress(otherHost)) {
+			return other
+		}
+	}
+	return ""
+}
+
+func everyAddress(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
 
 // listener reads host:port, where the host is an address or empty for all.
 func (v value) listener() (string, bool) {

@@ -32,7 +32,7 @@ func TestWhole(t *testing.T) {
 		t.Errorf("revision (-want +got):\n%s", diff)
 	}
 	wantNode := Node{
-		Listen:         Listen{DNS: []string{":53", "[::1]:53"}, HTTP: []string{"127.0.0.1:80"}, API: []string{":8400"}},
+		Listen:         Listen{DNS: []string{":53", "[::1]:5353"}, HTTP: []string{"127.0.0.1:80"}, API: []string{":8400"}},
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.1/32")},
 		HTTPHosts:      []string{"go.example"},
 		TokenFile:      "/etc/fairway/token",

@@ -121,15 +121,15 @@ func (r *checkResult) print(c *cobra.Command) {
 		fmt.Fprintln(w, f)
 	}
 	if r.Errors > 0 {
-		fmt.Fprintf(w, "%s: %d errors, %d warnings: this configuration would be refused\n", r.Path, r.Errors, r.Warnings)
+		fmt.Fprintf(w, "%s: %s, %s: this configuration would be refused\n", r.Path, count(r.Errors, "error"), count(r.Warnings, "warning"))
 		return
 	}
 	verdict := "ok"
 	if !r.OK {
 		verdict = "refused by --strict"
 	}
-	fmt.Fprintf(w, "%s: %s, %d warnings; %d services, %d endpoints, %d cells, %.0f probes a minute\n",
-		r.Path, verdict, r.Warnings, r.Services, r.Endpoints, r.Cells, r.ProbesPerMinute)
+	fmt.Fprintf(w, "%s: %s, %s; %s, %s, %s, %.0f probes a minute\n", r.Path, verdict, count(r.Warnings, "warning"),
+		count(r.Services, "service"), count(r.Endpoints, "endpoint"), count(r.Cells, "cell"), r.ProbesPerMinute)
 }
 
 func initCommand() *cobra.Command {
