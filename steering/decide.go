@@ -25,8 +25,11 @@ type Decision struct {
 	// decision is known to be the same (RFC 7871 §7.2.1); 0 when the address made
 	// no difference.
 	Scope int
-	first int
-	hash  uint64
+	// Network is the part of the client's address that was hashed, and all of it
+	// that may be kept; invalid when the client is not known.
+	Network netip.Prefix
+	first   int
+	hash    uint64
 }
 
 // Decide locates the client's cell and picks from its ready split by weighted
@@ -49,6 +52,7 @@ func (s *Snapshot) Decide(q Query) Decision {
 		Scope:      bits,
 	}
 	prefix, hashed := hashedPrefix(sl.Service.Policy, client)
+	d.Network = netip.PrefixFrom(prefix, hashed)
 	switch {
 	case q.Session != "":
 		d.hash = hashSession(sl.seed, q.Session)

@@ -25,6 +25,7 @@ import (
 	"fairway/steering/httpserver"
 	"fairway/steering/metrics"
 	"fairway/steering/publish"
+	"fairway/steering/sample"
 	"fairway/steering/store"
 	"fairway/steering/store/filestore"
 )
@@ -49,6 +50,7 @@ type node struct {
 	started time.Time
 	store   store.Store
 	metrics *metrics.Metrics
+	sample  *sample.Sample // of what the doors are asked
 	current *steering.Current
 	publish func(*steering.Snapshot)
 
@@ -71,7 +73,7 @@ type node struct {
 // newNode opens the store, loads the configuration, binds every listener and
 // makes the first snapshot. After it the node can answer as soon as it runs.
 func newNode(options nodeOptions) (*node, error) {
-	n := &node{nodeOptions: options, started: time.Now()}
+	n := &node{nodeOptions: options, started: time.Now(), sample: sample.New(sample.Config{Size: sampleSize})}
 	n.current, n.publish = steering.NewCurrent(nil)
 	var err error
 	if n.store, err = openStore(options); err != nil {
@@ -179,14 +181,14 @@ func (n *node) makeParts(c *configuration) error {
 	var problems []error
 	if n.roles.dns {
 		n.dns, err = dnsserver.New(dnsserver.Config{
-			Listen: c.Node.Listen.DNS, Current: n.current, Observer: n.metrics.DNS(), Logger: n.log.With("door", "dns"),
+			Listen: c.Node.Listen.DNS, Current: n.current, Observer: dnsObserver{n.metrics.DNS(), n.sample}, Logger: n.log.With("door", "dns"),
 		})
 		problems = append(problems, err)
 	}
 	if n.roles.http {
 		n.http, err = httpserver.New(httpserver.Config{
 			Listen: c.Node.Listen.HTTP, Current: n.current, TrustedProxies: c.Node.TrustedProxies, Hosts: c.Node.HTTPHosts,
-			Observer: n.metrics.HTTP(), Logger: n.log.With("door", "http"),
+			Observer: httpObserver{n.metrics.HTTP(), n.sample}, Logger: n.log.With("door", "http"),
 		})
 		problems = append(problems, err)
 	}

@@ -17,6 +17,13 @@ type Control interface {
 	// Explain decides for one client with everything that led to it; ErrNotFound
 	// when there is no such service, ErrUnavailable before the first snapshot.
 	Explain(service string, client netip.Addr) (*steering.Explanation, error)
+	// Revision returns the configuration in force with its files.
+	Revision() (Revision, error)
+	// State returns what decisions are made from, and what was last decided;
+	// ErrUnavailable where nothing is decided.
+	State() (State, error)
+	// Traffic returns a sample of what clients asked, nil where there is none.
+	Traffic() []steering.Traffic
 	// Overrides returns those in force.
 	Overrides() []steering.Override
 	// PutOverride makes an override durable and puts it in force. The one given

@@ -3,6 +3,9 @@
 //
 //	GET    /api/v1/status                   what the node knows and does: Status
 //	GET    /api/v1/explain?service=&client= one decision with everything behind it: steering.Explanation
+//	GET    /api/v1/revision                 the configuration in force, with its files: Revision
+//	GET    /api/v1/state                    health, overrides and decisions at one moment: State
+//	GET    /api/v1/queries                  a sample of what client networks asked: Queries
 //	GET    /api/v1/overrides                the overrides in force: Overrides
 //	POST   /api/v1/overrides                drain or force: OverrideRequest → steering.Override
 //	DELETE /api/v1/overrides?target=        lift them; also region=, service=, kind=: Overrides

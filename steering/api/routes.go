@@ -13,6 +13,9 @@ func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/api/v1/status", s.protect(methods{"GET": s.getStatus}))
 	mux.Handle("/api/v1/explain", s.protect(methods{"GET": s.getExplain}))
+	mux.Handle("/api/v1/revision", s.protect(methods{"GET": s.getRevision}))
+	mux.Handle("/api/v1/state", s.protect(methods{"GET": s.getState}))
+	mux.Handle("/api/v1/queries", s.protect(methods{"GET": s.getQueries}))
 	mux.Handle("/api/v1/overrides", s.protect(methods{"GET": s.getOverrides, "POST": s.postOverride, "DELETE": s.deleteOverrides}))
 	mux.Handle("/api/v1/overrides/{id}", s.protect(methods{"DELETE": s.deleteOverrides}))
 	mux.Handle("/api/v1/measurements", s.protect(methods{"POST": s.postMeasurements}))
@@ -118,7 +121,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func nothingAt() *Error {
-	return notFound("the API is below /api/v1/: status, explain, overrides, measurements", "there is nothing at this path")
+	return notFound("the API is below /api/v1/: status, explain, revision, state, queries, overrides, measurements", "there is nothing at this path")
 }
 
 // check answers for load balancers and supervisors.

@@ -74,6 +74,27 @@ func (c *Client) Explain(ctx context.Context, service string, client netip.Addr)
 	return explanation, nil
 }
 
+// Revision asks for the configuration in force with its files.
+func (c *Client) Revision(ctx context.Context) (api.Revision, error) {
+	var revision api.Revision
+	err := c.Do(ctx, http.MethodGet, "/api/v1/revision", nil, &revision)
+	return revision, err
+}
+
+// State asks for what the node decides from and what it last decided.
+func (c *Client) State(ctx context.Context) (api.State, error) {
+	var state api.State
+	err := c.Do(ctx, http.MethodGet, "/api/v1/state", nil, &state)
+	return state, err
+}
+
+// Traffic asks for the sample of what clients asked.
+func (c *Client) Traffic(ctx context.Context) ([]steering.Traffic, error) {
+	var answer api.Queries
+	err := c.Do(ctx, http.MethodGet, "/api/v1/queries", nil, &answer)
+	return answer.Queries, err
+}
+
 // Overrides asks for the overrides in force.
 func (c *Client) Overrides(ctx context.Context) ([]steering.Override, error) {
 	var answer api.Overrides

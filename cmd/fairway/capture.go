@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"fairway/steering"
+	"fairway/steering/api"
+	"fairway/steering/metrics"
+	"fairway/steering/sample"
+)
+
+// sampleSize is how many queries a node keeps for plans: with them a share of
+// one per cent is known to a fifth of a point.
+const sampleSize = 10_000
+
+// dnsObserver lets both the metrics and the sample see what the DNS door does.
+type dnsObserver struct {
+	*metrics.DNS
+	sample *sample.Sample
+}
+
+func (o dnsObserver) Decided(door string, d *steering.Decision) {
+	o.DNS.Decided(door, d)
+	o.sample.Decided(door, d)
+}
+
+// httpObserver is the same for the HTTP door.
+type httpObserver struct {
+	*metrics.HTTP
+	sample *sample.Sample
+}
+
+func (o httpObserver) Decided(door string, d *steering.Decision) {
+	o.HTTP.Decided(door, d)
+	o.sample.Decided(door, d)
+}
+
+// Revision gives the configuration in force with its files, and its number
+// where the store has it.
+func (c *control) Revision() (api.Revision, error) {
+	config := c.config.Load()
+	r := api.Revision{Hash: config.Revision.Hash, Created: config.loaded}
+	for _, f := range config.Files {
+		r.Files = append(r.Files, api.File{Name: f.Name, Data: f.Data})
+	}
+	stored, known, err := c.store.LatestRevision(context.Background())
+	if err == nil && known && stored.Hash == r.Hash {
+		r.Number, r.Created, r.Author, r.Reason = stored.Number, stored.Created, stored.Author, stored.Reason
+	}
+	return r, nil
+}
+
+// State gives the loop's newest view.
+func (c *control) State() (api.State, error) {
+	if c.loop == nil {
+		return api.State{}, errNotControl
+	}
+	view := c.loop.View()
+	return api.State{Now: time.Now(), State: view.State(), Overrides: view.Overrides}, nil
+}
+
+// Traffic gives the sample of what this node's doors were asked.
+func (c *control) Traffic() []steering.Traffic { return c.sample.Traffic() }
