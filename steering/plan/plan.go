@@ -63,10 +63,10 @@ type Input struct {
 	GBMonth       float64            // volume of a month for the cost; 0 = not wanted
 }
 
-// How many clients are asked. The error of a share of p is √(p(1-p)/n): 0.4
-// points at worst with 16,384.
+// How many clients are asked. The error of a share of p is √(p(1-p)/n): 0.3
+// points at worst with 32,768.
 const (
-	clientsPerRegion = 16_384
+	clientsPerRegion = 32_768
 	clientsInAll     = 32 << 20 // over all regions and services
 	enoughNetworks   = 100      // sampled ones that a service and region needs to be judged by them
 )
