@@ -10,8 +10,10 @@
 //
 // Nothing is modelled: publish.Still, which is what a node decides with, decides
 // the same world under both configurations. The world stands still while the
-// switch bounds run out, so "settled" means: once dwell, ramp and max shift hold
-// nothing back, if nothing else changes. Overrides stay.
+// switch bounds run out, so "in the end" means: once dwell, ramp and max shift
+// hold nothing back, if nothing else changes. Overrides stay. Both ends are
+// compared with each other: a move that the old configuration is in the middle of
+// is not the change's doing, and is told apart.
 //
 // # Who is asked
 //

@@ -19,9 +19,9 @@ type Plan struct {
 	Changed bool      `json:"changed"` // some setting or some client's answer
 	Basis   Basis     `json:"basis"`   // what regions and services are weighed by
 
-	Moved        float64             `json:"moved"`         // share of all clients that end up at another endpoint than now
+	Moved        float64             `json:"moved"`         // share of all clients that end up at another endpoint than without the change
 	MovedAtOnce  float64             `json:"moved_at_once"` // the part that moves when the configuration takes over
-	MovedAnyway  float64             `json:"moved_anyway"`  // the share that would move under the old configuration too: a move is under way
+	MovedAnyway  float64             `json:"moved_anyway"`  // the share that the old configuration is about to move: not counted in Moved
 	Settled      bool                `json:"settled"`       // false: something still moves after SettlesAfter
 	SettlesAfter float64             `json:"settles_after_seconds"`
 	HeldBy       []steering.HoldCode `json:"held_by,omitempty"` // what slows it down
@@ -68,7 +68,7 @@ type Input struct {
 const (
 	clientsPerRegion = 32_768
 	clientsInAll     = 32 << 20 // over all regions and services
-	enoughNetworks   = 100      // sampled ones that a service and region needs to be judged by them
+	enoughNetworks   = 500      // sampled ones that a service and region needs to be judged by them
 )
 
 // Compare makes the plan.
@@ -127,7 +127,7 @@ func (c *comparison) plan() *Plan {
 	p.Rows = c.rows()
 	p.sum(c.GBMonth)
 	p.Notes = c.notes
-	p.Changed = len(p.Changes) > 0 || slices.ContainsFunc(p.Rows, func(r Row) bool { return r.differs })
+	p.Changed = len(p.Changes) > 0 || slices.ContainsFunc(p.Rows, func(r Row) bool { return r.Moved > 0 || r.MovedAtOnce > 0 || r.TTL.Delta() != 0 })
 	slices.SortStableFunc(p.Rows, func(a, b Row) int {
 		return cmp.Or(cmp.Compare(b.Moved*b.Weight, a.Moved*a.Weight), cmp.Compare(b.Moved, a.Moved),
 			cmp.Compare(a.Service, b.Service), cmp.Compare(a.Region, b.Region))

@@ -36,7 +36,7 @@ type Run struct {
 	P50Ms    float64   `json:"p50_ms"`
 	P95Ms    float64   `json:"p95_ms"`
 	Price    float64   `json:"price_per_gb"` // 0 = not stated for all
-	Moved    float64   `json:"moved"`        // share of all clients, each time that they moved
+	Moved    float64   `json:"moved"`        // how often a client moved, on average
 	Switches int       `json:"switches"`     // times that a group's first choice changed
 	Rows     []RunRow  `json:"rows"`
 	Notes    []string  `json:"notes,omitempty"`

@@ -20,10 +20,10 @@ type Row struct {
 	Asked   int     `json:"asked"` // client networks
 
 	// Shares of the row's clients, 0..1.
-	Moved       float64 `json:"moved"`           // at another endpoint in the end than now
+	Moved       float64 `json:"moved"`           // in the end at another endpoint than under the old configuration
 	ToProvider  float64 `json:"moved_providers"` // the part of Moved that changes the provider
 	MovedAtOnce float64 `json:"moved_at_once"`
-	MovedAnyway float64 `json:"moved_anyway"`
+	MovedAnyway float64 `json:"moved_anyway"` // that the old configuration is about to move
 
 	Moves     []Move  `json:"moves"`     // the largest first
 	Endpoints []Share `json:"endpoints"` // those with clients on either side, the largest first
@@ -35,8 +35,6 @@ type Row struct {
 
 	RulesBefore []string `json:"rules_before"` // policy/rule
 	RulesAfter  []string `json:"rules_after"`
-
-	differs bool // in the end it is not as it would be under the old configuration
 }
 
 // Move is clients that go from one endpoint to another. Empty = none: nothing is
@@ -160,44 +158,47 @@ type tally struct {
 	moves   map[ends]float64 // staying included
 	anyway  float64
 	atOnce  float64
-	differs bool
 	was, is means
 	rules   [2][]string
 	once    map[*steering.Endpoint]float64 // shares at once
 }
 
-// ends are a client's endpoints now and in the end; nil = none.
+// ends are a client's endpoints in the end, under the old configuration and
+// under the new one; nil = none.
 type ends struct{ from, to *steering.Endpoint }
 
 // means sums up what the clients of one side get.
 type means struct{ p50, p95, measured, price, priced, ttl float64 }
 
-// answer is what one client, or all of a stratum, get at the four times.
-type answer struct{ now, anyway, once, last *steering.Endpoint }
+// answer is what one client, or all of a stratum, get: now, and under the old
+// and the new configuration at once and in the end.
+type answer struct{ now, oldOnce, oldLast, newOnce, newLast *steering.Endpoint }
 
-// stratum counts a stratum. Where the four splits leave nothing to chance, all
+// stratum counts a stratum. Where the five splits leave nothing to chance, all
 // its clients are counted at once.
 func (t *tally) stratum(s *stratum) {
 	was, is := t.Before.Services[t.before], t.After.Services[t.after]
 	g, h := int(was.ByCell[s.before]), int(is.ByCell[s.after])
-	splits := [4]*steering.Split{
-		t.now.Split(t.before, g), t.old.last.Split(t.before, g), t.new.first.Split(t.after, h), t.new.last.Split(t.after, h),
+	splits := [...]*steering.Split{
+		t.now.Split(t.before, g), t.old.first.Split(t.before, g), t.old.last.Split(t.before, g),
+		t.new.first.Split(t.after, h), t.new.last.Split(t.after, h),
 	}
-	certain := true
+	certain, same := true, true
 	for _, split := range splits {
 		certain = certain && len(split.Picks()) <= 1
+		same = same && alike(splits[0], split)
 	}
 	from, to := t.Before.Table.Cells()[s.before].Region, t.After.Table.Cells()[s.after].Region
 	t.context(was, g, is, h, s.networks)
 	switch {
 	case certain:
-		t.add(answer{only(splits[0]), only(splits[1]), only(splits[2]), only(splits[3])}, from, to, s.networks)
-	case alike(splits[0], splits[1]) && alike(splits[0], splits[2]) && alike(splits[0], splits[3]):
+		t.add(answer{only(splits[0]), only(splits[1]), only(splits[2]), only(splits[3]), only(splits[4])}, from, to, s.networks)
+	case same:
 		for i := range splits[0].Picks() {
 			// The endpoints of the new layout are other values of the same name.
 			pick := &splits[0].Picks()[i]
-			same := named(splits[3], pick.Endpoint.ID)
-			t.add(answer{pick.Endpoint, pick.Endpoint, same, same}, from, to, s.networks*pick.Weight)
+			twin := named(splits[4], pick.Endpoint.ID)
+			t.add(answer{pick.Endpoint, pick.Endpoint, pick.Endpoint, twin, twin}, from, to, s.networks*pick.Weight)
 		}
 	default:
 		for _, client := range s.clients {
@@ -217,7 +218,7 @@ func (t *tally) ask(client netip.Addr, weight float64) {
 	t.asked++
 }
 
-// decide asks as a door would, four times.
+// decide asks as a door would, five times.
 func (t *tally) decide(client netip.Addr, from, to string, weight float64) {
 	first := func(s *steering.Snapshot, service int) *steering.Endpoint {
 		d := s.Decide(steering.Query{Service: service, Client: client})
@@ -227,7 +228,8 @@ func (t *tally) decide(client netip.Addr, from, to string, weight float64) {
 		return nil
 	}
 	t.add(answer{
-		first(t.now, t.before), first(t.old.last, t.before), first(t.new.first, t.after), first(t.new.last, t.after),
+		first(t.now, t.before), first(t.old.first, t.before), first(t.old.last, t.before),
+		first(t.new.first, t.after), first(t.new.last, t.after),
 	}, from, to, weight)
 }
 
@@ -240,23 +242,22 @@ func (t *tally) context(was *steering.ServiceLayout, g int, is *steering.Service
 			t.rules[side] = append(t.rules[side], rule)
 		}
 	}
-	before, after := t.now.Split(t.before, g).TTL.Seconds(), t.new.last.Split(t.after, h).TTL.Seconds()
+	before, after := t.old.last.Split(t.before, g).TTL.Seconds(), t.new.last.Split(t.after, h).TTL.Seconds()
 	t.was.ttl, t.is.ttl = math.Max(t.was.ttl, before), math.Max(t.is.ttl, after)
 	t.weight += weight
 }
 
 func (t *tally) add(a answer, from, to string, weight float64) {
-	t.moves[ends{a.now, a.last}] += weight
-	if id(a.now) != id(a.once) {
+	t.moves[ends{a.oldLast, a.newLast}] += weight
+	if id(a.oldOnce) != id(a.newOnce) {
 		t.atOnce += weight
 	}
-	if id(a.now) != id(a.anyway) {
+	if id(a.now) != id(a.oldLast) {
 		t.anyway += weight
 	}
-	t.differs = t.differs || id(a.anyway) != id(a.last)
-	t.once[a.once] += weight
-	t.was.add(a.now, t.health, from, weight)
-	t.is.add(a.last, t.foreseen, to, weight)
+	t.once[a.newOnce] += weight
+	t.was.add(a.oldLast, t.health, from, weight)
+	t.is.add(a.newLast, t.foreseen, to, weight)
 }
 
 func (m *means) add(e *steering.Endpoint, health steering.HealthTable, region string, weight float64) {
@@ -312,7 +313,6 @@ func (t *tally) row() Row {
 	slices.SortFunc(r.Endpoints, func(a, b Share) int {
 		return cmp.Or(cmp.Compare(b.Before, a.Before), cmp.Compare(b.After, a.After), strings.Compare(a.Endpoint, b.Endpoint))
 	})
-	r.differs = t.differs || r.TTL.Delta() != 0
 	t.figures(&r)
 	return r
 }

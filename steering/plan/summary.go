@@ -22,7 +22,7 @@ func (p *Plan) details() []string {
 		parts = append(parts, p.pace())
 	}
 	if p.MovedAnyway >= visible {
-		parts = append(parts, Percent(p.MovedAnyway)+" would move without the change")
+		parts = append(parts, Percent(p.MovedAnyway)+" are about to move without it")
 	}
 	parts = append(parts, p.count())
 	if p.PerMonth != (Figure{}) {

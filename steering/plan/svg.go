@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// The picture's measures, in pixels. One row shows a region's clients now above
-// and in the end below, with ribbons for those who go and those who stay.
+// The picture's measures, in pixels. One row shows a region's clients
+// before and after, with ribbons for those who go and those who stay.
 const (
 	width     = 960.0
 	margin    = 32.0
@@ -76,7 +76,19 @@ func (d *drawing) header(p *Plan, shown []*Row) {
 	d.y = margin + 20
 	d.text(margin, d.y, "ink title", "", fmt.Sprintf("%s of clients move", Percent(p.Moved)))
 	d.y += 24
-	d.text(margin, d.y, "soft", "", strings.Join(p.details(), "   ·   "))
+	line := ""
+	for _, detail := range p.details() {
+		if line != "" && utf8.RuneCountInString(line+detail) > 120 {
+			d.text(margin, d.y, "soft", "", line)
+			line = ""
+			d.y += 19
+		}
+		if line != "" {
+			line += "   ·   "
+		}
+		line += detail
+	}
+	d.text(margin, d.y, "soft", "", line)
 	d.y += 30
 	if len(shown) > 0 {
 		d.legend(shown)
@@ -104,7 +116,7 @@ func (d *drawing) footer(still, hidden int) {
 		rest = append(rest, plural(hidden, "smaller move is", "smaller moves are")+" not drawn")
 	}
 	if still > 0 {
-		rest = append(rest, plural(still, "region × service stays", "regions × services stay")+" as it is")
+		rest = append(rest, plural(still, "region × service stays as it is", "regions × services stay as they are"))
 	}
 	if rest != nil {
 		fmt.Fprintf(&d.b, `<line class="line" x1="%.0f" x2="%.0f" y1="%.1f" y2="%.1f"/>`+"\n", margin, width-margin, d.y, d.y)
@@ -176,8 +188,8 @@ func (d *drawing) flows(r *Row, top float64) {
 		x += e.Before * scale
 		y += e.After * scale
 	}
-	d.text(barsLeft-10, top+13, "soft", "end", "now")
-	d.text(barsLeft-10, lower+13, "soft", "end", "then")
+	d.text(barsLeft-10, top+13, "soft", "end", "before")
+	d.text(barsLeft-10, lower+13, "soft", "end", "after")
 }
 
 // blend is a fill from one provider's colour above to another's below. It spans
@@ -202,7 +214,7 @@ func (d *drawing) segment(x, y, w float64, colour, name string, share float64) {
 	}
 	fmt.Fprintf(&d.b, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.0f" rx="3" fill="%s"/>`+"\n", x, y, max(w-gap, 0.5), barHeight, colour)
 	for _, label := range []string{name + "  " + Percent(share), name, Percent(share)} {
-		if 6.4*float64(utf8.RuneCountInString(label))+12 < w {
+		if 6.4*float64(utf8.RuneCountInString(label))+16 < w {
 			d.text(x+7, y+13, "inside", "", label)
 			return
 		}
