@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -38,9 +39,14 @@ func execute(args []string, stdout, stderr io.Writer) int {
 		return exitOK
 	case errors.Is(err, errTold):
 		return exitFailed
+	case errors.Is(err, errChanges):
+		return exitChanges
 	case errors.As(err, &usage):
 		fmt.Fprintf(stderr, "fairway: %v\n", err)
 		fmt.Fprintf(stderr, "  see: %s --help\n", usage.command)
+		if slices.Contains(args, "--detailed-exitcode") {
+			return exitFailed // there, 2 means changes
+		}
 		return exitUsage
 	}
 	fmt.Fprintf(stderr, "fairway: %v\n", err)
@@ -78,6 +84,7 @@ Start here:
   fairway check PATH                what is wrong with a configuration, and where
   fairway test PATH                 run the policy tests beside a configuration
   fairway run --config PATH         run it
+  fairway plan PATH                 who moves where if this configuration were applied
 
 On a running node:
   fairway status                    who serves whom, and how healthy it is
@@ -89,6 +96,7 @@ On a running node:
 		Version:       version(),
 	}
 	root.SetVersionTemplate("fairway {{.Version}}\n")
+	root.AddCommand(planCommand(), recordCommand(), replayCommand())
 	root.AddCommand(demoCommand(), runCommand(), checkCommand(), testCommand(), initCommand(),
 		statusCommand(), explainCommand(), drainCommand(), undrainCommand(), overridesCommand())
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{err, c.CommandPath()} })

@@ -57,6 +57,9 @@ func New(base, token string) (*Client, error) {
 	}, nil
 }
 
+// Address is where the node is asked, as a URL.
+func (c *Client) Address() string { return c.base }
+
 // Status asks what the node knows and does.
 func (c *Client) Status(ctx context.Context) (api.Status, error) {
 	var status api.Status
