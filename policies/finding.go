@@ -15,6 +15,8 @@ type Finding struct {
 	Severity Severity       `json:"severity"`
 	Message  string         `json:"message"`          // what is wrong
 	Remedy   string         `json:"remedy,omitempty"` // what would be right, perhaps in several lines
+	Kind     string         `json:"kind,omitempty"`   // a word for programs; empty for mistakes of the language
+	Related  steering.Place `json:"related,omitzero"` // the other place that it is about, where there is one
 }
 
 // Severity tells whether a configuration with this finding is refused.

@@ -13,9 +13,9 @@ func TestFindingString(t *testing.T) {
 		finding Finding
 		want    string
 	}{
-		{Finding{at, Error, "no", "yes"}, "live.yaml:41:11: no\n    yes"},
-		{Finding{at, Warning, "no", "this\nor that"}, "live.yaml:41:11: warning: no\n    this\n    or that"},
-		{Finding{steering.Place{}, Error, "no", ""}, "built in: no"},
+		{Finding{Place: at, Severity: Error, Message: "no", Remedy: "yes"}, "live.yaml:41:11: no\n    yes"},
+		{Finding{Place: at, Severity: Warning, Message: "no", Remedy: "this\nor that"}, "live.yaml:41:11: warning: no\n    this\n    or that"},
+		{Finding{Severity: Error, Message: "no"}, "built in: no"},
 	}
 	for _, tt := range tests {
 		if got := tt.finding.String(); got != tt.want {
@@ -25,7 +25,7 @@ func TestFindingString(t *testing.T) {
 }
 
 func TestFindingJSON(t *testing.T) {
-	got, err := json.Marshal(Finding{steering.Place{File: "a.yaml", Line: 1, Col: 2}, Warning, "no", "yes"})
+	got, err := json.Marshal(Finding{Place: steering.Place{File: "a.yaml", Line: 1, Col: 2}, Severity: Warning, Message: "no", Remedy: "yes"})
 	want := `{"place":{"file":"a.yaml","line":1,"col":2},"severity":"warning","message":"no","remedy":"yes"}`
 	if err != nil || string(got) != want {
 		t.Errorf("JSON = %s, %v, want %s", got, err, want)

@@ -14,6 +14,9 @@ func (c *compiler) review(r *steering.Revision) {
 	}
 	c.reviewUse()
 	c.reviewVantages(r)
+	for _, s := range r.Services {
+		c.reviewPathways(s)
+	}
 }
 
 // reviewUse warns of what is declared and never used.
@@ -78,4 +81,19 @@ func firstProbed(r *steering.Revision) (steering.Place, bool) {
 		return steering.Place{}, false
 	}
 	return r.Pools[i].Probe.Place, true
+}
+
+// reviewPathways warns of endpoints without a pathway id beside others that
+// have one: players that follow content steering would never be sent to them.
+func (c *compiler) reviewPathways(s *steering.Service) {
+	i := slices.IndexFunc(s.Endpoints, func(e *steering.Endpoint) bool { return e.Pathway != "" })
+	if i < 0 {
+		return
+	}
+	for _, e := range s.Endpoints {
+		if e.Pathway == "" {
+			c.warn(e.Place, "give it a pathway of its own, such as pathway: "+e.Provider,
+				"endpoint %s: has no pathway, while others of service %q have one (%s)", e.ID, s.Key, s.Endpoints[i].Place)
+		}
+	}
 }

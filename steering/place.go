@@ -10,12 +10,14 @@ type Place struct {
 	Col  int    `json:"col,omitempty"`
 }
 
-// String gives file:line:col, or file:line where the column is unknown, or
-// "built in" for the zero Place.
+// String gives file:line:col, or as much of it as is known, or "built in" for
+// the zero Place.
 func (p Place) String() string {
 	switch {
 	case p.File == "" && p.Line == 0:
 		return "built in"
+	case p.Line == 0:
+		return p.File
 	case p.Col == 0:
 		return fmt.Sprintf("%s:%d", p.File, p.Line)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"fairway/dnsserver"
@@ -21,12 +22,17 @@ func checkCommand() *cobra.Command {
 		Short: "Find everything that is wrong with a configuration",
 		Long: `Check a configuration as a running node would, and list every finding with its
 place and its remedy. Exit code 0 when it can run (warnings do not matter unless
---strict), 1 when it cannot. Each PATH is a configuration of its own.`,
-		Example: "  fairway check fairway.yaml\n  fairway check --strict /etc/fairway",
+--strict), 1 when it cannot. Each PATH is a configuration of its own.
+
+What only the compiled network map can tell is found too: rules that can never
+match or that overlap, endpoints that no rule can pick, weights that never count.`,
+		Example: "  fairway check fairway.yaml\n  fairway check --strict /etc/fairway\n  fairway check -o sarif /etc/fairway > fairway.sarif",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := checkOutput(c, output); err != nil {
-				return err
+			if output != "sarif" {
+				if err := checkOutput(c, output); err != nil {
+					return err
+				}
 			}
 			var results []checkResult
 			bad := false
@@ -35,9 +41,12 @@ place and its remedy. Exit code 0 when it can run (warnings do not matter unless
 				results = append(results, r)
 				bad = bad || !r.OK
 			}
-			if output == "json" {
+			switch output {
+			case "json":
 				writeJSON(c.OutOrStdout(), results)
-			} else {
+			case "sarif":
+				writeJSON(c.OutOrStdout(), sarifOf(results))
+			default:
 				for i := range results {
 					results[i].print(c)
 				}
@@ -49,7 +58,8 @@ place and its remedy. Exit code 0 when it can run (warnings do not matter unless
 		},
 	}
 	c.Flags().BoolVar(&strict, "strict", false, "treat warnings as errors")
-	outputFlag(c, &output)
+	c.Flags().StringVarP(&output, "output", "o", "text", "output form: text, json, or sarif (2.1.0, for code scanning)")
+	c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json", "sarif"}, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
 
@@ -57,6 +67,7 @@ place and its remedy. Exit code 0 when it can run (warnings do not matter unless
 type checkResult struct {
 	Path            string            `json:"path"`
 	OK              bool              `json:"ok"`
+	Runs            bool              `json:"runs"` // a node would run it: what errors there are, it only warns of
 	Errors          int               `json:"errors"`
 	Warnings        int               `json:"warnings"`
 	Findings        policies.Findings `json:"findings"`
@@ -76,12 +87,13 @@ func check(path string, strict bool) checkResult {
 		r.add(policies.Error, err.Error())
 	}
 	if c != nil {
-		for _, w := range c.warnings {
-			r.add(policies.Warning, w)
-		}
+		r.addGeo(c)
+		r.Findings = append(r.Findings, c.review()...)
 		r.count(c)
+		r.Runs = true
 		if err := prepareZones(c.layout); err != nil {
 			r.add(policies.Error, err.Error())
+			r.Runs = false
 		}
 	}
 	r.Errors, r.Warnings = r.Findings.Errors(), r.Findings.Warnings()
@@ -91,6 +103,21 @@ func check(path string, strict bool) checkResult {
 
 func (r *checkResult) add(severity policies.Severity, message string) {
 	r.Findings = append(r.Findings, policies.Finding{Severity: severity, Message: message, Place: steering.Place{File: r.Path}})
+}
+
+// addGeo adds the warnings of the network map. Those that speak of a region
+// begin with its place.
+func (r *checkResult) addGeo(c *configuration) {
+	for _, w := range c.warnings {
+		f := policies.Finding{Severity: policies.Warning, Message: w, Place: steering.Place{File: r.Path}}
+		for _, region := range c.Revision.Regions {
+			if rest, ok := strings.CutPrefix(w, region.Place.String()+": "); ok {
+				f.Place, f.Kind, f.Message = region.Place, "region-unreachable", rest
+				f.Message, f.Remedy, _ = strings.Cut(rest, "; ")
+			}
+		}
+		r.Findings = append(r.Findings, f)
+	}
 }
 
 // count tells how large the configuration is, and what it costs to probe.
@@ -121,7 +148,11 @@ func (r *checkResult) print(c *cobra.Command) {
 		fmt.Fprintln(w, f)
 	}
 	if r.Errors > 0 {
-		fmt.Fprintf(w, "%s: %s, %s: this configuration would be refused\n", r.Path, count(r.Errors, "error"), count(r.Warnings, "warning"))
+		what := "this configuration would be refused"
+		if r.Runs {
+			what = "a node would run it all the same, and warn: mend it first"
+		}
+		fmt.Fprintf(w, "%s: %s, %s: %s\n", r.Path, count(r.Errors, "error"), count(r.Warnings, "warning"), what)
 		return
 	}
 	verdict := "ok"

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"fairway/cmd/fairway/review"
 	"fairway/policies"
 	"fairway/probes"
 	"fairway/steering"
@@ -121,6 +122,28 @@ func (c *configuration) revision() store.Revision {
 		r.Files = append(r.Files, store.File{Name: f.Name, Data: f.Data})
 	}
 	return r
+}
+
+// review finds what looks like a mistake once the network map is known.
+func (c *configuration) review() policies.Findings {
+	var told review.Told
+	for _, d := range c.geo.Info().Databases {
+		told.Country = told.Country || d.Countries > 0
+		told.Subdivision = told.Subdivision || d.Subdivisions > 0
+		told.Continent = told.Continent || d.Continents > 0 || d.Countries > 0 // continents are derived
+		told.ASN = told.ASN || d.ASNs > 0
+	}
+	return review.Review(c.layout, told)
+}
+
+// reviewed is the review as warnings alone: what serves is never given up for
+// what only looks like a mistake.
+func (c *configuration) reviewed() policies.Findings {
+	findings := c.review()
+	for i := range findings {
+		findings[i].Severity = policies.Warning
+	}
+	return findings
 }
 
 // tell writes every finding, errors and warnings, and how many there are.

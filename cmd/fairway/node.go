@@ -139,7 +139,7 @@ func (n *node) firstConfiguration() (*configuration, error) {
 	n.served = fingerprint(n.watched())
 	c, findings, err := n.load()
 	if err == nil {
-		tell(os.Stderr, findings, c.warnings, nil)
+		tell(os.Stderr, append(findings, c.reviewed()...), c.warnings, nil)
 		return c, nil
 	}
 	tell(os.Stderr, findings, nil, err)

@@ -57,7 +57,7 @@ func (n *node) reload(ctx context.Context, why string) {
 		n.log.Error("reload refused: the running configuration goes on serving", "why", why, "path", n.path, "err", err)
 		return
 	}
-	tell(os.Stderr, findings, c.warnings, nil)
+	tell(os.Stderr, append(findings, c.reviewed()...), c.warnings, nil)
 	if err := n.take(ctx, c); err != nil {
 		n.fail(err)
 		n.metrics.Reloaded(false)
