@@ -221,3 +221,8 @@ func FuzzFormat(f *testing.F) {
 		}
 	})
 }
+
+// diffOf compares what two configurations mean.
+func diffOf(a, b *Configuration) string {
+	return cmp.Diff(a.Revision, b.Revision, placeless()...) + cmp.Diff(a.Node, b.Node, placeless()...)
+}

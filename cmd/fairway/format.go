@@ -34,7 +34,6 @@ input. The result of one file goes to standard output; -w writes it back.`,
 	c.Flags().BoolVarP(&how.write, "write", "w", false, "write the result back to the files")
 	c.Flags().BoolVar(&how.check, "check", false, "only name the files that are not formatted; exit 1 when there are any")
 	c.Flags().BoolVar(&how.diff, "diff", false, "only show what would change; exit 1 when anything would")
-	c.MarkFlagsMutuallyExclusive("write", "check", "diff")
 	return c
 }
 
@@ -44,6 +43,9 @@ type formatMode struct{ write, check, diff bool }
 func (m formatMode) prints() bool { return m == formatMode{} }
 
 func formatPaths(c *cobra.Command, paths []string, how formatMode) error {
+	if (how.write && how.check) || (how.check && how.diff) || (how.diff && how.write) {
+		return usageError{errors.New("-w, --check and --diff exclude each other: give one"), c.CommandPath()}
+	}
 	files, err := filesToFormat(c.InOrStdin(), paths)
 	if err != nil {
 		return err

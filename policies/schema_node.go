@@ -1,0 +1,83 @@
+package policies
+
+// The sections that concern one node, and the names that it answers for.
+
+func listenSchema() property {
+	return key("listen", "Where the node listens: ADDRESS:PORT, one or a list each. An empty address means every address of the machine. Taken up by a restart only.",
+		object("",
+			key("dns", "The DNS door, UDP and TCP.", oneOrSome(listener())).by(defaultDNS).like("192.0.2.53:53"),
+			key("http", "The HTTP door, clear text.", oneOrSome(listener())).by(defaultHTTP).like(":80"),
+			key("api", "API, console, /metrics, /healthz and /readyz. Beyond loopback it needs api.token_file, else the node does not start.",
+				oneOrSome(listener())).by(defaultAPI),
+		))
+}
+
+func httpSchema() property {
+	return key("http", "What the HTTP door believes and accepts.",
+		object("",
+			key("trusted_proxies", "Whose Forwarded or X-Forwarded-For is believed. Name your own load balancers only: whoever stands here can say that a client is anywhere.",
+				list(prefix())).like([]string{"198.51.100.0/28"}),
+			key("hosts", "Further names accepted in the Host header. Addresses, localhost and the services' hostnames always are; others get 421.",
+				list(hostname())).like([]string{"go.video.example"}),
+		))
+}
+
+func apiSchema() property {
+	return key("api", "The control API.",
+		object("", key("token_file", "The token that everything below /api/ asks for. A missing file is made at the start, mode 0600; one that others may read is refused.",
+			text()).like("/var/lib/fairway/token")))
+}
+
+func controlSchema() property {
+	return key("control", "Where a node with the role probe and without control sends what it measures.",
+		object("", key("addresses", "Base URLs of control nodes; every one gets every measurement. Default: the node's own API.",
+			oneOrList(baseURL())).needed().like("http://192.0.2.53:8400")))
+}
+
+func drainSchema() property {
+	return key("drain", "How long SIGTERM goes on answering, while no longer ready, before the node closes: 0s to 10m. Longer than your load balancer takes to notice.",
+		duration()).by("2s")
+}
+
+func geoSchema() property {
+	return key("geo", "What is known of client networks.",
+		object("", key("databases", "MMDB files of MaxMind or DB-IP; of each attribute, the first file that knows it counts. Default: the built-in table of countries. Subdivisions need a City file, ASNs an ASN file.",
+			oneOrList(text())).like([]string{"/var/lib/GeoIP/GeoLite2-City.mmdb", "/var/lib/GeoIP/GeoLite2-ASN.mmdb"})))
+}
+
+func zonesSchema() property {
+	zone := object("",
+		key("name", "The apex.", hostname()).needed().like("cdn.video.example"),
+		key("ns", "The name servers, full names. One inside the zone should have an A or AAAA record there.",
+			oneOrSome(hostname())).needed().like([]string{"ns1.cdn.video.example"}),
+		key("ttl", "For records and name servers that name none: 1s to 7d, whole seconds.", duration()).by("5m"),
+		key("soa", "The start of authority (RFC 1035 §3.3.13).", soaSchema()),
+		key("records", "Static records.", &schema{Type: []string{"array", "null"}, Items: recordSchema()}),
+	)
+	return key("zones", "DNS zones that this server is authoritative for. Names outside all of them are answered REFUSED.",
+		&schema{Type: []string{"array", "null"}, Items: zone})
+}
+
+func soaSchema() *schema {
+	return object("",
+		key("mname", "The primary name server, a full name. Default: the first of ns.", hostname()),
+		key("rname", "The mailbox of who is responsible. Default: hostmaster at the apex.",
+			matching(`^[^\s.@]*@?[A-Za-z0-9._-]+$`)).like("dns@video.example"),
+		key("serial", "0: made from the configuration's hash, which differs with every change but does not grow. Zones with secondaries state their own.",
+			whole(0, 1<<32-1)).by(0),
+		key("refresh", "1s to 7d.", duration()).by("1h"),
+		key("retry", "1s to 7d.", duration()).by("10m"),
+		key("expire", "1s to 365d.", duration()).by("14d"),
+		key("minimum", "How long negative answers are cached (RFC 2308 §4): 0s to 24h.", duration()).by("1m"),
+		key("ttl", "Of the record itself. Default: the zone's.", duration()),
+	)
+}
+
+func recordSchema() *schema {
+	return object("",
+		key("name", "@ for the apex, a name in the zone, or a full name with the final dot. * may be the first label.", text()).needed().like("www"),
+		key("type", "Any type with data: A, AAAA, CAA, CNAME, MX, SRV, TXT, HTTPS …, and NS or DS for a delegation.", text()).needed().like("A"),
+		key("ttl", "Default: the zone's. One TTL per name and type.", duration()),
+		key("value", "The data as in a zone file, in one line; names without a final dot are in the zone.", text()).needed().like("192.0.2.53"),
+	)
+}

@@ -1,0 +1,91 @@
+package policies
+
+import (
+	"fmt"
+	"strings"
+)
+
+// The section that says what we want.
+
+func policiesSchema() property {
+	return key("policies", "How to choose, by name.",
+		entries(object("",
+			key("rules", "The first that matches decides. Where none is without a when, one called default is added at the end, made of defaults.",
+				&schema{Type: []string{"array", "null"}, Items: ruleSchema()}),
+			key("defaults", "What a rule uses for the stages that it does not name.", object("", stageSchemas()...)),
+			key("switch", "What bounds voluntary moves. Leaving what is down waits for none of it.", switchSchema()),
+			key("on_all_down", "When no endpoint that the rule allows is left. all: treat all as up; last: keep the shares as they were; fallback:POOL: all endpoints of that pool; none: SERVFAIL and 503.",
+				matching(`^\s*(all|last|none|fallback\s*:.*\S)\s*$`)).by("all").like("all", "last", "none", "fallback:POOL"),
+			key("degraded", "avoid: a degraded endpoint serves only when no better one is left. allow: as a healthy one, the score decides.",
+				word("avoid", "allow")).by("avoid"),
+			key("hash", "Length of the client prefix that stays together on one endpoint where several share.", object("",
+				key("ipv4", "Bits of an IPv4 address.", whole(8, 32)).by(defaultHashV4),
+				key("ipv6", "Bits of an IPv6 address.", whole(16, 128)).by(defaultHashV6))),
+		)))
+}
+
+func ruleSchema() *schema {
+	return object("One filter chain, for the clients that its when matches.", append([]property{
+		key("name", "Stands in reasons, and keeps the rule's state over a reload.", reference()).needed(),
+		key("when", "Which clients, as a CEL expression; default always. It reads "+variableNames(conditionVariables())+".",
+			text()).like(`client.region == "eu"`, `client.country in ["DE", "AT"] && client.asn != 3320`),
+	}, stageSchemas()...)...)
+}
+
+// stageSchemas are the stages of a filter chain.
+func stageSchemas() []property {
+	return []property{
+		key("allow", "Only these endpoints.", selectorSchema()),
+		key("deny", "Not these endpoints: never handed out, whatever fails.", selectorSchema()),
+		key("prefer", "Providers: the first that has an endpoint left takes all.", references()),
+		key("score", "A CEL expression of one endpoint's measurements; the highest wins. It reads "+variableNames(scoreVariables())+".",
+			&schema{AnyOf: []*schema{text(), {Type: "number"}}}).by(builtinScore).like("0.6 * latency + 0.3 * availability + 0.1 * cost"),
+		key("split", "How the clients are divided. best: the highest score takes all; weighted: by weight; score: by score × weight; {within: 10%}: all within 10 % of the best; {weights: {NAME: 3}}: by these.",
+			&schema{AnyOf: []*schema{word("best", "weighted", "score"), splitSchema()}}).by("best"),
+	}
+}
+
+func selectorSchema() *schema {
+	s := object("ANDed across keys, ORed within one.",
+		key("providers", "Names of providers.", someReferences(reference())),
+		key("pools", "Names of pools.", someReferences(reference())),
+		key("endpoints", "Ids of endpoints: SERVICE/PROVIDER/POOL, SERVICE/PROVIDER or SERVICE/NAME.", someReferences(text())),
+	)
+	s.Type, s.MinProps = "object", 1
+	return s
+}
+
+func someReferences(of *schema) *schema {
+	s := some(of)
+	s.Unique = true
+	return s
+}
+
+func splitSchema() *schema {
+	weights := &schema{Type: "object", MinProps: 1, More: number(0, 1e6)}
+	s := object("Exactly one of the two.",
+		key("within", "All whose score is at most so much below the best share by weight.", percentage()).like("10%"),
+		key("weights", "Weights by endpoint id or provider; who is not named has 0.", weights))
+	s.Type, s.MinProps, s.MaxProps = "object", 1, 1
+	return s
+}
+
+func switchSchema() *schema {
+	return object("",
+		key("margin", "Who serves now stays until a challenger scores better by this part.", percentage()).by("10%"),
+		key("dwell", "The present choice stands for at least so long: 0s to 24h.", duration()).by("60s"),
+		key("max_shift", "At most this share of a group's clients moves in a minute. Default: no bound.", matching(`^[^/%]*%\s*/\s*m\s*i\s*n\s*$`)).like("20%/min"),
+		key("ramp", "An endpoint that recovered gets these parts of its share, one after the other, then all. Default: all at once.",
+			list(percentage())).like([]string{"1%", "5%", "25%", "100%"}),
+		key("ramp_step", "How long each step lasts: 1s to 1h.", duration()).by("30s"),
+	)
+}
+
+// variableNames lists variables for people.
+func variableNames(variables []variable) string {
+	var names []string
+	for _, v := range variables {
+		names = append(names, fmt.Sprintf("%s (%s)", v.name, typeWord(v.kind)))
+	}
+	return strings.Join(names, ", ")
+}

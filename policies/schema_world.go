@@ -1,0 +1,99 @@
+package policies
+
+// The sections that say who and what there is: clients, CDNs, services, probes.
+
+func vantagesSchema() property {
+	return key("vantages", "Places where probes run, by name. Three in a region let two outvote one that is cut off.",
+		entries(object("",
+			key("region", "The region that it stands in.", reference()).by("default"),
+			key("bind", "The source address of its probes. One bound to IPv4 does not measure IPv6 addresses, nor the other way round.", address()).like("192.0.2.10"),
+		)))
+}
+
+func regionsSchema() property {
+	country := &schema{Ref: "#/$defs/country"}
+	return key("regions", "Groups of clients, measured and decided on their own. The most specific selector wins: prefix > ASN > subdivision > country > continent. Who is in none is in the region default.",
+		entries(object("",
+			key("prefixes", "Client networks. Selectors are ANDed, the entries of one are ORed.", some(prefix())).like([]string{"192.0.2.0/24"}),
+			key("asns", "Autonomous systems.", &schema{Type: "array", Items: whole(1, 1<<32-1), MinItems: 1, Unique: true}).like([]int{3320}),
+			key("subdivisions", "ISO 3166-2 codes.", some(matching(`^[A-Z]{2}-[A-Z0-9]{1,3}$`))).like([]string{"US-CA"}),
+			key("countries", "ISO 3166-1 codes.", &schema{Type: "array", Items: country, MinItems: 1, Unique: true}).like([]string{"DE", "AT"}),
+			key("continents", "AF, AN, AS, EU, NA, OC, SA.", some(word(words(continents)...))).like([]string{"EU"}),
+			key("measured_by", "Vantages whose measurements count here. Default: those that stand in the region, else all.", references()),
+			key("pool", "The pool that clients from here go to first. Default: any.", reference()),
+		)))
+}
+
+// references is a list of names, each once.
+func references() *schema {
+	s := list(reference())
+	s.Unique = true
+	return s
+}
+
+func providersSchema() property {
+	return key("providers", "CDN accounts, by name. {} is enough.",
+		entries(object("",
+			key("price_per_gb", "What the score's cost and price_per_gb read, in your currency. 0: not stated.", number(0, 1000)).by(0),
+			key("cap_gbps", "The most that the account may carry. Checked, no effect in this release.", from(0.001)),
+			key("commit", "The volume of the contract. Checked, no effect in this release.",
+				object("", key("gb_month", "GB a month.", from(0)).needed())),
+		)))
+}
+
+func poolsSchema() property {
+	return key("pools", "Sets of origins behind endpoints, by name.",
+		entries(object("",
+			key("origins", "Base URLs of what is probed.", oneOrSome(baseURL())).needed().like([]string{"https://origin.eu.example"}),
+			key("fallback", "The pool that takes over when no endpoint of this one is left.", reference()),
+			key("probe", "How the origins are measured. Default: not at all.", reference()),
+		)))
+}
+
+func servicesSchema() property {
+	return key("services", "What players ask for, by the key that stands in /r/KEY/…, commands and metrics.",
+		entries(object("",
+			key("endpoints", "The ways to reach the service.", some(endpointSchema())).needed(),
+			key("hostnames", "The steered names, for DNS and for the Host header. Each belongs to one service.", oneOrList(hostname())).like("live.cdn.video.example"),
+			key("ttl", "Of the answers: 1s to 1h, whole seconds. A resolver may send clients to a dead endpoint for so long.", duration()).by("30s"),
+			key("probe", "How the endpoints are measured. Without one all are taken for usable.", reference()),
+			key("policy", "How to choose. Default: the declared policy default, else the built-in one.", reference()),
+		)))
+}
+
+func endpointSchema() *schema {
+	return object("One way to reach the service: a provider, perhaps with a pool. At least one of host, addresses and url is needed.",
+		key("provider", "The CDN account.", reference()).needed(),
+		key("pool", "The pool of origins behind it. Default: none, at home in every region.", reference()),
+		key("host", "The CNAME target that DNS hands out.", hostname()).like("live.akamaized.example"),
+		key("addresses", "Where probes connect, instead of resolving the host; what DNS hands out when there is no host.", list(address())),
+		key("url", "What redirects extend: /r/live/a.m3u8 becomes url + /a.m3u8.", baseURL()).like("https://live.akamaized.example/live"),
+		key("weight", "Share in splits by weight.", number(0, 1e6)).by(1),
+		key("pathway", "An id for content steering: letters, digits, . - _; one per service.", matching(`^[A-Za-z0-9._-]+$`)),
+		key("name", "Makes the id SERVICE/NAME. Needed when two endpoints have the same provider and pool.", reference()),
+	)
+}
+
+func probesSchema() property {
+	status := &schema{AnyOf: []*schema{whole(100, 599), matching(`^[1-5][0-9]{2}(-[1-5][0-9]{2})?$`)}}
+	return key("probes", "How something is measured, by name, and when measurements become a verdict.",
+		entries(object("",
+			key("type", "The protocol.", word("http", "https", "tcp")).needed(),
+			key("path", "What to GET, perhaps with a query; needed for http and https. Use a small object that every CDN has.", matching(`^/[^\s#]*$`)).like("/live/main.m3u8"),
+			key("port", "Where to connect. Default: the port of the url, else 80 or 443.", whole(1, 65535)),
+			key("every", "From start to start: 100ms to 1h.", duration()).by("5s"),
+			key("timeout", "For the whole attempt at one address: 50ms to 1m.", duration()).by("2s"),
+			key("rise", "Good measurements in a row that end a failure.", whole(1, 100)).by(defaultRise),
+			key("fall", "Failures in a row that begin one.", whole(1, 100)).by(defaultFall),
+			key("quorum", "Vantages that must agree on down; never more than the region has.", whole(1, 1000)).by(defaultQuorum),
+			key("window", "How far back the score's figures look: every to 24h. Default: 12 × every.", duration()),
+			key("stale_after", "Older measurements are no evidence: every to 24h. Default: 3 × every + timeout.", duration()),
+			key("status", "Accepted HTTP statuses: 200, or 200-299, or a list of such.",
+				&schema{AnyOf: []*schema{status, {Type: "array", Items: status, MinItems: 1}}}).by("200-299"),
+			key("body_contains", "Must occur in what is read of the body.", text()).like("#EXTM3U"),
+			key("max_bytes", "Read no more of the body.", whole(1, 64<<20)).by(defaultMaxBytes),
+			key("ca_file", "PEM file of the authorities to trust instead of the system's; https only.", text()),
+			key("resolver", "The DNS server to ask: an address, perhaps with a port. Default: the system's.",
+				matching(`^([0-9A-Fa-f:.]+|[0-9.]+:[0-9]+|\[[0-9A-Fa-f:.]+\]:[0-9]+)$`)).like("192.0.2.53:5353"),
+		)))
+}
