@@ -11,7 +11,9 @@
 //     every cell that does. An error: the operator wrote a rule in vain.
 //   - rule-overlap: two rules both match some clients, each matches others alone,
 //     and they do different things. The earlier one decides, which may not be
-//     what was meant. A warning with three clients: one of both, one of each.
+//     what was meant. A warning with three clients: one of both, one of each. A
+//     rule for listed networks before one for other clients is an exception that
+//     was meant, and so is a pair for whose overlap an earlier rule decides.
 //   - endpoint-never-picked: the eligibility of every rule that the service's
 //     clients meet leaves the endpoint out, or no region's clients go to its pool.
 //   - weight-never-counts: a weight for what its rule never divides clients over.

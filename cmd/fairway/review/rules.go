@@ -87,7 +87,7 @@ func (r *reviewer) overlaps(p *used) {
 			continue
 		}
 		for _, earlier := range p.Rules[:j] {
-			if earlier.When == nil || p.regions[earlier] == nil || alike(earlier, later) {
+			if earlier.When == nil || p.regions[earlier] == nil || alike(earlier, later) || r.exception(p, earlier, later) {
 				continue
 			}
 			both := firstOf(p.decided[earlier], r.matched(later), true)
@@ -105,6 +105,16 @@ func (r *reviewer) overlaps(p *used) {
 				p.Name, later.Name, earlier.Name, earlier.Place, r.client(both))
 		}
 	}
+}
+
+// exception tells whether the earlier rule is for listed networks alone and the
+// later one is not: who lists networks means them, wherever they are.
+func (r *reviewer) exception(p *used, earlier, later *steering.Rule) bool {
+	unlisted := func(name string) bool {
+		region := r.layout.Revision.Region(name)
+		return region == nil || len(region.Prefixes) == 0
+	}
+	return !slices.ContainsFunc(p.regions[earlier], unlisted) && slices.ContainsFunc(p.regions[later], unlisted)
 }
 
 // alike tells whether two rules do the same to whom they match.

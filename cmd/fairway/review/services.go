@@ -14,18 +14,8 @@ import (
 func (r *reviewer) endpoints() {
 	for _, s := range r.layout.Services {
 		for _, e := range s.Service.Endpoints {
-			allowed, local := false, false
-			for _, g := range s.Groups {
-				if eligible(g.Rule, e) {
-					allowed = true
-					local = local || r.local(g.Region, e)
-				}
-				if local {
-					break
-				}
-			}
 			finding := policies.Finding{Place: e.Place, Severity: policies.Warning, Kind: NeverPicked, Related: s.Service.Policy.Place}
-			switch {
+			switch allowed, local := r.picked(s, e); {
 			case !allowed:
 				finding.Remedy = "let a rule's allow or deny leave it in, or take it out of the service"
 				r.report(finding, "endpoint %s: no rule can pick it: allow and deny of every rule of policy %q that decides for a client leave it out",
@@ -36,6 +26,24 @@ func (r *reviewer) endpoints() {
 			}
 		}
 	}
+}
+
+// picked tells whether some rule lets an endpoint through, and whether clients
+// of such a rule go to its pool. A rule with a condition that decides for nobody
+// counts: that is its own finding, or one about the databases.
+func (r *reviewer) picked(s *steering.ServiceLayout, e *steering.Endpoint) (allowed, local bool) {
+	for _, g := range s.Groups {
+		if eligible(g.Rule, e) {
+			if allowed = true; r.local(g.Region, e) {
+				return true, true
+			}
+		}
+	}
+	idle := slices.ContainsFunc(s.Service.Policy.Rules, func(rule *steering.Rule) bool {
+		return rule.When != nil && eligible(rule, e) &&
+			!slices.ContainsFunc(s.Groups, func(g steering.Group) bool { return g.Rule == rule })
+	})
+	return allowed || idle, idle
 }
 
 func eligible(rule *steering.Rule, e *steering.Endpoint) bool {
