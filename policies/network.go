@@ -227,6 +227,13 @@ var subdivisionForm = regexp.MustCompile(`^[A-Z]{2}-[A-Z0-9]{1,3}$`)
 
 func isSubdivision(s string) bool { return subdivisionForm.MatchString(s) && isCountry(s[:2]) }
 
+// IsCountry tells whether a text is an ISO 3166-1 code that regions and rules
+// may name.
+func IsCountry(s string) bool { return isCountry(s) }
+
+// IsSubdivision tells the same of ISO 3166-2.
+func IsSubdivision(s string) bool { return isSubdivision(s) }
+
 func isCountry(s string) bool {
 	return len(s) == 2 && !strings.Contains(s, " ") && strings.Contains(" "+countries+" ", " "+s+" ")
 }

@@ -120,3 +120,47 @@ func validate(t *testing.T, s *jsonschema.Schema, text string) error {
 	}
 	return s.Validate(any(value))
 }
+
+// TestImportCommand: for every format the result goes to standard output and
+// passes `check`, and what was lost goes to standard error with its place.
+func TestImportCommand(t *testing.T) {
+	temp := t.TempDir()
+	data := "../../policies/importers/testdata/"
+	for _, c := range []struct {
+		args []string
+		note string
+	}{
+		{[]string{"atc-czf", data + "atc-czf/czf.json"}, `czf.json:6: zone "edge-fra": coordinates are not carried over`},
+		{[]string{"gdnsd", data + "gdnsd/config", data + "gdnsd/example.com"}, "example.com:21: gone.example.com is left out"},
+		{[]string{"octodns", data + "octodns/video.example.yaml"}, "video.example.yaml:35: www.video.example: pool eu: status up"},
+		{[]string{"route53", data + "route53/sets.json", data + "route53/checks.json"}, `sets.json:21: nearest.example.com: "us": AWS region us-east-1`},
+	} {
+		out, errs, code := run(t, temp, append([]string{"import"}, c.args...)...)
+		if code != 0 || !strings.Contains(errs, c.note) || !strings.Contains(errs, "notes on what was not carried over") {
+			t.Errorf("import %v: exit %d, want the note %q\n%s", c.args, code, c.note, errs)
+		}
+		result := write(t, temp, c.args[0]+".yaml", out)
+		if out, _, code := run(t, temp, "check", result); code != 0 {
+			t.Errorf("check of the import from %s: exit %d\n%s", c.args[0], code, out)
+		}
+		if out, _, code := run(t, temp, "fmt", "--check", result); code != 0 {
+			t.Errorf("the import from %s is not formatted: %s", c.args[0], out)
+		}
+	}
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"import"}, 2, "name a format: atc-czf, gdnsd, octodns, route53"},
+		{[]string{"import", "bind", "named.conf"}, 2, `unknown format "bind"`},
+		{[]string{"import", "octodns"}, 2, ""},
+		{[]string{"import", "octodns", filepath.Join(temp, "missing.yaml")}, 1, "missing.yaml"},
+		{[]string{"import", "route53", data + "octodns/video.example.yaml"}, 1, "video.example.yaml:1: not JSON"},
+	} {
+		out, errs, code := run(t, temp, c.args...)
+		if code != c.code || out != "" || !strings.Contains(errs, c.want) {
+			t.Errorf("fairway %v: exit %d, want %d and %q\n%s%s", c.args, code, c.code, c.want, out, errs)
+		}
+	}
+}

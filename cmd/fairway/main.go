@@ -96,7 +96,7 @@ On a running node:
 		Version:       version(),
 	}
 	root.SetVersionTemplate("fairway {{.Version}}\n")
-	root.AddCommand(formatCommand(), schemaCommand())
+	root.AddCommand(formatCommand(), schemaCommand(), importCommand())
 	root.AddCommand(planCommand(), recordCommand(), replayCommand())
 	root.AddCommand(demoCommand(), runCommand(), checkCommand(), testCommand(), initCommand(),
 		statusCommand(), explainCommand(), drainCommand(), undrainCommand(), overridesCommand())
