@@ -89,7 +89,7 @@ func TestSchemaAcceptsWhatWeShip(t *testing.T) {
 	files := append(shipped(t), File{Name: "starter", Data: starter})
 	right := 0
 	for _, f := range files {
-		if strings.HasPrefix(f.Name, "testdata/wrong") {
+		if strings.HasPrefix(f.Name, "testdata/wrong") || strings.HasSuffix(f.Name, "_test.yaml") { // policy tests are another language
 			continue
 		}
 		right++
