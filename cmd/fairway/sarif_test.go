@@ -2,9 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
@@ -119,5 +121,38 @@ func TestChecksWithoutFalseAlarms(t *testing.T) {
 				t.Errorf("%s: %s", path, f)
 			}
 		}
+	}
+}
+
+// TestNodeOnlyWarnsOfReview: what check calls an error, because a rule was
+// written in vain, a node runs and warns of, at its start and at a reload.
+func TestNodeOnlyWarnsOfReview(t *testing.T) {
+	config, d := startWorld(t)
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	withRule := func(country string) string {
+		rule := "    rules:\n      - {name: vain, when: client.country == \"" + country + "\" && client.country == \"FR\"}\n"
+		changed := strings.Replace(string(text), "    rules:\n", rule, 1)
+		if changed == string(text) {
+			t.Fatal("the demo's configuration has no rules")
+		}
+		return changed
+	}
+	write(t, filepath.Dir(config), filepath.Base(config), withRule("DE"))
+	out, _, code := run(t, t.TempDir(), "check", config)
+	if code != 1 || !strings.Contains(out, "can never match") || !strings.Contains(out, "a node would run it all the same") {
+		t.Errorf("check: exit %d\n%s", code, out)
+	}
+	p := start(t, t.TempDir(), "run", "--config", config, "--data", t.TempDir())
+	d.answering("live.fairway.test.", "live", 20*time.Second)
+	if !strings.Contains(p.output.String(), `warning: policy "live": rule "vain" can never match`) {
+		t.Errorf("no warning at the start:\n%s", p.output)
+	}
+	write(t, filepath.Dir(config), filepath.Base(config), withRule("IT"))
+	until(t, 10*time.Second, "the reload is taken up", func() bool { return strings.Contains(p.output.String(), "files changed") })
+	if n := strings.Count(p.output.String(), `rule "vain" can never match`); n != 2 || strings.Contains(p.output.String(), "reload refused") {
+		t.Errorf("%d warnings, want one at the start and one at the reload:\n%s", n, p.output)
 	}
 }

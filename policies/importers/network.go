@@ -103,8 +103,6 @@ func parsePrefix(s string) (netip.Prefix, bool) {
 // geos are places that one rule is for.
 type geos struct{ continents, countries, subdivisions []string }
 
-func (g geos) empty() bool { return len(g.continents)+len(g.countries)+len(g.subdivisions) == 0 }
-
 // condition writes a `when` for clients of any of the regions or places.
 func condition(regions []string, g geos) string {
 	var parts []string
