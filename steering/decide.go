@@ -21,6 +21,7 @@ type Decision struct {
 	Group      Group
 	Split      *Split
 	TTL        time.Duration
+	Canary     bool // the revision on trial decided
 	// Scope is the length of the widest prefix around the client on which the
 	// decision is known to be the same (RFC 7871 §7.2.1); 0 when the address made
 	// no difference.
@@ -37,6 +38,20 @@ type Decision struct {
 // snapshot and query alone. A service index out of range panics: it is a
 // programming mistake, since doors look it up in the same snapshot.
 func (s *Snapshot) Decide(q Query) Decision {
+	c := s.Canary
+	if c == nil || c.services[q.Service] < 0 {
+		return s.decide(q)
+	}
+	in, scope := c.takes(s.Layout.Services[q.Service].Service.Policy, q.Client.Unmap(), q.Session)
+	if in {
+		s, q.Service = c.Snapshot, c.services[q.Service]
+	}
+	d := s.decide(q)
+	d.Canary, d.Scope = in, max(d.Scope, scope)
+	return d
+}
+
+func (s *Snapshot) decide(q Query) Decision {
 	sl := s.Layout.Services[q.Service]
 	client := q.Client.Unmap()
 	cell, bits := s.Layout.Table.Locate(client)

@@ -11,6 +11,7 @@ type Explanation struct {
 	Generation uint64            `json:"generation"`
 	Published  time.Time         `json:"published"`
 	Revision   string            `json:"revision"`
+	Canary     bool              `json:"canary,omitempty"` // the client is among those of the revision on trial
 	Cell       Cell              `json:"cell"`
 	Scope      int               `json:"scope"`
 	TTLSeconds int               `json:"ttl"`

@@ -101,11 +101,17 @@ type Endpoint struct {
 	Pathway   string       // the content-steering pathway id; empty = none
 	Weight    float64      // static weight within a split, default 1
 	Price     float64      // the provider's price per GB
+	Variant   string       // tells its measurements from those of an endpoint with this ID in another revision; empty = no need to
 	Place     Place
 }
 
 // Subject is what the endpoint's measurements are about.
-func (e *Endpoint) Subject() Subject { return EndpointSubject(e.ID) }
+func (e *Endpoint) Subject() Subject {
+	if e.Variant != "" {
+		return EndpointSubject(e.ID + " in " + e.Variant)
+	}
+	return EndpointSubject(e.ID)
+}
 
 // Probe says how something is measured and when measurements become a verdict.
 type Probe struct {

@@ -10,6 +10,7 @@ type Snapshot struct {
 	Generation uint64
 	Published  time.Time
 	Layout     *Layout
+	Canary     *Canary    // a revision on trial for some of the clients; nil = none
 	splits     [][]*Split // service × group, as in Layout
 	uniform    []bool     // per service: every client gets the same single endpoint
 }

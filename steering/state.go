@@ -16,6 +16,14 @@ type State struct {
 	Revision   string                            `json:"revision"` // Revision.Hash it was made for
 	Services   map[string]map[string]SplitRecord `json:"services"` // service key → group key
 	Health     map[Subject]map[string]Health     `json:"health,omitempty"`
+	Canary     *CanaryState                      `json:"canary,omitempty"` // nil = no revision is on trial
+}
+
+// CanaryState is the canary of a snapshot by name.
+type CanaryState struct {
+	Revision string                            `json:"revision"` // hash of the revision on trial
+	Share    float64                           `json:"share"`
+	Services map[string]map[string]SplitRecord `json:"services"`
 }
 
 // StateVersion is the form that this release writes.
@@ -73,6 +81,21 @@ func Restore(layout *Layout, state State) (*Snapshot, int, error) {
 	}
 	s, err := NewSnapshot(state.Generation, state.Published, layout, splits, nil)
 	return s, fresh, err
+}
+
+// RestoreCanary gives a restored snapshot the canary of the state that it was
+// made from. The layout is that of the revision on trial.
+func RestoreCanary(main *Snapshot, layout *Layout, state State) (*Snapshot, error) {
+	if state.Canary == nil || state.Canary.Revision != layout.Revision.Hash {
+		return main, nil
+	}
+	canary := state
+	canary.Revision, canary.Services, canary.Canary = state.Canary.Revision, state.Canary.Services, nil
+	trial, _, err := Restore(layout, canary)
+	if err != nil {
+		return nil, err
+	}
+	return main.WithCanary(trial, state.Canary.Share)
 }
 
 // Split rebuilds the split over the endpoints that the service still has; nil

@@ -18,7 +18,7 @@ type decisions struct {
 
 	mu     sync.Mutex
 	series map[decisionLabels]*atomic.Uint64
-	last   *steering.Revision // at the newest scrape
+	last   [2]*steering.Revision // at the newest scrape: in force, on trial
 }
 
 // decisionRef is what a decision says in pointers of its revision: these stay
@@ -77,11 +77,12 @@ func (d *decisions) Describe(ch chan<- *prometheus.Desc) { ch <- decisionsTotal 
 // Collect implements prometheus.Collector. It forgets what the revision has
 // dropped.
 func (d *decisions) Collect(ch chan<- prometheus.Metric) {
-	revision := revisionOf(d.snapshot())
-	if d.changed(revision) {
+	snapshot := d.snapshot()
+	revisions := [2]*steering.Revision{revisionOf(snapshot), canaryOf(snapshot)}
+	if d.changed(revisions) {
 		d.refs.forget() // they hold the old revision, and counters that may go now
 	}
-	known := namesOf(revision)
+	known := namesOf(revisions[:]...)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for labels, count := range d.series {
@@ -94,11 +95,11 @@ func (d *decisions) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-func (d *decisions) changed(revision *steering.Revision) bool {
+func (d *decisions) changed(revisions [2]*steering.Revision) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	changed := d.last != revision
-	d.last = revision
+	changed := d.last != revisions
+	d.last = revisions
 	return changed
 }
 

@@ -103,6 +103,14 @@ func revisionOf(snapshot *steering.Snapshot) *steering.Revision {
 	return snapshot.Layout.Revision
 }
 
+// canaryOf is the revision on trial, nil for none.
+func canaryOf(snapshot *steering.Snapshot) *steering.Revision {
+	if snapshot == nil || snapshot.Canary == nil {
+		return nil
+	}
+	return snapshot.Canary.Snapshot.Layout.Revision
+}
+
 // Handler serves the registry. A collector that fails costs its own series and
 // is counted, the rest is served.
 func (m *Metrics) Handler() http.Handler {

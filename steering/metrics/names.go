@@ -2,7 +2,7 @@ package metrics
 
 import "fairway/steering"
 
-// names is what a revision names, for the labels that may exist.
+// names is what revisions name, for the labels that may exist.
 type names struct {
 	endpoints map[string]*steering.Endpoint // by id
 	services  map[string]bool
@@ -12,14 +12,20 @@ type names struct {
 	providers map[string]bool
 }
 
-func namesOf(revision *steering.Revision) *names {
+func namesOf(revisions ...*steering.Revision) *names {
 	n := &names{
 		endpoints: make(map[string]*steering.Endpoint), services: make(map[string]bool), regions: make(map[string]bool),
 		pools: make(map[string]bool), vantages: make(map[string]string), providers: make(map[string]bool),
 	}
-	if revision == nil {
-		return n
+	for _, revision := range revisions {
+		if revision != nil {
+			n.add(revision)
+		}
 	}
+	return n
+}
+
+func (n *names) add(revision *steering.Revision) {
 	for _, region := range revision.RegionNames() {
 		n.regions[region] = true
 	}
@@ -36,7 +42,6 @@ func namesOf(revision *steering.Revision) *names {
 	for _, v := range revision.Vantages {
 		n.vantages[v.Name] = v.Region
 	}
-	return n
 }
 
 // decision tells whether a decision's series still belongs to something.

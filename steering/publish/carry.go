@@ -28,6 +28,15 @@ func restoredSlots(layout *steering.Layout, state steering.State) [][]*slot {
 	})
 }
 
+// canaryState is the part of a stored state that the slots of a canary go on
+// from: its own, when it was on trial already, else what everybody had.
+func canaryState(state steering.State, layout *steering.Layout) steering.State {
+	if c := state.Canary; c != nil && c.Revision == layout.Revision.Hash {
+		state.Revision, state.Services = c.Revision, c.Services
+	}
+	return state
+}
+
 // carriedSlots makes slots for a new layout from those of the old one, by name:
 // the endpoints of the new layout are other values.
 func carriedSlots(layout, old *steering.Layout, slots [][]*slot) [][]*slot {
@@ -69,6 +78,12 @@ func (v *View) State() steering.State {
 	state := stateOf(v.Snapshot.Layout, v.slots)
 	state.Generation, state.Published = v.Snapshot.Generation, v.Snapshot.Published
 	state.Health = maps.Collect(v.Health.All)
+	if c := v.Snapshot.Canary; c != nil && v.canary != nil {
+		layout := c.Snapshot.Layout
+		state.Canary = &steering.CanaryState{
+			Revision: layout.Revision.Hash, Share: c.Share, Services: stateOf(layout, v.canary.slots).Services,
+		}
+	}
 	return state
 }
 

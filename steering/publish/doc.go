@@ -2,7 +2,8 @@
 // overrides and layouts into the next generation.
 //
 // In:  batches of measurements (Observe), the operators' overrides
-// (SetOverrides), a new layout after a reload (SetLayout), the clock.
+// (SetOverrides), a new layout after a reload (SetLayout), a revision on trial for
+// some of the clients (SetLayouts), the clock.
 // Out: numbered snapshots through Config.Publish, and their dynamic half through
 // Config.Save.
 //
@@ -18,6 +19,11 @@
 // Inputs are coalesced: at most one decision round each Config.Coalesce. A round
 // looks again only at services whose evidence changed or whose bounds have run
 // out, and makes a generation only if some client would get another answer.
+//
+// # Canary
+//
+// A revision on trial is a second track: it is decided from the same health and
+// overrides, by itself, and sealed into the same generation.
 //
 // # Concurrency
 //

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"fairway/steering"
@@ -21,10 +22,15 @@ func (v *View) Explain(service string, client netip.Addr) (*steering.Explanation
 		return nil, fmt.Errorf("service %q: %w", service, ErrNoService)
 	}
 	d := v.Snapshot.Decide(steering.Query{Service: i, Client: client})
+	decided := &side{slots: v.slots, poolDown: v.PoolDown}
+	if d.Canary {
+		layout, decided = v.Snapshot.Canary.Snapshot.Layout, v.canary
+		i = layout.ByKey(service)
+	}
 	sl := layout.Services[i]
 	x := &steering.Explanation{
 		Service: service, Client: client.String(), Now: v.At,
-		Generation: v.Snapshot.Generation, Published: v.Snapshot.Published, Revision: layout.Revision.Hash,
+		Generation: v.Snapshot.Generation, Published: v.Snapshot.Published, Revision: layout.Revision.Hash, Canary: d.Canary,
 		Cell: *d.Cell, Scope: d.Scope, TTLSeconds: int(d.TTL / time.Second),
 		Policy: sl.Service.Policy.Name, Reason: d.Split.Reason,
 	}
@@ -35,21 +41,12 @@ func (v *View) Explain(service string, client netip.Addr) (*steering.Explanation
 			break
 		}
 	}
-	prev := v.slotOf(i, d.Group)
-	ev := &evidence{revision: layout.Revision, health: v.Health, poolDown: v.PoolDown, overrides: v.Overrides, now: v.At}
+	prev := decided.slots[i][slices.Index(sl.Groups, d.Group)]
+	ev := &evidence{revision: layout.Revision, health: v.Health, poolDown: decided.poolDown, overrides: v.Overrides, now: v.At}
 	fresh, c := decide(ev, sl.Service, d.Group, prev, &x.Stages)
 	x.Holds = fresh.split.Holds
 	x.Endpoints = v.endpoints(d, c, prev)
 	return x, nil
-}
-
-func (v *View) slotOf(service int, group steering.Group) *slot {
-	for g, other := range v.Snapshot.Layout.Services[service].Groups {
-		if other == group {
-			return v.slots[service][g]
-		}
-	}
-	return nil
 }
 
 // endpoints lists what the client should try in order, then what the rule

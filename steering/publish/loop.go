@@ -16,6 +16,10 @@ import (
 type Config struct {
 	// Layout is the revision and network map to begin with. Required.
 	Layout *steering.Layout
+	// Canary is a revision on trial for CanaryShare (0..1) of the clients; nil =
+	// none.
+	Canary      *steering.Layout
+	CanaryShare float64
 	// Saved is the state of an earlier run, nil when there is none. Its
 	// verdicts and shares stand until measurements say otherwise.
 	Saved *steering.State
@@ -46,13 +50,11 @@ type Loop struct {
 
 	// Owned by the goroutine of Run (and by New before it).
 	judge     *health.Judge
-	layout    *steering.Layout
 	overrides []steering.Override
 	table     steering.HealthTable
-	poolDown  map[string]string
-	slots     [][]*slot // service × group
-	dirty     []bool    // per service: its evidence changed
-	users     map[steering.Subject][]int
+	main      *track
+	canary    *track // nil = none
+	share     float64
 }
 
 // View is what the loop knew after its last round: immutable, and consistent
@@ -64,6 +66,7 @@ type View struct {
 	PoolDown  map[string]string // pool → why
 	At        time.Time
 	slots     [][]*slot
+	canary    *side // nil = none
 }
 
 // order is a change by an operator, applied between rounds; done is closed
@@ -82,6 +85,10 @@ func New(config Config) (*Loop, error) {
 	}
 	if config.Publish == nil {
 		missing = append(missing, errors.New("publish: a place to publish to is required"))
+	}
+	layouts := Layouts{Main: config.Layout, Canary: config.Canary, Share: config.CanaryShare}
+	if err := layouts.check(); err != nil {
+		missing = append(missing, err)
 	}
 	if missing != nil {
 		return nil, errors.Join(missing...)
@@ -109,9 +116,12 @@ func New(config Config) (*Loop, error) {
 		generation = saved.Generation + leap
 	}
 	l.overrides = config.Overrides
-	l.judge.Configure(config.Layout.Revision)
+	l.judge.Configure(layouts.measured())
 	l.judge.Restore(saved.Health)
-	l.adopt(config.Layout, restoredSlots(config.Layout, saved))
+	l.main = newTrack(config.Layout, restoredSlots(config.Layout, saved))
+	if config.Canary != nil {
+		l.canary, l.share = newTrack(config.Canary, restoredSlots(config.Canary, canaryState(saved, config.Canary))), config.CanaryShare
+	}
 	l.round(time.Now(), generation)
 	return l, nil
 }
@@ -142,14 +152,51 @@ func (l *Loop) SetOverrides(ctx context.Context, overrides []steering.Override) 
 	})
 }
 
-// SetLayout takes up a new revision or network map and returns when doors
-// answer by it. What is known of services, groups and endpoints that go on
-// existing is kept.
+// SetLayout takes up a new revision or network map for everybody and returns
+// when doors answer by it. What is known of services, groups and endpoints that
+// go on existing is kept.
 func (l *Loop) SetLayout(ctx context.Context, layout *steering.Layout) error {
+	return l.SetLayouts(ctx, Layouts{Main: layout})
+}
+
+// SetLayouts takes up a main layout and a canary, or ends a canary, and returns
+// when doors answer by them. A revision goes on from what was decided for it, be
+// it on trial or not, so that the clients of a canary keep what they have when it
+// is promoted; a new one goes on from what was decided for everybody.
+func (l *Loop) SetLayouts(ctx context.Context, next Layouts) error {
+	if err := next.check(); err != nil {
+		return err
+	}
 	return l.order(ctx, func(time.Time) {
-		l.judge.Configure(layout.Revision)
-		l.adopt(layout, carriedSlots(layout, l.layout, l.slots))
+		l.judge.Configure(next.measured())
+		main, canary := l.carry(next.Main), (*track)(nil)
+		if next.Canary != nil {
+			canary = l.carry(next.Canary)
+		}
+		l.main, l.canary, l.share = main, canary, next.Share
 	})
+}
+
+// carry makes the track of a layout. One that has not changed goes on as it is,
+// but for its evidence.
+func (l *Loop) carry(layout *steering.Layout) *track {
+	from := l.main
+	if l.canary != nil && l.canary.layout.Revision.Hash == layout.Revision.Hash {
+		from = l.canary
+	}
+	if from.layout == layout {
+		from.markAll()
+		return from
+	}
+	return newTrack(layout, carriedSlots(layout, from.layout, from.slots))
+}
+
+// tracks are those that are decided.
+func (l *Loop) tracks() []*track {
+	if l.canary == nil {
+		return []*track{l.main}
+	}
+	return []*track{l.main, l.canary}
 }
 
 // View returns the newest view. It is never nil.
@@ -199,8 +246,8 @@ func (l *Loop) takeWaiting() {
 func (l *Loop) observe(batch []steering.Measurement) {
 	for _, m := range batch {
 		l.judge.Observe(m)
-		for _, service := range l.users[m.Subject] {
-			l.dirty[service] = true
+		for _, t := range l.tracks() {
+			t.touch(m.Subject)
 		}
 	}
 }
@@ -220,22 +267,9 @@ func (l *Loop) order(ctx context.Context, apply func(time.Time)) error {
 	}
 }
 
-// adopt makes a layout with its slots the one that the loop works on.
-func (l *Loop) adopt(layout *steering.Layout, slots [][]*slot) {
-	l.layout, l.slots = layout, slots
-	l.dirty = make([]bool, len(layout.Services))
-	l.users = make(map[steering.Subject][]int)
-	for i, sl := range layout.Services {
-		for _, e := range sl.Service.Endpoints {
-			l.users[e.Subject()] = append(l.users[e.Subject()], i)
-		}
-	}
-	l.markAll()
-}
-
 func (l *Loop) markAll() {
-	for i := range l.dirty {
-		l.dirty[i] = true
+	for _, t := range l.tracks() {
+		t.markAll()
 	}
 }
 

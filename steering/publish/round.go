@@ -1,7 +1,6 @@
 package publish
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -14,15 +13,13 @@ import (
 func (l *Loop) round(now time.Time, restored uint64) time.Time {
 	l.judgeAll(now)
 	l.expire(now)
-	ev := &evidence{revision: l.layout.Revision, health: l.table, poolDown: l.poolDown, overrides: l.overrides, now: now}
-
 	due := now.Add(idleRound)
 	if deadline := l.judge.NextDeadline(); !deadline.IsZero() {
 		due = soonest(due, deadline)
 	}
 	changed := false
-	for i := range l.layout.Services {
-		next, different := l.decideService(ev, i)
+	for _, t := range l.tracks() {
+		next, different := t.decide(l.table, l.overrides, now)
 		changed = changed || different
 		if !next.IsZero() {
 			due = soonest(due, next)
@@ -45,20 +42,13 @@ func (l *Loop) judgeAll(now time.Time) {
 	l.table = table
 	for _, c := range changes {
 		l.log.Info("verdict", "subject", c.Subject, "region", c.Region, "from", c.From.String(), "to", c.To.String(), "evidence", c.Evidence)
-		for _, service := range l.users[c.Subject] {
-			l.dirty[service] = true
+		for _, t := range l.tracks() {
+			t.touch(c.Subject)
 		}
 	}
-	down := poolsDown(l.layout.Revision, table)
-	if !maps.Equal(down, l.poolDown) {
-		for pool, why := range down {
-			if _, was := l.poolDown[pool]; !was {
-				l.log.Warn("pool down", "pool", pool, "why", why)
-			}
-		}
-		l.markAll()
+	for _, t := range l.tracks() {
+		t.judged(table, l.log)
 	}
-	l.poolDown = down
 }
 
 // expire drops overrides whose time is over.
@@ -71,47 +61,6 @@ func (l *Loop) expire(now time.Time) {
 	}
 }
 
-// decideService decides the groups of a service that are due. It returns when
-// the next one is, and whether any client's answer changed.
-func (l *Loop) decideService(ev *evidence, i int) (time.Time, bool) {
-	sl, old := l.layout.Services[i], l.slots[i]
-	dirty := l.dirty[i]
-	l.dirty[i] = false
-	var next time.Time
-	var slots []*slot // a copy, made on the first change: views share the old one
-	changed := false
-	for g, group := range sl.Groups {
-		s := old[g]
-		if dirty || s == nil || s.split == nil || (!s.next.IsZero() && !ev.now.Before(s.next)) {
-			made, _ := decide(ev, sl.Service, group, decided(s), nil)
-			if slots == nil {
-				slots = slices.Clone(old)
-			}
-			if s == nil || !made.split.SameAnswers(s.split) {
-				changed = true
-			} else {
-				made.split = s.split // the same answers: keep what doors already hold
-			}
-			slots[g], s = made, made
-		}
-		if !s.next.IsZero() && (next.IsZero() || s.next.Before(next)) {
-			next = s.next
-		}
-	}
-	if slots != nil {
-		l.slots[i] = slots
-	}
-	return next, changed
-}
-
-// decided returns the slot as a previous decision, nil when it holds none.
-func decided(s *slot) *slot {
-	if s == nil || s.split == nil {
-		return nil
-	}
-	return s
-}
-
 // publish makes the view, and the generation when answers changed.
 func (l *Loop) publish(now time.Time, restored uint64, changed bool) {
 	var prev *steering.Snapshot
@@ -121,9 +70,12 @@ func (l *Loop) publish(now time.Time, restored uint64, changed bool) {
 		generation = prev.Generation
 	}
 	view := &View{
-		Snapshot: prev, Health: l.table, Overrides: l.overrides, PoolDown: l.poolDown, At: now, slots: slices.Clone(l.slots),
+		Snapshot: prev, Health: l.table, Overrides: l.overrides, PoolDown: l.main.poolDown, At: now, slots: slices.Clone(l.main.slots),
 	}
-	if changed || prev == nil || prev.Layout != l.layout {
+	if l.canary != nil {
+		view.canary = l.canary.side()
+	}
+	if changed || prev == nil || l.relaid(prev) {
 		view.Snapshot = l.seal(generation+1, now, prev)
 		l.log.Debug("generation", "number", view.Snapshot.Generation)
 	}
@@ -134,32 +86,27 @@ func (l *Loop) publish(now time.Time, restored uint64, changed bool) {
 	}
 }
 
-// seal makes the snapshot of the slots. Services without a change keep their
-// slice, which lets the snapshot skip them.
-func (l *Loop) seal(generation uint64, now time.Time, prev *steering.Snapshot) *steering.Snapshot {
-	splits := make([][]*steering.Split, len(l.slots))
-	for i, slots := range l.slots {
-		if prev != nil && prev.Layout == l.layout && sameSplits(prev.Splits(i), slots) {
-			splits[i] = prev.Splits(i)
-			continue
-		}
-		splits[i] = make([]*steering.Split, len(slots))
-		for g, s := range slots {
-			splits[i][g] = s.split
-		}
+// relaid tells whether a snapshot was made for other layouts, or another share.
+func (l *Loop) relaid(s *steering.Snapshot) bool {
+	if s.Layout != l.main.layout || (s.Canary == nil) != (l.canary == nil) {
+		return true
 	}
-	snapshot, err := steering.NewSnapshot(generation, now, l.layout, splits, prev)
-	if err != nil {
-		panic("publish: " + err.Error()) // every group was just decided
-	}
-	return snapshot
+	return s.Canary != nil && (s.Canary.Snapshot.Layout != l.canary.layout || s.Canary.Share != l.share)
 }
 
-func sameSplits(old []*steering.Split, slots []*slot) bool {
-	for g, s := range slots {
-		if old[g] != s.split {
-			return false
-		}
+// seal makes the next generation out of both tracks.
+func (l *Loop) seal(generation uint64, now time.Time, prev *steering.Snapshot) *steering.Snapshot {
+	snapshot := l.main.seal(generation, now, prev)
+	if l.canary == nil {
+		return snapshot
 	}
-	return true
+	var prevCanary *steering.Snapshot
+	if prev != nil && prev.Canary != nil {
+		prevCanary = prev.Canary.Snapshot
+	}
+	joined, err := snapshot.WithCanary(l.canary.seal(generation, now, prevCanary), l.share)
+	if err != nil {
+		panic("publish: " + err.Error()) // the share was checked
+	}
+	return joined
 }
