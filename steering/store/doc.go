@@ -1,8 +1,10 @@
 // Package store is the contract for what must outlive a process: the operators'
-// intent (revisions, overrides) and the dynamic half of the newest snapshot.
+// intent (revisions, which of them is in force, overrides) and the dynamic half
+// of the newest snapshot.
 //
-// In:  revisions of configuration that compiled, overrides, states.
-// Out: the newest of each, and word when something changed.
+// In:  revisions of configuration that compiled, what is in force, overrides,
+// states.
+// Out: the newest of each, older revisions, and word when something changed.
 //
 // # Promises of every store
 //

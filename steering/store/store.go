@@ -12,12 +12,25 @@ import (
 type Store interface {
 	// PutRevision keeps a revision and returns its number, one more than the
 	// last; Number in the argument does not matter. When the newest revision has
-	// the same hash, its number is returned and nothing is stored. At least the
-	// ten newest are kept.
+	// the same hash, author, reason and parent, its number is returned and nothing is
+	// stored. At least the ten newest are kept, and those that the stored InForce
+	// names: the one in force, its parent and the canary.
 	PutRevision(ctx context.Context, r Revision) (number uint64, err error)
 	// LatestRevision returns the newest revision that can be read; false when
-	// there is none.
+	// there is none. It need not be the one in force: see Serving.
 	LatestRevision(ctx context.Context) (Revision, bool, error)
+	// Revisions lists the revisions that can be read, newest first, without their
+	// files.
+	Revisions(ctx context.Context) ([]Revision, error)
+	// Revision returns the one with this number; ErrNotFound when there is none.
+	Revision(ctx context.Context, number uint64) (Revision, error)
+
+	// PutInForce replaces what is in force, if the stored one still has the
+	// Version of the argument (0 where none is stored); else ErrConflict. The new
+	// version is returned.
+	PutInForce(ctx context.Context, f InForce) (version uint64, err error)
+	// InForce returns what is in force; false when that was never stored.
+	InForce(ctx context.Context) (InForce, bool, error)
 
 	// Overrides returns every override, also expired ones, by Created and then
 	// ID.
@@ -34,7 +47,8 @@ type Store interface {
 	// State returns the newest state that can be read; false when there is none.
 	State(ctx context.Context) (steering.State, bool, error)
 
-	// Watch tells what changed after the call, by whichever process. Changes
+	// Watch tells what changed after the call, by whichever process; of
+	// revisions, also which is in force. Changes
 	// that were not yet received are joined into one, and one may be told of
 	// although a read gives the same as before. The channel is closed when ctx
 	// ends or the store is closed.
@@ -46,12 +60,14 @@ type Store interface {
 
 // Revision is a configuration that compiled, as its files were.
 type Revision struct {
-	Number  uint64
-	Hash    string // as steering.Revision.Hash
-	Author  string
-	Reason  string
-	Created time.Time
-	Files   []File
+	Number   uint64
+	Hash     string // as steering.Revision.Hash
+	Author   string
+	Reason   string
+	Created  time.Time
+	Parent   uint64 // the revision that a rollback from this one goes back to; 0 = none
+	Restores uint64 // the revision whose files these are again, after a rollback; 0 = none
+	Files    []File
 }
 
 // File is one configuration file, verbatim.
@@ -77,6 +93,7 @@ func (c Change) Or(o Change) Change {
 var (
 	ErrNotFound = errors.New("not found")
 	ErrStale    = errors.New("a newer generation is stored")
+	ErrConflict = errors.New("another change came first")
 	ErrReadOnly = errors.New("the store was opened for reading only")
 	ErrClosed   = errors.New("the store is closed")
 )

@@ -3,6 +3,7 @@
 //	DIR/                    0700
 //	  lock                  held by the one writer; tells its pid and since when
 //	  revisions/0000000007.json
+//	  inforce.json          and inforce.json.1, .2: which revision serves
 //	  overrides.json        and overrides.json.1, .2: the two before it
 //	  state.json            and state.json.1, .2
 //	  audit.jsonl           one line per change of an override
@@ -28,7 +29,7 @@
 // One process at a time may write: Open with Options.Writer takes a lock with
 // flock(2), which the kernel lets go of with the process, so kill -9 leaves
 // nothing to clean up. Any number may read at the same time, without a lock.
-// Watch looks at the identity (inode, size, time of change) of three files five
+// Watch looks at the identity (inode, size, time of change) of four files five
 // times a second. inotify would save those few system calls and cost a
 // dependency, a limit per user that operators meet, and silence on network file
 // systems.

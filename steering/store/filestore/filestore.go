@@ -20,6 +20,9 @@ type Options struct {
 	// Writer takes the lock and allows the Put and Delete methods. Only one
 	// process can have it; the default is to read.
 	Writer bool
+	// KeepRevisions is how many of the newest revisions stay, default and least
+	// 10. One takes as much room as the files of the configuration.
+	KeepRevisions int
 	// Warn is told of every damaged file that is stepped over. It may be called
 	// from several goroutines; nil tells nobody.
 	Warn func(error)
@@ -29,6 +32,7 @@ type Options struct {
 type Store struct {
 	dir       string
 	warn      func(error)
+	keep      int           // revisions
 	lock      *os.File      // nil when only reading
 	done      chan struct{} // closed by Close
 	closeOnce sync.Once
@@ -42,13 +46,14 @@ var _ store.Store = (*Store)(nil)
 const (
 	overridesFile = "overrides.json"
 	stateFile     = "state.json"
+	inForceFile   = "inforce.json"
 	revisionsDir  = "revisions"
 )
 
 // Open opens the folder. A writer makes it when it is missing; for a reader a
 // missing folder is an empty one, which may fill later.
 func Open(dir string, o Options) (*Store, error) {
-	s := &Store{dir: dir, warn: o.Warn, done: make(chan struct{})}
+	s := &Store{dir: dir, warn: o.Warn, keep: max(o.KeepRevisions, keepRevisions), done: make(chan struct{})}
 	if s.warn == nil {
 		s.warn = func(error) {}
 	}

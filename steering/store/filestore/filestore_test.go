@@ -154,11 +154,13 @@ func TestReaderCannotWrite(t *testing.T) {
 	s, err := Open(dir, Options{})
 	must(t, err)
 	_, putRevision := s.PutRevision(t.Context(), revision("aa"))
+	_, putInForce := s.PutInForce(t.Context(), store.InForce{Revision: 1})
 	for name, err := range map[string]error{
 		"PutState":       s.PutState(t.Context(), stateOf(1)),
 		"PutOverride":    s.PutOverride(t.Context(), override("b")),
 		"DeleteOverride": s.DeleteOverride(t.Context(), "a"),
 		"PutRevision":    putRevision,
+		"PutInForce":     putInForce,
 	} {
 		if !errors.Is(err, store.ErrReadOnly) {
 			t.Errorf("%s by a reader: %v, want ErrReadOnly", name, err)
@@ -216,6 +218,40 @@ func TestOnlyTenRevisionsStay(t *testing.T) {
 	must(t, err)
 	if want := []uint64{23, 22, 21, 20, 19, 18, 17, 16, 15, 14}; !slices.Equal(numbers, want) {
 		t.Errorf("revisions %v, want %v", numbers, want)
+	}
+}
+
+func TestKeepRevisions(t *testing.T) {
+	s, err := Open(t.TempDir(), Options{Writer: true, KeepRevisions: 15})
+	must(t, err)
+	defer s.Close()
+	for i := range 30 {
+		_, err := s.PutRevision(t.Context(), revision(fmt.Sprint(i)))
+		must(t, err)
+	}
+	if numbers, _ := s.revisionNumbers(); len(numbers) != 15 || numbers[14] != 16 {
+		t.Errorf("revisions %v, want 30 to 16", numbers)
+	}
+}
+
+// Where what is in force cannot be read, the one before it counts; where none
+// can be, the newest revision does.
+func TestDamagedInForce(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := openQuietly(t, dir, true)
+	for i := range 3 {
+		_, err := s.PutRevision(t.Context(), revision(fmt.Sprint(i)))
+		must(t, err)
+	}
+	for version := range uint64(2) {
+		_, err := s.PutInForce(t.Context(), store.InForce{Version: version, Revision: version + 1, Applied: true})
+		must(t, err)
+	}
+	for i, want := range []uint64{2, 1, 3} {
+		if r, _, found, err := store.Serving(t.Context(), s); !found || err != nil || r.Number != want {
+			t.Errorf("with %d damaged copies: revision %d, %v; want %d", i, r.Number, err, want)
+		}
+		must(t, os.WriteFile(filepath.Join(dir, copyName(inForceFile, i)), []byte("torn"), 0o600))
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 	"fairway/steering/store"
 )
 
-// keepRevisions is how many of the newest revisions stay.
+// keepRevisions is how many of the newest revisions stay at least.
 const keepRevisions = 10
 
 // LatestRevision implements store.Store.
@@ -43,7 +43,7 @@ func (s *Store) PutRevision(ctx context.Context, r store.Revision) (uint64, erro
 	}
 	// When no stored revision can be read, this one is what mends that.
 	newest, found, err := s.newestOf(numbers)
-	if err == nil && found && newest.Hash == r.Hash {
+	if err == nil && found && newest.Hash == r.Hash && newest.Author == r.Author && newest.Reason == r.Reason && newest.Parent == r.Parent {
 		return newest.Number, nil
 	}
 	r.Number = 1
@@ -53,12 +53,106 @@ func (s *Store) PutRevision(ctx context.Context, r store.Revision) (uint64, erro
 	if err := write(s.revisionPath(r.Number), r); err != nil {
 		return 0, err
 	}
-	for i, n := range numbers {
-		if i >= keepRevisions-1 {
+	s.prune(numbers)
+	return r.Number, nil
+}
+
+// prune removes the oldest revisions, but none that is needed; numbers are those
+// before the newest one, which has just been written.
+func (s *Store) prune(numbers []uint64) {
+	if len(numbers) < s.keep {
+		return
+	}
+	needed := make(map[uint64]bool)
+	f, known, err := readNewest[store.InForce](s, inForceFile)
+	if err != nil {
+		return // rather too many than one too few
+	}
+	if known {
+		needed[f.Revision] = true
+		if r, err := read[store.Revision](s.revisionPath(f.Revision)); err == nil {
+			needed[r.Parent] = true
+		}
+		if f.Canary != nil {
+			needed[f.Canary.Revision] = true
+		}
+	}
+	for _, n := range numbers[s.keep-1:] {
+		if !needed[n] {
 			os.Remove(s.revisionPath(n)) // what cannot be removed is tried again next time
 		}
 	}
-	return r.Number, nil
+}
+
+// Revisions implements store.Store.
+func (s *Store) Revisions(ctx context.Context) ([]store.Revision, error) {
+	if err := s.readable(ctx); err != nil {
+		return nil, err
+	}
+	numbers, err := s.revisionNumbers()
+	if err != nil {
+		return nil, err
+	}
+	var list []store.Revision
+	for _, n := range numbers {
+		r, err := read[store.Revision](s.revisionPath(n))
+		switch {
+		case err == nil:
+			r.Files = nil
+			list = append(list, r)
+		case errors.Is(err, fs.ErrNotExist): // removed since
+		case errors.Is(err, errDamaged):
+			s.warn(err)
+		default:
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// Revision implements store.Store.
+func (s *Store) Revision(ctx context.Context, number uint64) (store.Revision, error) {
+	if err := s.readable(ctx); err != nil {
+		return store.Revision{}, err
+	}
+	r, err := read[store.Revision](s.revisionPath(number))
+	if errors.Is(err, fs.ErrNotExist) {
+		return store.Revision{}, fmt.Errorf("revision %d: %w", number, store.ErrNotFound)
+	}
+	return r, err
+}
+
+// InForce implements store.Store.
+func (s *Store) InForce(ctx context.Context) (store.InForce, bool, error) {
+	if err := s.readable(ctx); err != nil {
+		return store.InForce{}, false, err
+	}
+	return readNewest[store.InForce](s, inForceFile)
+}
+
+// PutInForce implements store.Store.
+func (s *Store) PutInForce(ctx context.Context, f store.InForce) (uint64, error) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if err := s.writable(ctx); err != nil {
+		return 0, err
+	}
+	stored, _, err := readNewest[store.InForce](s, inForceFile)
+	if err != nil {
+		return 0, err
+	}
+	if stored.Version != f.Version {
+		return 0, fmt.Errorf("put revision %d in force over version %d, version %d is stored: %w",
+			f.Revision, f.Version, stored.Version, store.ErrConflict)
+	}
+	if _, err := os.Stat(s.revisionPath(f.Revision)); err != nil {
+		return 0, fmt.Errorf("put revision %d in force: %w", f.Revision, store.ErrNotFound)
+	}
+	f.Version++
+	if err := s.replace(inForceFile, f); err != nil {
+		return 0, err
+	}
+	return f.Version, nil
 }
 
 // newestOf returns the newest revision that is sound.

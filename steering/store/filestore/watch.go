@@ -45,7 +45,7 @@ func (s *Store) Watch(ctx context.Context) <-chan store.Change {
 
 // sight is what the newest files look like from outside; nil = not there.
 type sight struct {
-	revision, overrides, state os.FileInfo
+	revision, inForce, overrides, state os.FileInfo
 }
 
 func (s *Store) look() sight {
@@ -57,6 +57,7 @@ func (s *Store) look() sight {
 		return info
 	}
 	look := sight{
+		inForce:   stat(filepath.Join(s.dir, inForceFile)),
 		overrides: stat(filepath.Join(s.dir, overridesFile)),
 		state:     stat(filepath.Join(s.dir, stateFile)),
 	}
@@ -68,7 +69,7 @@ func (s *Store) look() sight {
 
 func (s sight) since(o sight) store.Change {
 	return store.Change{
-		Revision:  differ(s.revision, o.revision),
+		Revision:  differ(s.revision, o.revision) || differ(s.inForce, o.inForce),
 		Overrides: differ(s.overrides, o.overrides),
 		State:     differ(s.state, o.state),
 	}

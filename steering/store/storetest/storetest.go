@@ -30,6 +30,11 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"RevisionIsVerbatim", revisionIsVerbatim},
 		{"RevisionRefused", revisionRefused},
 		{"ManyRevisions", manyRevisions},
+		{"OldRevisions", oldRevisions},
+		{"InForce", inForce},
+		{"InForceConflict", inForceConflict},
+		{"InForceIsKept", inForceIsKept},
+		{"Serving", serving},
 		{"Overrides", overrides},
 		{"OverrideRefused", overrideRefused},
 		{"State", state},
@@ -105,6 +110,15 @@ func empty(t *testing.T, s store.Store) {
 	if _, found, err := s.LatestRevision(ctx); found || err != nil {
 		t.Errorf("LatestRevision: found %v, %v; want nothing", found, err)
 	}
+	if f, found, err := s.InForce(ctx); found || err != nil {
+		t.Errorf("InForce: %+v, found %v, %v; want nothing", f, found, err)
+	}
+	if list, err := s.Revisions(ctx); len(list) > 0 || err != nil {
+		t.Errorf("Revisions: %v, %v; want none", list, err)
+	}
+	if _, _, found, err := store.Serving(ctx, s); found || err != nil {
+		t.Errorf("Serving: found %v, %v; want nothing", found, err)
+	}
 	if _, found, err := s.State(ctx); found || err != nil {
 		t.Errorf("State: found %v, %v; want nothing", found, err)
 	}
@@ -127,10 +141,16 @@ func revisions(t *testing.T, s store.Store) {
 	put("bb", 2)
 	put("bb", 2) // the newest again
 	put("aa", 3) // an older one again is a new revision: a rollback
+	byOther := revision("aa")
+	byOther.Author = "bob" // the same files, put in force anew
+	if n, err := s.PutRevision(t.Context(), byOther); n != 4 || err != nil {
+		t.Fatalf("PutRevision by another author = %d, %v; want 4", n, err)
+	}
+	put("aa", 5)
 	got, found, err := s.LatestRevision(t.Context())
 	ok(t, err)
 	want := revision("aa")
-	want.Number = 3
+	want.Number = 5
 	if !found {
 		t.Fatal("LatestRevision found none")
 	}
@@ -305,6 +325,9 @@ func watch(t *testing.T, s store.Store) {
 	_, err := s.PutRevision(ctx, revision("aa"))
 	ok(t, err)
 	await(t, changes, store.Change{Revision: true})
+	_, err = s.PutInForce(ctx, store.InForce{Revision: 1})
+	ok(t, err)
+	await(t, changes, store.Change{Revision: true})
 	ok(t, s.PutOverride(ctx, override("a", 0)))
 	await(t, changes, store.Change{Overrides: true})
 	ok(t, s.DeleteOverride(ctx, "a"))
@@ -429,6 +452,10 @@ func everyCall(ctx context.Context, s store.Store) map[string]error {
 	}
 	_, errs["PutRevision"] = s.PutRevision(ctx, revision("aa"))
 	_, _, errs["LatestRevision"] = s.LatestRevision(ctx)
+	_, errs["Revisions"] = s.Revisions(ctx)
+	_, errs["Revision"] = s.Revision(ctx, 1)
+	_, errs["PutInForce"] = s.PutInForce(ctx, store.InForce{Revision: 1})
+	_, _, errs["InForce"] = s.InForce(ctx)
 	_, errs["Overrides"] = s.Overrides(ctx)
 	_, _, errs["State"] = s.State(ctx)
 	return errs
