@@ -21,7 +21,7 @@ func Compile(files []File) (*Configuration, Findings) {
 	c.declareAll(files)
 
 	revision := &steering.Revision{
-		Hash:      hash(files),
+		Hash:      Hash(files),
 		Providers: c.providers(),
 		Pools:     c.pools(),
 		Vantages:  c.vantages(),

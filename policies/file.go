@@ -79,9 +79,9 @@ func isConfiguration(base string) bool {
 	return (ext == ".yaml" || ext == ".yml") && !strings.HasPrefix(base, ".") && !strings.HasSuffix(stem, "_test")
 }
 
-// hash names the content of files, whatever folder they lie in and whatever
-// their order.
-func hash(files []File) string {
+// Hash names the content of files, whatever folder they lie in and whatever
+// their order: the hash of their revision, also where they do not compile.
+func Hash(files []File) string {
 	sums := make([]string, 0, len(files))
 	for _, f := range files {
 		h := sha256.New()

@@ -70,10 +70,10 @@ func unwrapAll(err error) error {
 
 func TestHash(t *testing.T) {
 	a, b := File{"x/a.yaml", []byte("one")}, File{"x/b.yaml", []byte("two")}
-	same := hash([]File{a, b})
+	same := Hash([]File{a, b})
 	for _, equal := range [][]File{{b, a}, {{"y/a.yaml", a.Data}, {"b.yaml", b.Data}}} {
-		if got := hash(equal); got != same {
-			t.Errorf("hash(%v) = %s, want %s", equal, got, same)
+		if got := Hash(equal); got != same {
+			t.Errorf("Hash(%v) = %s, want %s", equal, got, same)
 		}
 	}
 	seen := []string{same}
@@ -83,9 +83,9 @@ func TestHash(t *testing.T) {
 		{{"x/a.yamlo", []byte("ne")}, b},
 		{a, {"x/b.yaml", []byte("two ")}},
 	} {
-		got := hash(other)
+		got := Hash(other)
 		if slices.Contains(seen, got) {
-			t.Errorf("hash(%v) = %s, as another set of files", other, got)
+			t.Errorf("Hash(%v) = %s, as another set of files", other, got)
 		}
 		seen = append(seen, got)
 	}

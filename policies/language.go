@@ -105,12 +105,18 @@ func numeric(name string, f func(a, b float64) float64) cel.EnvOption {
 		})))
 }
 
-// checkScore parses and checks a score. CEL does not mix whole numbers with
-// fractions, and `1 - latency` should just work: all variables being fractions,
-// every whole-number literal is read as one. Where that breaks what does type
-// without it, such as an index into a list, the text is taken as it stands.
+// checkScore parses and checks a score.
 func (l *language) checkScore(text string) (*cel.Ast, *cel.Issues) {
-	parsed, issues := l.scores.Parse(text)
+	return checkNumbers(l.scores, text)
+}
+
+// checkNumbers parses and checks an expression over numbers. CEL does not mix
+// whole numbers with fractions, and `1 - latency` should just work: all variables
+// being fractions, every whole-number literal is read as one. Where that breaks
+// what does type without it, such as an index into a list, the text is taken as
+// it stands.
+func checkNumbers(env *cel.Env, text string) (*cel.Ast, *cel.Issues) {
+	parsed, issues := env.Parse(text)
 	if issues.Err() != nil {
 		return nil, issues
 	}
@@ -123,11 +129,11 @@ func (l *language) checkScore(text string) (*cel.Ast, *cel.Issues) {
 			e.SetKindCase(factory.NewLiteral(e.ID(), types.Double(whole)))
 		}
 	}))
-	checked, issues := l.scores.Check(parsed)
+	checked, issues := env.Check(parsed)
 	if issues.Err() == nil {
 		return checked, issues
 	}
-	if plain, plainIssues := l.scores.Compile(text); plainIssues.Err() == nil {
+	if plain, plainIssues := env.Compile(text); plainIssues.Err() == nil {
 		return plain, plainIssues
 	}
 	return nil, issues

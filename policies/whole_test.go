@@ -43,7 +43,7 @@ func TestWhole(t *testing.T) {
 	if diff := cmp.Diff(wantNode, c.Node, options...); diff != "" {
 		t.Errorf("node (-want +got):\n%s", diff)
 	}
-	if len(c.Revision.Hash) != 64 || c.Revision.Hash != hash(files) {
+	if len(c.Revision.Hash) != 64 || c.Revision.Hash != Hash(files) {
 		t.Errorf("hash = %q", c.Revision.Hash)
 	}
 	live := policyOf(t, c.Revision, "live")
