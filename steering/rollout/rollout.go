@@ -1,0 +1,423 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fairway/steering"
+	"fairway/steering/store"
+)
+
+// Store is the part of a store.Store that a Rollout needs.
+type Store interface {
+	PutRevision(ctx context.Context, r store.Revision) (uint64, error)
+	Revision(ctx context.Context, number uint64) (store.Revision, error)
+	Revisions(ctx context.Context) ([]store.Revision, error)
+	PutInForce(ctx context.Context, f store.InForce) (uint64, error)
+}
+
+// Node is what puts revisions in force.
+type Node interface {
+	// Enforce puts one revision in force for everybody and, when canary is not
+	// nil, another one for a share of the clients. It returns when doors answer by
+	// them; after an error they answer as before.
+	Enforce(ctx context.Context, serving store.Revision, canary *store.Revision, share float64) error
+	// Figures tells what the clients of the canary, or those of the revision in
+	// force, get by measurements made after a time.
+	Figures(canary bool, since time.Time) []steering.Figures
+	// Disk is the hash of the files on disk now; empty when they cannot be read.
+	Disk() string
+}
+
+// Config is what a Rollout is made of. All of it is required but the logger.
+type Config struct {
+	Store Store
+	Node  Node
+	// Condition compiles a condition to revert for.
+	Condition func(text string) (func(steering.Figures) bool, error)
+	Logger    *slog.Logger
+	// Serving is the revision in force, with what the store says of it: see
+	// store.Serving. Both are zero when nothing is stored. Canary is the revision
+	// of InForce.Canary; nil when there is none, or it cannot be put on trial.
+	Serving store.Revision
+	InForce store.InForce
+	Canary  *store.Revision
+	// Disk is the files on disk, when it is them that serve already; nil = Serving
+	// does.
+	Disk *store.Revision
+}
+
+// Rollout holds what is in force. Make one with New.
+type Rollout struct {
+	Config
+	status atomic.Pointer[Status]
+
+	mu        sync.Mutex      // one change at a time, which its caller cannot end half-way; guards all below and Config's last part
+	before    *store.Revision // that served before the newest apply, for when the store fails
+	watched   func(steering.Figures) bool
+	strikes   int               // evaluations in a row in which the condition held
+	seen      bool              // something was evaluated
+	worst     *steering.Figures // at the newest evaluation
+	notBefore time.Time         // a watch does not end before, so that a restart does not skip it
+}
+
+// Errors that callers tell apart.
+var (
+	ErrConflict = store.ErrConflict
+	ErrNotFound = store.ErrNotFound
+	ErrInvalid  = errors.New("invalid")
+)
+
+// strikesToRevert is how many evaluations in a row must find the condition true:
+// one bad second is no reason to move everybody.
+const strikesToRevert = 3
+
+// evaluateEvery is the time from one evaluation to the next.
+const evaluateEvery = time.Second
+
+// restartGrace is how long a watch goes on at least after a restart.
+const restartGrace = 10 * time.Second
+
+// byItself is the author of what no operator did.
+const byItself = "fairway"
+
+// New takes up what is in force. A watch goes on where it was.
+func New(config Config) (*Rollout, error) {
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	r := &Rollout{Config: config}
+	if r.InForce.Canary != nil && r.Canary == nil {
+		next := r.InForce
+		next.Ended = ended(next.Canary.Revision, store.EndedReplaced, byItself, "it could not be put on trial again after a restart")
+		next.Canary, next.Watch = nil, nil
+		r.record(context.Background(), next)
+	}
+	if r.Disk != nil {
+		r.loaded(context.Background(), *r.Disk)
+	}
+	if w := r.InForce.Watch; w != nil {
+		var err error
+		if r.watched, err = r.compile(w.RevertIf); err != nil {
+			return nil, fmt.Errorf("the watch of revision %d: %w", w.Revision, err)
+		}
+		r.notBefore = time.Now().Add(restartGrace)
+		r.Logger.Warn("a watch goes on", "revision", w.Revision, "until", w.Until, "revert_if", w.RevertIf)
+	}
+	r.tell()
+	return r, nil
+}
+
+// Request is a revision to put in force.
+type Request struct {
+	Revision store.Revision // Hash, Files, Author and Reason; the rest does not matter
+	// Expect is the number, or the beginning of the hash, of the revision in force
+	// that the change was made for; empty = whatever is.
+	Expect string
+	// Share of the clients that get it at first, above 0 and at most 1; 0 = all,
+	// without a trial.
+	Share float64
+	// Watch is how long the revision is watched; 0 = not.
+	Watch    time.Duration
+	RevertIf string // the condition to take it back for
+	Promote  bool   // a canary serves everybody when the watch has passed
+}
+
+// Outcome is what a change came to.
+type Outcome struct {
+	Revision  store.Revision // that is now in force or on trial, without its files
+	Unchanged bool           // it was so already
+}
+
+// Apply puts a revision in force, or on trial.
+func (r *Rollout) Apply(ctx context.Context, q Request) (Outcome, error) {
+	ctx = context.WithoutCancel(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.admit(q); err != nil {
+		return Outcome{}, err
+	}
+	next := r.InForce
+	next.Watch, next.Canary = nil, nil
+	switch canary := r.Canary; {
+	case canary != nil && canary.Hash == q.Revision.Hash && q.Share == 0:
+		return r.promote(ctx, q.Revision.Author, orElse(q.Revision.Reason, "applied as a whole"), r.watchOf(q, canary.Number))
+	case canary != nil && canary.Hash == q.Revision.Hash:
+		next.Canary = &store.Canary{Revision: canary.Number, Share: q.Share}
+		next.Watch = r.watchOf(q, canary.Number)
+		if next.Watch == nil {
+			next.Watch = r.InForce.Watch
+		}
+		r.Logger.Warn("the canary's share changes", "revision", canary.Number, "share", q.Share, "author", q.Revision.Author, "reason", q.Revision.Reason)
+		return Outcome{Revision: bare(*canary)}, r.put(ctx, next, r.Serving, canary)
+	case canary != nil:
+		return Outcome{}, fmt.Errorf("revision %d by %s is on trial for %s of the clients: promote or abort it first (%w)",
+			canary.Number, canary.Author, percent(r.InForce.Canary.Share), ErrConflict)
+	case r.Serving.Hash == q.Revision.Hash:
+		return Outcome{Revision: bare(r.Serving), Unchanged: true}, nil
+	}
+	made := q.Revision
+	made.Parent, made.Restores, made.Created = r.Serving.Number, 0, time.Now().UTC()
+	number, err := r.Store.PutRevision(ctx, made)
+	if err != nil {
+		return Outcome{}, fmt.Errorf("nothing changed, since the revision could not be stored: %w", err)
+	}
+	made.Number = number
+	next.Watch = r.watchOf(q, number)
+	if q.Share > 0 {
+		next.Canary = &store.Canary{Revision: number, Share: q.Share}
+		if err := r.put(ctx, next, r.Serving, &made); err != nil {
+			return Outcome{}, err
+		}
+		r.Logger.Warn("a revision is on trial", "revision", number, "share", q.Share, "author", made.Author, "reason", made.Reason)
+		return Outcome{Revision: bare(made)}, nil
+	}
+	next.Revision, next.Applied, next.Disk = number, true, r.Node.Disk()
+	r.replaced(&next)
+	before := r.Serving
+	if err := r.put(ctx, next, made, nil); err != nil {
+		return Outcome{}, err
+	}
+	r.before = &before
+	r.Logger.Warn("a revision was applied", "revision", number, "author", made.Author, "reason", made.Reason)
+	return Outcome{Revision: bare(made)}, nil
+}
+
+// admit refuses what makes no sense, and what was made for another revision.
+func (r *Rollout) admit(q Request) error {
+	switch {
+	case strings.TrimSpace(q.Revision.Author) == "":
+		return fmt.Errorf("%w: an author is required", ErrInvalid)
+	case !(q.Share >= 0 && q.Share <= 1):
+		return fmt.Errorf("%w: a canary has more than 0 %% and at most 100 %% of the clients", ErrInvalid)
+	case q.Watch < 0 || q.Watch > maxWatch:
+		return fmt.Errorf("%w: a watch takes at most %v", ErrInvalid, maxWatch)
+	case q.Watch == 0 && (q.RevertIf != "" || q.Promote):
+		return fmt.Errorf("%w: a condition or a promotion needs a time to watch, such as 10m", ErrInvalid)
+	case q.Watch > 0 && q.RevertIf == "" && !q.Promote:
+		return fmt.Errorf("%w: say what to watch for, such as availability < 0.99", ErrInvalid)
+	case q.Promote && q.Share == 0:
+		return fmt.Errorf("%w: only a canary can be promoted", ErrInvalid)
+	}
+	if _, err := r.compile(q.RevertIf); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return r.expect(q.Expect)
+}
+
+// maxWatch bounds a watch: for longer there are alerts.
+const maxWatch = 7 * 24 * time.Hour
+
+// leastHash is how much of a hash names a revision.
+const leastHash = 6
+
+func (r *Rollout) expect(what string) error {
+	if what == "" || what == strconv.FormatUint(r.Serving.Number, 10) ||
+		len(what) >= leastHash && strings.HasPrefix(r.Serving.Hash, strings.ToLower(what)) {
+		return nil
+	}
+	return fmt.Errorf("%w: the change was made for revision %s, but revision %d (%.12s) is in force, by %s since %s: %s",
+		ErrConflict, what, r.Serving.Number, r.Serving.Hash, r.Serving.Author, r.Serving.Created.Format(time.RFC3339), r.Serving.Reason)
+}
+
+func (r *Rollout) watchOf(q Request, number uint64) *store.Watch {
+	if q.Watch == 0 {
+		return nil
+	}
+	now := time.Now().UTC()
+	return &store.Watch{Revision: number, Began: now, Until: now.Add(q.Watch), RevertIf: q.RevertIf, Promote: q.Promote}
+}
+
+// Promote puts the canary in force for everybody. A watch goes on over it.
+func (r *Rollout) Promote(ctx context.Context, author, reason string) (Outcome, error) {
+	ctx = context.WithoutCancel(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.Canary == nil {
+		return Outcome{}, errNoCanary
+	}
+	watch := r.InForce.Watch
+	if watch != nil {
+		still := *watch
+		still.Promote = false
+		if watch = &still; still.RevertIf == "" {
+			watch = nil
+		}
+	}
+	return r.promote(ctx, author, reason, watch)
+}
+
+var errNoCanary = fmt.Errorf("%w: no revision is on trial", ErrNotFound)
+
+func (r *Rollout) promote(ctx context.Context, author, reason string, watch *store.Watch) (Outcome, error) {
+	made := *r.Canary
+	next := r.InForce
+	next.Revision, next.Applied, next.Disk, next.Canary, next.Watch = made.Number, true, r.Node.Disk(), nil, watch
+	next.Ended = ended(made.Number, store.EndedPromoted, author, reason)
+	before := r.Serving
+	if err := r.put(ctx, next, made, nil); err != nil {
+		return Outcome{}, err
+	}
+	r.before = &before
+	r.Logger.Warn("the canary was promoted: it serves everybody", "revision", made.Number, "author", author, "reason", reason)
+	return Outcome{Revision: bare(made)}, nil
+}
+
+// Loaded takes up files from disk that have changed, or were read again: they
+// win over whatever was applied, and end a canary. Files that are already in
+// force change nothing but the record.
+func (r *Rollout) Loaded(ctx context.Context, disk store.Revision) error {
+	ctx = context.WithoutCancel(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var err error
+	if disk.Hash == r.Serving.Hash {
+		err = r.enforce(ctx, r.Serving, r.Canary, shareOf(r.InForce))
+	} else {
+		err = r.enforce(ctx, disk, nil, 0)
+	}
+	if err == nil {
+		r.loaded(ctx, disk)
+	}
+	return err
+}
+
+// loaded records that the files on disk serve.
+func (r *Rollout) loaded(ctx context.Context, disk store.Revision) {
+	next := r.InForce
+	next.Applied, next.Disk = false, disk.Hash
+	if disk.Hash == r.Serving.Hash {
+		if next.Revision = r.Serving.Number; r.InForce != next || next.Version == 0 {
+			r.record(ctx, next)
+		}
+		return
+	}
+	if r.InForce.Applied {
+		r.Logger.Warn("the files on disk have changed: they serve now, in place of the applied revision",
+			"revision", r.Serving.Number, "author", r.Serving.Author, "applied", r.Serving.Created, "reason", r.Serving.Reason)
+	}
+	next.Canary, next.Watch = nil, nil
+	r.replaced(&next)
+	disk.Parent = r.Serving.Number
+	number, err := r.Store.PutRevision(ctx, disk)
+	if err != nil {
+		// What is stored as in force was put over other files, so that a restart
+		// takes the files on disk again.
+		r.Logger.Error("the configuration serves but was not stored; a restart with a broken file would go further back", "err", err)
+		next.Revision = 0
+		r.adopt(next, disk, nil)
+		return
+	}
+	disk.Number, next.Revision = number, number
+	r.Serving, r.Canary = disk, nil
+	r.record(ctx, next)
+}
+
+// Check tells what Apply would refuse a request for, leaving out the files.
+func (r *Rollout) Check(q Request) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.admit(q)
+}
+
+// Again puts what is in force in force again, after something else has changed
+// that its compilation reads, such as a geo database.
+func (r *Rollout) Again(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.enforce(ctx, r.Serving, r.Canary, shareOf(r.InForce))
+}
+
+// replaced notes that a trial or a watch ended with something else coming in
+// force.
+func (r *Rollout) replaced(next *store.InForce) {
+	if r.Canary != nil {
+		next.Ended = ended(r.Canary.Number, store.EndedReplaced, byItself, "another revision came in force")
+		r.Logger.Warn("the canary ends: another revision comes in force", "revision", r.Canary.Number)
+	} else if w := r.InForce.Watch; w != nil {
+		next.Ended = ended(w.Revision, store.EndedReplaced, byItself, "another revision came in force")
+	}
+}
+
+func ended(revision uint64, how store.EndedHow, by, detail string) *store.Ended {
+	return &store.Ended{Revision: revision, How: how, By: by, Detail: detail, At: time.Now().UTC()}
+}
+
+// put stores what is to be in force and then puts it in force: what serves is
+// what a restart serves. When it cannot be put in force, the record goes back.
+func (r *Rollout) put(ctx context.Context, next store.InForce, serving store.Revision, canary *store.Revision) error {
+	version, err := r.Store.PutInForce(ctx, next)
+	if err != nil {
+		return fmt.Errorf("nothing changed, since it could not be stored: %w", err)
+	}
+	next.Version = version
+	if err := r.enforce(ctx, serving, canary, shareOf(next)); err != nil {
+		r.InForce.Version = version
+		r.record(ctx, r.InForce)
+		return fmt.Errorf("nothing changed: %w", err)
+	}
+	r.adopt(next, serving, canary)
+	return nil
+}
+
+// record stores what is in force already.
+func (r *Rollout) record(ctx context.Context, next store.InForce) {
+	version, err := r.Store.PutInForce(ctx, next)
+	if err != nil {
+		r.Logger.Error("what is in force is not stored: a restart would begin from before", "revision", next.Revision, "err", err)
+	} else {
+		next.Version = version
+	}
+	r.adopt(next, r.Serving, r.Canary)
+}
+
+// enforceTimeout bounds how long doors may take to answer by another revision.
+const enforceTimeout = 30 * time.Second
+
+func (r *Rollout) enforce(ctx context.Context, serving store.Revision, canary *store.Revision, share float64) error {
+	ctx, cancel := context.WithTimeout(ctx, enforceTimeout)
+	defer cancel()
+	return r.Node.Enforce(ctx, serving, canary, share)
+}
+
+// adopt remembers what is in force.
+func (r *Rollout) adopt(next store.InForce, serving store.Revision, canary *store.Revision) {
+	before := r.InForce.Watch
+	r.InForce, r.Serving, r.Canary = next, serving, canary
+	if next.Watch == nil || before == nil || *next.Watch != *before {
+		r.strikes, r.seen, r.worst, r.watched, r.notBefore = 0, false, nil, nil, time.Time{}
+		if next.Watch != nil {
+			r.watched, _ = r.compile(next.Watch.RevertIf) // it was compiled before it was stored
+		}
+	}
+	r.tell()
+}
+
+func shareOf(f store.InForce) float64 {
+	if f.Canary == nil {
+		return 0
+	}
+	return f.Canary.Share
+}
+
+// bare is a revision without its files.
+func bare(r store.Revision) store.Revision {
+	r.Files = nil
+	return r
+}
+
+func orElse(text, otherwise string) string {
+	if strings.TrimSpace(text) == "" {
+		return otherwise
+	}
+	return text
+}
+
+func percent(share float64) string { return strconv.FormatFloat(100*share, 'g', 4, 64) + " %" }
