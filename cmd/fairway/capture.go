@@ -8,6 +8,7 @@ import (
 	"fairway/steering/api"
 	"fairway/steering/metrics"
 	"fairway/steering/sample"
+	"fairway/steering/store"
 )
 
 // sampleSize is how many queries a node keeps for plans: with them a share of
@@ -40,11 +41,11 @@ func (o httpObserver) Decided(door string, d *steering.Decision) {
 // where the store has it.
 func (c *control) Revision() (api.Revision, error) {
 	config := c.config.Load()
-	r := api.Revision{Hash: config.Revision.Hash, Created: config.loaded}
+	r := api.Revision{RevisionInfo: api.RevisionInfo{Hash: config.Revision.Hash, Created: config.loaded}}
 	for _, f := range config.Files {
 		r.Files = append(r.Files, api.File{Name: f.Name, Data: f.Data})
 	}
-	stored, known, err := c.store.LatestRevision(context.Background())
+	stored, _, known, err := store.Serving(context.Background(), c.store)
 	if err == nil && known && stored.Hash == r.Hash {
 		r.Number, r.Created, r.Author, r.Reason = stored.Number, stored.Created, stored.Author, stored.Reason
 	}

@@ -7,23 +7,6 @@ import (
 	"fairway/steering"
 )
 
-// Revision is the configuration in force: all that a plan needs to compile it
-// elsewhere.
-type Revision struct {
-	Number  uint64    `json:"number,omitempty"` // in the node's store; 0 = not stored
-	Hash    string    `json:"hash"`
-	Created time.Time `json:"created"`
-	Author  string    `json:"author,omitempty"`
-	Reason  string    `json:"reason,omitempty"`
-	Files   []File    `json:"files"`
-}
-
-// File is one configuration file, verbatim: base64 in JSON.
-type File struct {
-	Name string `json:"name"`
-	Data []byte `json:"data"`
-}
-
 // State is what the node decides from and what it last decided, at one moment.
 type State struct {
 	Now       time.Time           `json:"now"`

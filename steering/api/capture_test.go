@@ -11,7 +11,7 @@ import (
 
 // Revision, State and Traffic make node a Control.
 func (n *node) Revision() (Revision, error) {
-	return Revision{Number: 3, Hash: "abc123", Created: epoch, Files: []File{{Name: "live.yaml", Data: []byte("services: {}\n")}}}, n.fail
+	return Revision{RevisionInfo: RevisionInfo{Number: 3, Hash: "abc123", Created: epoch}, Files: []File{{Name: "live.yaml", Data: []byte("services: {}\n")}}}, n.fail
 }
 
 func (n *node) State() (State, error) {

@@ -10,7 +10,7 @@ import (
 
 // Control is what a node can do for the API. Its methods are called
 // concurrently. An error that is ErrNotFound becomes 404, ErrInvalid 400,
-// ErrUnavailable 503; an *Error is answered as it is; anything else is 500.
+// ErrUnavailable 503, ErrConflict 409; an *Error is answered as it is; anything else is 500.
 type Control interface {
 	// Status says what the node knows and does; see Status.Describe.
 	Status() Status
@@ -42,4 +42,5 @@ var (
 	ErrInvalid      = errors.New("invalid request")
 	ErrUnavailable  = errors.New("not available now")
 	ErrUnauthorized = errors.New("token missing or wrong")
+	ErrConflict     = errors.New("another change came first")
 )

@@ -10,6 +10,11 @@
 //	POST   /api/v1/overrides                drain or force: OverrideRequest → steering.Override
 //	DELETE /api/v1/overrides?target=        lift them; also region=, service=, kind=: Overrides
 //	DELETE /api/v1/overrides/{id}           lift one: Overrides
+//	GET    /api/v1/revisions                those that are kept, and what is in force: RevisionList
+//	POST   /api/v1/revisions                put files in force, or on trial: ApplyRequest → Applied
+//	GET    /api/v1/revisions/{n}            one with its files: Revision
+//	POST   /api/v1/revisions/{n}/rollback   put an earlier one in force, 0 = the parent: By → Applied
+//	POST   /api/v1/canary/promote|abort     end a trial: By → Applied
 //	POST   /api/v1/measurements             the measurement inlet: Batch, gzip accepted → Accepted
 //	GET    /metrics /healthz /readyz        text, without a token
 //	GET    /                                the console, without a token

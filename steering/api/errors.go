@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+
+	"fairway/policies"
 )
 
 // Error is the body of every answer that is not a success, and what the client
@@ -12,6 +14,8 @@ type Error struct {
 	Status  int    `json:"-"` // HTTP status
 	Message string `json:"error"`
 	Remedy  string `json:"remedy,omitempty"` // what the caller can do about it
+	// Findings are all that is wrong with a configuration that was sent.
+	Findings policies.Findings `json:"findings,omitempty"`
 }
 
 // Error gives the message, and the remedy on a line of its own.
@@ -33,6 +37,8 @@ func (e *Error) Is(target error) bool {
 		return e.Status == http.StatusServiceUnavailable
 	case ErrUnauthorized:
 		return e.Status == http.StatusUnauthorized
+	case ErrConflict:
+		return e.Status == http.StatusConflict
 	}
 	return false
 }
@@ -51,6 +57,8 @@ func failure(err error) *Error {
 		status = http.StatusNotFound
 	case errors.Is(err, ErrInvalid):
 		status = http.StatusBadRequest
+	case errors.Is(err, ErrConflict):
+		status = http.StatusConflict
 	case errors.Is(err, ErrUnavailable):
 		status = http.StatusServiceUnavailable
 	}
@@ -69,6 +77,6 @@ func tooLarge(limit int64) *Error {
 	return &Error{
 		Status:  http.StatusRequestEntityTooLarge,
 		Message: fmt.Sprintf("the body is larger than %d bytes", limit),
-		Remedy:  "send it in several requests",
+		Remedy:  "send less at once",
 	}
 }

@@ -89,7 +89,11 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	limit := int64(maxBody)
+	if r.URL.Path == revisionsPath {
+		limit = maxRevision
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, limit)
 	return nil
 }
 

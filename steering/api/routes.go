@@ -19,6 +19,10 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("/api/v1/overrides", s.protect(methods{"GET": s.getOverrides, "POST": s.postOverride, "DELETE": s.deleteOverrides}))
 	mux.Handle("/api/v1/overrides/{id}", s.protect(methods{"DELETE": s.deleteOverrides}))
 	mux.Handle("/api/v1/measurements", s.protect(methods{"POST": s.postMeasurements}))
+	mux.Handle(revisionsPath, s.protect(methods{"GET": s.getRevisions, "POST": s.postRevision}))
+	mux.Handle(revisionsPath+"/{number}", s.protect(methods{"GET": s.getStoredRevision}))
+	mux.Handle(revisionsPath+"/{number}/rollback", s.protect(methods{"POST": s.postRollback}))
+	mux.Handle("/api/v1/canary/{action}", s.protect(methods{"POST": s.postCanary}))
 	mux.Handle("/api/", s.protect(methods{})) // so that a caller without the token learns no paths
 	for path, handler := range s.config.Extra {
 		mux.Handle(path, s.protect(handler))
@@ -121,7 +125,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func nothingAt() *Error {
-	return notFound("the API is below /api/v1/: status, explain, revision, state, queries, overrides, measurements", "there is nothing at this path")
+	return notFound("the API is below /api/v1/: status, explain, revision, state, queries, revisions, canary, overrides, measurements", "there is nothing at this path")
 }
 
 // check answers for load balancers and supervisors.

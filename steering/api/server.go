@@ -25,6 +25,9 @@ type Config struct {
 	Token string
 	// Control is what the node can do. Required.
 	Control Control
+	// Revisions is what a control node can do with configurations. Unset = this
+	// node answers 503 there.
+	Revisions Revisions
 	// Ready answers /readyz: nil, or why this node should get no traffic now (no
 	// snapshot yet, draining). Unset = always ready.
 	Ready func() error

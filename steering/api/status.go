@@ -33,6 +33,7 @@ type Configuration struct {
 	LoadedAt        time.Time `json:"loaded_at,omitzero"`
 	Error           string    `json:"error,omitempty"` // why the last reload failed; empty = it did not
 	ServingLastGood bool      `json:"serving_last_good"`
+	Rollout         *Rollout  `json:"rollout,omitempty"` // what is in force; a control node knows
 }
 
 // Geo says where the network map's attributes come from.

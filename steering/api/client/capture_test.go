@@ -10,7 +10,7 @@ import (
 
 // Revision, State and Traffic make node a Control.
 func (n *node) Revision() (api.Revision, error) {
-	return api.Revision{Hash: "abc", Files: []api.File{{Name: "a.yaml", Data: []byte("\xff not text")}}}, nil
+	return api.Revision{RevisionInfo: api.RevisionInfo{Hash: "abc"}, Files: []api.File{{Name: "a.yaml", Data: []byte("\xff not text")}}}, nil
 }
 
 func (n *node) State() (api.State, error) {
