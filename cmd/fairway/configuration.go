@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"fairway/cmd/fairway/review"
@@ -23,7 +25,9 @@ type configuration struct {
 	geoError error // a database that could not be read: the built-in data stands in
 	warnings []string
 	loaded   time.Time
-	lastGood string // why the files on disk do not serve; empty = they do
+	stored   bool           // it came from the store, and not from the files on disk
+	beside   *configuration // of one on trial: the one in force that its measurements were set apart from
+	lastGood string         // why the files on disk do not serve; empty = they do
 }
 
 // findingsError carries the findings of a configuration that was refused.
@@ -102,24 +106,55 @@ func unreadAuthorities(r *steering.Revision) policies.Findings {
 	return findings
 }
 
-// fromRevision compiles a revision of the store.
-func fromRevision(r store.Revision) (*configuration, error) {
-	files := make([]policies.File, 0, len(r.Files))
-	for _, f := range r.Files {
-		files = append(files, policies.File{Name: f.Name, Data: f.Data})
-	}
-	c, _, err := compile(files, true)
+// fromRevision compiles a revision of the store as if its files lay in a folder.
+func fromRevision(r store.Revision, folder string, patient bool) (*configuration, error) {
+	c, _, err := compile(filesOf(r, folder), patient)
 	if err != nil {
 		return nil, fmt.Errorf("stored revision %d: %w", r.Number, err)
 	}
 	return c, nil
 }
 
-// revision gives the configuration as the store keeps it.
-func (c *configuration) revision() store.Revision {
-	r := store.Revision{Hash: c.Revision.Hash, Created: c.loaded, Author: "file", Reason: "loaded from disk"}
+func filesOf(r store.Revision, folder string) []policies.File {
+	files := make([]policies.File, 0, len(r.Files))
+	for _, f := range r.Files {
+		files = append(files, policies.File{Name: below(folder, f.Name), Data: f.Data})
+	}
+	return files
+}
+
+// below puts the name of a stored file into a folder, so that relative paths in
+// it mean the same as on disk.
+func below(folder, name string) string {
+	if name = filepath.FromSlash(name); filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(folder, name)
+}
+
+// relativeTo is the other way round: how the store and the API name a file.
+func relativeTo(folder, name string) string {
+	relative, err := filepath.Rel(folder, name)
+	if err != nil || strings.HasPrefix(relative, "..") {
+		return filepath.Base(name)
+	}
+	return filepath.ToSlash(relative)
+}
+
+// folderOf is the folder that a configuration's file names are relative to.
+func folderOf(path string) string {
+	info, err := os.Stat(path)
+	if err == nil && info.IsDir() || err != nil && filepath.Ext(path) == "" {
+		return path
+	}
+	return filepath.Dir(path)
+}
+
+// revision gives files on disk as the store keeps them.
+func (c *configuration) revision(folder string) store.Revision {
+	r := store.Revision{Hash: c.Revision.Hash, Created: c.loaded.UTC(), Author: "file", Reason: "loaded from disk"}
 	for _, f := range c.Files {
-		r.Files = append(r.Files, store.File{Name: f.Name, Data: f.Data})
+		r.Files = append(r.Files, store.File{Name: relativeTo(folder, f.Name), Data: f.Data})
 	}
 	return r
 }

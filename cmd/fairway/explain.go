@@ -61,6 +61,9 @@ func printExplanation(w io.Writer, x *steering.Explanation) {
 	fmt.Fprintf(w, "client %s, service %s\n", x.Client, x.Service)
 	fmt.Fprintf(w, "region %s%s; the answer holds for its /%d\n", x.Cell.Region, attributes(x.Cell), x.Scope)
 	fmt.Fprintf(w, "generation %d of %s, revision %.12s, TTL %d s\n\n", x.Generation, x.Published.Local().Format(time.DateTime), x.Revision, x.TTLSeconds)
+	if x.Canary {
+		fmt.Fprint(w, "CANARY: this client is among those of the revision on trial\n\n")
+	}
 	fmt.Fprintf(w, "policy %s\n", x.Policy)
 	for _, r := range x.Rules {
 		mark, when := "no match", "always"

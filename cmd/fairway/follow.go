@@ -21,40 +21,70 @@ func (n *node) followStore(ctx context.Context) error {
 }
 
 func (n *node) followChange(ctx context.Context, _ store.Change) error {
-	state, known, err := n.store.State(ctx)
+	stored, force, known, err := store.Serving(ctx, n.store)
 	if err != nil || !known {
 		return err
 	}
-	c := n.config.Load()
-	if state.Revision != c.Revision.Hash {
-		revision, known, err := n.store.LatestRevision(ctx)
-		if err != nil {
+	var state *steering.State // nil = no door: what is measured may change before what is decided
+	if n.roles.doors() {
+		decided, known, err := n.store.State(ctx)
+		if err != nil || !known {
 			return err
 		}
-		if !known || revision.Hash != state.Revision {
-			return nil // the two are stored one after the other: the second brings another change
-		}
-		if c, err = fromRevision(revision); err != nil {
-			return err
-		}
-		if n.dns != nil {
-			if err := n.dns.Prepare(c.layout); err != nil {
-				return err
-			}
-		}
+		state = &decided
 	}
-	if err := n.follow(c, state, known); err != nil {
+	c, canary, err := n.configurationsFor(ctx, state, stored, force)
+	if err != nil || c == nil {
 		return err
 	}
-	if c != n.config.Load() {
-		return n.take(ctx, c)
+	if state != nil {
+		if err := n.follow(c, canary, *state, true); err != nil {
+			return err
+		}
+	}
+	if c != n.config.Load() || canary != n.canary.Load() {
+		return n.take(ctx, c, canary, 0) // the share of a canary is in the state
 	}
 	return nil
 }
 
+// configurationsFor compiles the revisions that a state was decided for, as far
+// as they do not serve already: the one for everybody, nil while it is not stored
+// yet, and the one on trial.
+func (n *node) configurationsFor(ctx context.Context, state *steering.State, stored store.Revision, force store.InForce) (c, canary *configuration, err error) {
+	c = n.config.Load()
+	want := stored.Hash
+	if state != nil {
+		want = state.Revision
+	}
+	if want != c.Revision.Hash {
+		if stored.Hash != want {
+			return nil, nil, nil // the two are stored one after the other: the second brings another change
+		}
+		if c, err = fromRevision(stored, folderOf(n.path), true); err != nil {
+			return nil, nil, err
+		}
+		c.stored = true
+		if n.dns != nil {
+			if err := n.dns.Prepare(c.layout); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	if force.Canary == nil || state != nil && state.Canary == nil {
+		return c, nil, nil
+	}
+	trial, err := n.store.Revision(ctx, force.Canary.Revision)
+	if err != nil || state != nil && state.Canary.Revision != trial.Hash {
+		return c, nil, err
+	}
+	canary, err = n.trial(trial, c)
+	return c, canary, err
+}
+
 // follow publishes a stored state, unless it is older than what serves. A lower
 // number with a later date is newer: control began anew, without its old state.
-func (n *node) follow(c *configuration, state steering.State, known bool) error {
+func (n *node) follow(c, canary *configuration, state steering.State, known bool) error {
 	now := n.current.Load()
 	if !known {
 		state = steering.State{Version: steering.StateVersion}
@@ -79,6 +109,11 @@ func (n *node) follow(c *configuration, state steering.State, known bool) error 
 	}
 	if fresh > 0 && known {
 		n.log.Warn("some decisions are not in the stored state: static weights serve there", "count", fresh)
+	}
+	if canary != nil {
+		if snapshot, err = steering.RestoreCanary(snapshot, canary.layout, state); err != nil {
+			return err
+		}
 	}
 	n.publish(snapshot)
 	return nil

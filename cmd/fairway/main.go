@@ -90,7 +90,9 @@ On a running node:
   fairway status                    who serves whom, and how healthy it is
   fairway explain --service S --client IP
                                     why this client gets this CDN
-  fairway drain CDN --reason WHY --for 1h`,
+  fairway drain CDN --reason WHY --for 1h
+  fairway apply PATH --canary 5%    put a configuration in force, or on trial
+  fairway rollback                  and go back`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       version(),
@@ -99,7 +101,8 @@ On a running node:
 	root.AddCommand(formatCommand(), schemaCommand(), importCommand())
 	root.AddCommand(planCommand(), recordCommand(), replayCommand())
 	root.AddCommand(demoCommand(), runCommand(), checkCommand(), testCommand(), initCommand(),
-		statusCommand(), explainCommand(), drainCommand(), undrainCommand(), overridesCommand())
+		statusCommand(), explainCommand(), drainCommand(), undrainCommand(), overridesCommand(),
+		applyCommand(), revisionsCommand(), diffCommand(), rollbackCommand(), canaryCommand())
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{err, c.CommandPath()} })
 	markUsage(root)
 	return root

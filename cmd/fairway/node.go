@@ -25,6 +25,7 @@ import (
 	"fairway/steering/httpserver"
 	"fairway/steering/metrics"
 	"fairway/steering/publish"
+	"fairway/steering/rollout"
 	"fairway/steering/sample"
 	"fairway/steering/store"
 	"fairway/steering/store/filestore"
@@ -54,20 +55,24 @@ type node struct {
 	current *steering.Current
 	publish func(*steering.Snapshot)
 
-	config   atomic.Pointer[configuration]
-	failure  atomic.Pointer[string] // why the last reload failed; nil = it did not
-	served   string                 // fingerprint of the files at the start
+	config   atomic.Pointer[configuration] // serves
+	canary   atomic.Pointer[configuration] // is on trial; nil = none
+	checked  atomic.Pointer[configuration] // compiled and not yet in force, so that it need not be compiled again
+	disk     atomic.Pointer[string]        // hash of the files on disk when they were last read
+	failure  atomic.Pointer[string]        // why the last reload failed; nil = it did not
+	served   string                        // fingerprint of the files at the start
 	draining atomic.Bool
 	followed atomic.Pointer[map[steering.Subject]map[string]steering.Health] // of the state that a node without control follows
 	ordering sync.Mutex                                                      // held from reading the stored overrides until they are in force
 	seen     sync.Map                                                        // vantage → time.Time of its newest measurement
 
-	loop   *publish.Loop     // control
-	probes *probes.Scheduler // probe
-	pusher *pusher           // probe without control
-	dns    *dnsserver.Server
-	http   *httpserver.Server
-	api    *api.Server
+	loop    *publish.Loop     // control
+	rollout *rollout.Rollout  // control
+	probes  *probes.Scheduler // probe
+	pusher  *pusher           // probe without control
+	dns     *dnsserver.Server
+	http    *httpserver.Server
+	api     *api.Server
 }
 
 // newNode opens the store, loads the configuration, binds every listener and
@@ -133,35 +138,57 @@ func (n *node) build() error {
 	return n.firstSnapshot(c)
 }
 
-// firstConfiguration loads the files; where they are broken, the last good
-// revision of the store serves, loudly.
+// firstConfiguration is what the node begins with: the revision in force, where
+// it was applied over the files that are on disk now; else the files; where they
+// are broken, the revision in force all the same, loudly.
 func (n *node) firstConfiguration() (*configuration, error) {
 	n.served = fingerprint(n.watched())
-	c, findings, err := n.load()
+	files, err := n.readFiles()
+	stored, force, known, storeErr := store.Serving(context.Background(), n.store)
+	if known && force.Stands(*n.disk.Load()) {
+		c, err := fromRevision(stored, folderOf(n.path), true)
+		if err == nil {
+			c.stored = true
+			n.log.Warn("an applied revision serves, in place of the files on disk", "revision", stored.Number, "author", stored.Author,
+				"created", stored.Created, "reason", stored.Reason)
+			return c, nil
+		}
+		n.log.Error("the revision in force cannot be used: the files on disk serve", "revision", stored.Number, "err", err)
+	}
+	c, findings, err := n.compileFiles(files, err)
 	if err == nil {
 		tell(os.Stderr, append(findings, c.reviewed()...), c.warnings, nil)
 		return c, nil
 	}
 	tell(os.Stderr, findings, nil, err)
-	stored, known, storeErr := n.store.LatestRevision(context.Background())
 	if storeErr != nil || !known {
 		return nil, errors.Join(fmt.Errorf("no usable configuration at %s, and no earlier one in %s", n.path, n.data), storeErr)
 	}
-	c, storeErr = fromRevision(stored)
+	c, storeErr = fromRevision(stored, folderOf(n.path), true)
 	if storeErr != nil {
 		return nil, errors.Join(fmt.Errorf("no usable configuration at %s", n.path), storeErr)
 	}
-	c.lastGood = err.Error()
+	c.stored, c.lastGood = true, err.Error()
 	n.fail(err)
 	n.log.Error("the configuration on disk is broken: the last good revision serves", "path", n.path,
 		"revision", stored.Number, "stored", stored.Created, "err", err)
 	return c, nil
 }
 
-// load reads the files at the node's path, patient with geo databases while
-// the node starts.
-func (n *node) load() (*configuration, policies.Findings, error) {
+// readFiles reads the files at the node's path and remembers what they were.
+func (n *node) readFiles() ([]policies.File, error) {
 	files, err := policies.Read(n.path)
+	hash := ""
+	if err == nil {
+		hash = policies.Hash(files)
+	}
+	n.disk.Store(&hash)
+	return files, err
+}
+
+// compileFiles compiles what was read, patient with geo databases while the node
+// starts.
+func (n *node) compileFiles(files []policies.File, err error) (*configuration, policies.Findings, error) {
 	if err != nil {
 		return nil, nil, err
 	}
@@ -207,7 +234,7 @@ func (n *node) makeParts(c *configuration) error {
 		listenAPI = n.nodeOptions.api
 	}
 	n.api, err = api.New(api.Config{
-		Listen: listenAPI, Token: token, Control: &control{n}, Ready: n.ready, Alive: n.alive,
+		Listen: listenAPI, Token: token, Control: &control{n}, Revisions: n.revisions(), Ready: n.ready, Alive: n.alive,
 		Metrics: n.metrics.Handler(), Console: console.Handler(), Extra: n.extraPaths(), Logger: n.log.With("part", "api"),
 	})
 	return errors.Join(append(problems, err)...)
@@ -249,8 +276,11 @@ func (n *node) firstSnapshot(c *configuration) error {
 		n.log.Error("the stored state cannot be read: decisions begin anew", "err", err)
 	}
 	if !n.roles.control {
-		if n.roles.doors() {
-			return n.follow(c, state, known)
+		if err := n.followChange(ctx, store.Change{}); err != nil {
+			n.log.Error("what is in force was not taken up", "err", err)
+		}
+		if n.roles.doors() && n.current.Load() == nil {
+			return n.follow(n.config.Load(), nil, state, known)
 		}
 		return nil
 	}
@@ -262,22 +292,15 @@ func (n *node) firstSnapshot(c *configuration) error {
 	if known {
 		loop.Saved = &state
 	}
+	rolled := n.firstRollout(ctx, c)
+	if rolled.Canary != nil {
+		loop.Canary, loop.CanaryShare = n.canary.Load().layout, rolled.InForce.Canary.Share
+	}
 	if n.loop, err = publish.New(loop); err != nil {
 		return err
 	}
-	n.keepRevision(c)
-	return nil
-}
-
-// keepRevision stores a configuration that serves as the last good one.
-func (n *node) keepRevision(c *configuration) {
-	if !n.roles.control || c.lastGood != "" {
-		return
-	}
-	if _, err := n.store.PutRevision(context.Background(), c.revision()); err != nil {
-		n.metrics.StoreError("put_revision")
-		n.log.Error("the configuration serves but was not stored; a restart with a broken file would go further back", "err", err)
-	}
+	n.rollout, err = rollout.New(rolled)
+	return err
 }
 
 func (n *node) save(ctx context.Context, state steering.State) error {
@@ -313,13 +336,16 @@ func (n *node) Run(stop context.Context, reload <-chan os.Signal) error {
 		start("publish", n.loop.Run)
 	}
 	if n.probes != nil {
-		n.aim(n.config.Load())
+		n.aim()
 		start("probes", n.probes.Run)
 	}
 	if n.pusher != nil {
 		start("pusher", n.pusher.Run)
 	}
-	if n.loop == nil && n.roles.doors() {
+	if n.rollout != nil {
+		start("rollout", n.rollout.Run)
+	}
+	if n.loop == nil {
 		start("follow", n.followStore)
 	}
 	start("configuration", func(ctx context.Context) error { return n.watch(ctx, reload) })
@@ -347,18 +373,23 @@ func (n *node) drain(ctx context.Context) {
 	}
 }
 
-// aim points the probes at what a configuration names.
-func (n *node) aim(c *configuration) {
+// aim points the probes at what the configuration in force names, and the one on
+// trial.
+func (n *node) aim() {
 	if n.probes == nil {
 		return
 	}
-	vantages := slices.DeleteFunc(slices.Clone(c.Revision.Vantages), func(v steering.Vantage) bool {
+	revision := n.config.Load().Revision
+	if canary := n.canary.Load(); canary != nil {
+		revision = steering.Together(revision, canary.Revision)
+	}
+	vantages := slices.DeleteFunc(slices.Clone(revision.Vantages), func(v steering.Vantage) bool {
 		return n.vantages != nil && !slices.Contains(n.vantages, v.Name)
 	})
 	if len(vantages) == 0 {
 		n.log.Error("this node probes nothing: the configuration has none of its vantages", "vantages", n.vantages)
 	}
-	n.probes.Set(vantages, probes.Targets(c.Revision))
+	n.probes.Set(vantages, probes.Targets(revision))
 }
 
 // observe takes measurements in, whoever made them.

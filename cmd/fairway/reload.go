@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fairway/policies"
+	"fairway/steering/publish"
 )
 
 // watchEvery is how often the files are looked at. Polling sees what
@@ -44,49 +45,111 @@ func (n *node) watch(ctx context.Context, reload <-chan os.Signal) error {
 }
 
 // reload takes up the files at the node's path. What cannot be loaded whole is
-// refused whole, and what serves goes on serving.
+// refused whole, and what serves goes on serving. Files that a revision was
+// applied over change nothing.
 func (n *node) reload(ctx context.Context, why string) {
-	c, findings, err := n.load()
+	files, err := n.readFiles()
+	if n.superseded(ctx) {
+		n.again(ctx, why)
+		return
+	}
+	c, findings, err := n.compileFiles(files, err)
 	if err == nil && n.dns != nil {
 		err = n.dns.Prepare(c.layout)
 	}
 	if err != nil {
 		tell(os.Stderr, findings, nil, err)
-		n.fail(err)
-		n.metrics.Reloaded(false)
-		n.log.Error("reload refused: the running configuration goes on serving", "why", why, "path", n.path, "err", err)
+		n.reloaded(err, "reload refused: the running configuration goes on serving", why)
 		return
 	}
 	tell(os.Stderr, append(findings, c.reviewed()...), c.warnings, nil)
-	if err := n.take(ctx, c); err != nil {
-		n.fail(err)
-		n.metrics.Reloaded(false)
-		n.log.Error("reload failed: the running configuration goes on serving", "why", why, "err", err)
+	if n.rollout == nil {
+		err = n.take(ctx, c, nil, 0)
+	} else {
+		n.checked.Store(c)
+		err = n.rollout.Loaded(ctx, c.revision(folderOf(n.path)))
+	}
+	if err != nil {
+		n.reloaded(err, "reload failed: the running configuration goes on serving", why)
 		return
 	}
-	n.failure.Store(nil)
-	n.metrics.Reloaded(true)
+	n.reloaded(nil, "", why)
 	n.log.Info("configuration loaded", "why", why, "path", n.path, "revision", c.Revision.Hash[:12])
 }
 
-// take puts a checked configuration into force.
-func (n *node) take(ctx context.Context, c *configuration) error {
+// superseded tells whether the files on disk have no say: a revision was applied
+// over them, or another node controls.
+func (n *node) superseded(ctx context.Context) bool {
+	if n.rollout != nil {
+		s := n.rollout.Status()
+		return s.InForce.Stands(*n.disk.Load())
+	}
+	force, known, err := n.store.InForce(ctx)
+	return err == nil && known && force.Version > 0
+}
+
+// again puts in force again what is in force, with what else its compilation
+// reads, such as geo databases.
+func (n *node) again(ctx context.Context, why string) {
+	c, findings, err := compile(n.config.Load().Files, false)
+	if err == nil {
+		c.stored = true
+		if n.rollout == nil {
+			err = n.take(ctx, c, n.canary.Load(), 0)
+		} else {
+			n.checked.Store(c)
+			err = n.rollout.Again(ctx)
+		}
+	}
+	if err != nil {
+		tell(os.Stderr, findings, nil, err)
+		n.reloaded(err, "reload failed: the revision in force goes on serving as it was", why)
+		return
+	}
+	n.reloaded(nil, "", why)
+	n.log.Info("the files on disk do not serve: the revision in force does; change the files, or roll back, to have them serve",
+		"why", why, "path", n.path, "revision", c.Revision.Hash[:12])
+}
+
+// reloaded keeps and counts how a reload ended.
+func (n *node) reloaded(err error, what, why string) {
+	n.metrics.Reloaded(err == nil)
+	if err == nil {
+		n.failure.Store(nil)
+		return
+	}
+	n.fail(err)
+	n.log.Error(what, "why", why, "path", n.path, "err", err)
+}
+
+// take puts checked configurations into force: one for everybody and, when
+// canary is not nil, one for a share of the clients.
+func (n *node) take(ctx context.Context, c, canary *configuration, share float64) error {
 	old := n.config.Load()
 	if n.loop != nil {
-		if err := n.loop.SetLayout(ctx, c.layout); err != nil {
+		next := publish.Layouts{Main: c.layout}
+		if canary != nil {
+			next.Canary, next.Share = canary.layout, share
+		}
+		if err := n.loop.SetLayouts(ctx, next); err != nil {
 			return err
 		}
 	}
 	n.config.Store(c)
-	n.aim(c)
+	n.canary.Store(canary)
+	n.aim()
 	if n.http != nil {
 		n.http.Reconfigure(c.Node.TrustedProxies, c.Node.HTTPHosts)
 	}
-	n.keepRevision(c)
-	if fmt.Sprint(old.Node.Listen, old.Node.TokenFile, old.Node.Control) != fmt.Sprint(c.Node.Listen, c.Node.TokenFile, c.Node.Control) {
+	if nodeSettings(old) != nodeSettings(c) {
 		n.log.Warn("listen, api.token_file and control are taken up by a restart only; the old ones go on")
 	}
 	return nil
+}
+
+// nodeSettings are those that only a restart takes up.
+func nodeSettings(c *configuration) string {
+	return fmt.Sprint(c.Node.Listen, c.Node.TokenFile, c.Node.Control)
 }
 
 func (n *node) fail(err error) {

@@ -26,7 +26,14 @@ import (
 // configuration that steers them.
 func startWorld(t *testing.T) (config string, d *doors) {
 	t.Helper()
-	d = newDoors(t)
+	world, d := startBreakable(t)
+	return world.ConfigFile(), d
+}
+
+// startBreakable is startWorld for tests that break the CDNs.
+func startBreakable(t *testing.T) (*demo.World, *doors) {
+	t.Helper()
+	d := newDoors(t)
 	world, err := demo.New(demo.Options{Dir: t.TempDir(), DNS: d.dns, HTTP: d.http, API: d.api})
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +51,7 @@ func startWorld(t *testing.T) (config string, d *doors) {
 	if d.token, err = readToken(world.TokenFile()); err != nil {
 		t.Fatal(err)
 	}
-	return world.ConfigFile(), d
+	return world, d
 }
 
 // TestKill9 kills the node again and again under a steady load: no answer is
@@ -324,8 +331,15 @@ func TestWiringUnderRace(t *testing.T) {
 	if _, errs, code := run(t, t.TempDir(), "explain", "--service", "vod", "--client", "8.8.8.8", "--api", d.api, "--token-file", filepath.Join(filepath.Dir(config), "token")); code != 0 {
 		t.Errorf("explain: exit %d\n%s", code, errs)
 	}
+	a := newApplier(t, config, d)
+	a.fairway(0, "apply", a.withTTL(7), "--canary", "50%", "--watch", "1m", "--revert-if", "availability < 0.01", "--detach", "--yes")
+	agree(t, d, 50)
 	d.scrape()
-	time.Sleep(5 * time.Second)
+	time.Sleep(3 * time.Second)
+	a.fairway(0, "canary", "promote")
+	a.fairway(0, "rollback")
+	a.fairway(0, "status")
+	time.Sleep(2 * time.Second)
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)

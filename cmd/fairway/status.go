@@ -58,6 +58,7 @@ func printStatus(w io.Writer, s *api.Status) {
 	if s.Configuration.ServingLastGood {
 		fmt.Fprintf(w, "CONFIGURATION ON DISK REFUSED, the last good one serves:\n  %s\n", indent(s.Configuration.Error))
 	}
+	printRollout(w, s.Configuration.Rollout)
 	for i := range s.Services {
 		fmt.Fprintln(w)
 		printService(w, &s.Services[i])
