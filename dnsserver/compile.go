@@ -35,7 +35,9 @@ func compile(l *steering.Layout) *zoneSet {
 	for _, sl := range l.Services {
 		c.checkTargets(sl.Service)
 	}
-	c.set.err = errors.Join(c.findings...)
+	if c.set.err = errors.Join(c.findings...); c.set.err == nil {
+		c.set.names = prepareNames(c.set)
+	}
 	return c.set
 }
 

@@ -21,6 +21,10 @@ type Config struct {
 	// host means every address of the machine, IPv4 and IPv6; port 0 takes a
 	// free port, the same for both.
 	Listen []string
+	// General answers every question by the general path alone: slower by far, and
+	// the same answers. It is for comparing the two, and for doing without the
+	// fast path should it ever be wrong.
+	General bool
 	// Current is where the snapshots come from. It may still be empty: questions
 	// are then answered SERVFAIL with the reason.
 	Current *steering.Current
@@ -34,6 +38,8 @@ type Config struct {
 // Server answers DNS questions. Make it with New.
 type Server struct {
 	listen   []string
+	general  bool
+	made     time.Time
 	current  *steering.Current
 	observer Observer
 	log      *slog.Logger
@@ -72,7 +78,7 @@ func New(c Config) (*Server, error) {
 	if len(findings) > 0 {
 		return nil, errors.Join(findings...)
 	}
-	s := &Server{listen: c.Listen, current: c.Current, observer: c.Observer, log: c.Logger}
+	s := &Server{listen: c.Listen, general: c.General, made: time.Now(), current: c.Current, observer: c.Observer, log: c.Logger}
 	if s.observer == nil {
 		s.observer = silent{}
 	}

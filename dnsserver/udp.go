@@ -47,12 +47,12 @@ func learnDestination(conn *net.UDPConn) error {
 
 // serveUDP answers one packet after the other until ctx ends.
 func (s *Server) serveUDP(ctx context.Context, conn *net.UDPConn) error {
-	buffer := make([]byte, dns.MaxMsgSize)
+	buffer, m := make([]byte, dns.MaxMsgSize), newScratch()
 	for ctx.Err() == nil {
 		n, session, err := dns.ReadFromSessionUDP(conn, buffer)
 		switch {
 		case err == nil:
-			if answer := s.exchange(buffer[:n], addressOf(session.RemoteAddr()), transportUDP); answer != nil {
+			if answer := s.exchange(m, buffer[:n], addressOf(session.RemoteAddr()), transportUDP); answer != nil {
 				// An answer that cannot be sent is lost like any packet: the
 				// resolver asks again.
 				_, _ = dns.WriteToSessionUDP(conn, answer, session)
