@@ -26,6 +26,9 @@
 // generation finds them made. That both paths give the same answer but for the
 // compression of names is tested over random and spoiled queries.
 //
+// UDP packets come and go by one of two back ends behind a small interface
+// (udp.go): many per system call on Linux, one by one elsewhere.
+//
 // # Zones
 //
 // The static records of a layout are compiled once, by Prepare, before the first

@@ -51,6 +51,11 @@ func (s *Server) took(m *scratch) time.Duration {
 	return m.began - began
 }
 
+// exchangeUDP is exchange for the UDP back ends.
+func (s *Server) exchangeUDP(m *scratch, packet []byte, client netip.Addr) []byte {
+	return s.exchange(m, packet, client, transportUDP)
+}
+
 // exchangeFast answers from what was prepared for the current snapshot; nil when
 // it cannot.
 func (s *Server) exchangeFast(m *scratch, packet []byte, client netip.Addr, transport string) []byte {

@@ -83,8 +83,8 @@ func (n *node) take(ctx context.Context, c *configuration) error {
 		n.http.Reconfigure(c.Node.TrustedProxies, c.Node.HTTPHosts)
 	}
 	n.keepRevision(c)
-	if fmt.Sprint(old.Node.Listen, old.Node.TokenFile, old.Node.Control) != fmt.Sprint(c.Node.Listen, c.Node.TokenFile, c.Node.Control) {
-		n.log.Warn("listen, api.token_file and control are taken up by a restart only; the old ones go on")
+	if fmt.Sprint(old.Node.Listen, old.Node.DNSBackend, old.Node.TokenFile, old.Node.Control) != fmt.Sprint(c.Node.Listen, c.Node.DNSBackend, c.Node.TokenFile, c.Node.Control) {
+		n.log.Warn("listen, dns.backend, api.token_file and control are taken up by a restart only; the old ones go on")
 	}
 	return nil
 }
