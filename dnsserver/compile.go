@@ -19,7 +19,7 @@ import (
 // compile turns the zones and hostnames of a layout into tables. Every finding
 // is in the result's error.
 func compile(l *steering.Layout) *zoneSet {
-	c := compiler{set: &zoneSet{layout: l, byName: make(map[string]*zone)}}
+	c := compiler{set: &zoneSet{layout: l, byName: make(map[string]*zone)}, buffer: make([]byte, dns.MaxMsgSize)}
 	for i := range l.Revision.Zones {
 		c.zone(&l.Revision.Zones[i], l.Revision.Hash)
 	}
@@ -35,7 +35,9 @@ func compile(l *steering.Layout) *zoneSet {
 	for _, sl := range l.Services {
 		c.checkTargets(sl.Service)
 	}
-	c.set.err = errors.Join(c.findings...)
+	if c.set.err = errors.Join(c.findings...); c.set.err == nil {
+		c.set.names = prepareNames(c.set)
+	}
 	return c.set
 }
 
@@ -44,6 +46,7 @@ func compile(l *steering.Layout) *zoneSet {
 type compiler struct {
 	set      *zoneSet
 	findings []error
+	buffer   []byte // one record's octets, the longest there can be
 }
 
 func (c *compiler) report(p steering.Place, format string, args ...any) {
@@ -124,7 +127,7 @@ func (c *compiler) records(z *steering.Zone) {
 	home := c.set.byName[name]
 	for i := range z.Records {
 		r := &z.Records[i]
-		rr, err := parseRecord(r, z)
+		rr, err := c.parseRecord(r, z)
 		if err != nil {
 			c.report(r.Place, "zone %s: record %s %s: %w", name, r.Name, r.Type, err)
 			continue
@@ -167,7 +170,7 @@ var refusedTypes = map[uint16]string{
 
 // parseRecord reads a record in presentation form. Names in its data may be
 // relative to the zone.
-func parseRecord(r *steering.Record, z *steering.Zone) (dns.RR, error) {
+func (c *compiler) parseRecord(r *steering.Record, z *steering.Zone) (dns.RR, error) {
 	owner, ok := canonical(r.Name)
 	if !ok {
 		return nil, fmt.Errorf("the name is not a domain name")
@@ -194,14 +197,13 @@ func parseRecord(r *steering.Record, z *steering.Zone) (dns.RR, error) {
 	if rrtype >= 128 && rrtype <= 255 {
 		return nil, fmt.Errorf("type %s is for questions only (RFC 6895 §3.1)", r.Type)
 	}
-	return rr, checkPackable(rr)
+	return rr, checkPackable(rr, c.buffer)
 }
 
 // checkPackable tells what only shows on the wire, such as a label that is too
 // long in a name of the data, or data that are not there (which the parser
-// accepts for the sake of dynamic updates).
-func checkPackable(rr dns.RR) error {
-	buffer := make([]byte, dns.MaxMsgSize)
+// accepts for the sake of dynamic updates). The buffer is for its use alone.
+func checkPackable(rr dns.RR, buffer []byte) error {
 	end, err := dns.PackRR(rr, buffer, 0, nil, false)
 	if err != nil {
 		return fmt.Errorf("cannot be sent: %w", err)

@@ -7,11 +7,27 @@
 //
 // # The life of a question
 //
-// A socket loop reads the octets (udp.go, tcp.go); parse reads them strictly
+// A socket loop reads the octets (udp.go, tcp.go). What nearly all queries are
+// takes the fast path, below; for the rest parse reads them strictly
 // (wire.go); answer checks the protocol (answer.go) and resolves the name
 // (resolve.go): a static record, a delegation, a negative answer, or a steered
 // name, for which the snapshot decides (steered.go). The snapshot is loaded once
-// per question. Answering is the same function for sockets, previews and tests.
+// per question. Sockets, previews and tests share this path.
+//
+// # The fast path
+//
+// A query of the common shape (commonquery.go) for a name of ours is answered
+// without dns.Msg and without allocating: look the name up (nametable.go), decide,
+// put the prepared octets behind the question, fill in TTL, scope and OPT record
+// (fast.go). Anything else falls through to the general path, which is what the
+// life of a question describes. Prepare makes the octets by asking the general
+// path (prepare.go, prepared.go): for each static name its answers, for each
+// steered name what every endpoint would give. So they belong to the layout; a new
+// generation finds them made. That both paths give the same answer but for the
+// compression of names is tested over random and spoiled queries.
+//
+// UDP packets come and go by one of two back ends behind a small interface
+// (udp.go): many per system call on Linux, one by one elsewhere.
 //
 // # Zones
 //

@@ -55,9 +55,12 @@ func parseSubnet(data []byte) (subnet, error) {
 	case n.family == familyNone:
 		return n, nil
 	}
-	full := make([]byte, width/8)
-	copy(full, octets)
-	n.address, _ = netip.AddrFromSlice(full)
+	var full [16]byte
+	copy(full[:], octets)
+	n.address = netip.AddrFrom16(full)
+	if n.family == familyIPv4 {
+		n.address = netip.AddrFrom4([4]byte(full[:4]))
+	}
 	if masked, err := n.address.Prefix(n.source); err != nil || masked.Addr() != n.address {
 		return subnet{}, errors.New("client subnet: bits set beyond the source length")
 	}
@@ -147,10 +150,16 @@ func (n *subnet) option(scope int, steered bool) *dns.EDNS0_SUBNET {
 	default:
 		o.Address = n.address.AsSlice()
 	}
-	if n.source > 0 && steered {
-		o.SourceScope = uint8(n.clip(scope))
-	}
+	o.SourceScope = n.scope(scope, steered)
 	return o
+}
+
+// scope is the SCOPE PREFIX-LENGTH of the answer's option.
+func (n *subnet) scope(scope int, steered bool) uint8 {
+	if n.source == 0 || !steered {
+		return 0
+	}
+	return uint8(n.clip(scope))
 }
 
 // clip fits the scope of a decision to the option's family.

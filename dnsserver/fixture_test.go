@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -295,7 +296,7 @@ func newServer(t testing.TB, change ...func(*Config)) (*Server, *world) {
 	w := newWorld()
 	layout := w.layout(t)
 	current, _ := steering.NewCurrent(w.snapshot(t, layout, 1))
-	config := Config{Listen: []string{"127.0.0.1:0"}, Current: current}
+	config := Config{Listen: []string{"127.0.0.1:0"}, Current: current, Backend: Backend(os.Getenv(backendVariable))}
 	for _, f := range change {
 		f(&config)
 	}

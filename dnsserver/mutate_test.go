@@ -104,7 +104,7 @@ func TestMutated(t *testing.T) {
 			packet = mutate(random, packet)
 		}
 		transport := []string{transportUDP, transportTCP}[i%2]
-		answer := s.exchange(packet, client, transport)
+		answer := s.exchange(newScratch(), packet, client, transport)
 		checkReply(t, packet, answer)
 		if transport == transportUDP && len(answer) > maxUDP {
 			t.Fatalf("% x: %d octets over UDP", packet, len(answer))
@@ -165,7 +165,7 @@ func FuzzExchange(f *testing.F) {
 		if udp {
 			transport = transportUDP
 		}
-		answer := s.exchange(packet, client, transport)
+		answer := s.exchange(newScratch(), packet, client, transport)
 		checkReply(t, packet, answer)
 		if udp && len(answer) > maxUDP {
 			t.Fatalf("%d octets over UDP", len(answer))

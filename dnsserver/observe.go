@@ -12,8 +12,8 @@ import (
 const door = "dns"
 
 // Observer is told of every answer after it was made. It is called from many
-// goroutines at once and must not wait. The decision stays valid and must not
-// be changed.
+// goroutines at once and must not wait. A decision must not be changed, and not
+// be kept: its memory serves the next answer.
 type Observer interface {
 	// Decided is called for every answer that hands out an endpoint, or fails
 	// because the decision has none to hand out.
@@ -29,25 +29,41 @@ type silent struct{}
 func (silent) Decided(string, *steering.Decision)             {}
 func (silent) Answered(string, string, string, time.Duration) {}
 
-// typeLabel names the query type, within bounds: whoever asks for 65,536 types
-// must not make as many time series.
+// typeLabel names the type that a request asks for.
 func typeLabel(request *dns.Msg) string {
 	if len(request.Question) != 1 {
-		return "other"
+		return otherType
 	}
-	switch t := request.Question[0].Qtype; t {
-	case dns.TypeA, dns.TypeAAAA, dns.TypeANY, dns.TypeAXFR, dns.TypeCAA, dns.TypeCNAME, dns.TypeDNSKEY,
-		dns.TypeDS, dns.TypeHTTPS, dns.TypeIXFR, dns.TypeMX, dns.TypeNAPTR, dns.TypeNS, dns.TypePTR,
-		dns.TypeSOA, dns.TypeSRV, dns.TypeSVCB, dns.TypeTLSA, dns.TypeTXT:
-		return dns.TypeToString[t]
+	return typeName(request.Question[0].Qtype)
+}
+
+const otherType = "other"
+
+// typeName names a query type, within bounds: whoever asks for 65,536 types must
+// not make as many time series.
+func typeName(qtype uint16) string {
+	switch qtype {
+	case dns.TypeA:
+		return "A"
+	case dns.TypeAAAA:
+		return "AAAA"
+	case dns.TypeHTTPS:
+		return "HTTPS"
+	case dns.TypeANY, dns.TypeAXFR, dns.TypeCAA, dns.TypeCNAME, dns.TypeDNSKEY, dns.TypeDS, dns.TypeIXFR,
+		dns.TypeMX, dns.TypeNAPTR, dns.TypeNS, dns.TypePTR, dns.TypeSOA, dns.TypeSRV, dns.TypeSVCB,
+		dns.TypeTLSA, dns.TypeTXT:
+		return dns.TypeToString[qtype]
 	}
-	return "other"
+	return otherType
 }
 
 // rcodeLabel names the response code. 16 has two names; only the EDNS one is
 // ever ours.
 func rcodeLabel(rcode int) string {
-	if rcode == dns.RcodeBadVers {
+	switch rcode {
+	case dns.RcodeSuccess:
+		return "NOERROR"
+	case dns.RcodeBadVers:
 		return "BADVERS"
 	}
 	return dns.RcodeToString[rcode]

@@ -94,8 +94,10 @@ func (r *reply) udpLimit() int {
 	if r.edns == nil {
 		return dns.MinMsgSize
 	}
-	return min(max(int(r.edns.UDPSize()), dns.MinMsgSize), maxUDP)
+	return ednsLimit(r.edns.UDPSize())
 }
+
+func ednsLimit(announced uint16) int { return min(max(int(announced), dns.MinMsgSize), maxUDP) }
 
 // truncate leaves the header with TC, the question and the OPT record. A part of
 // an RRset must not be sent as if it were whole (RFC 2181 §5.1 and §9), referrals

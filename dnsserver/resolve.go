@@ -16,12 +16,15 @@ const maxChain = 8
 type lookup struct {
 	*reply
 	zones    *zoneSet
-	snapshot *steering.Snapshot
+	snapshot *steering.Snapshot // nil while answers are prepared
 	client   netip.Addr
 	qtype    uint16
 
 	followed []string           // canonical names so far, the asked one first
 	decision *steering.Decision // the first one in the answer
+	// undecided is set where the answer needs a decision and there is no snapshot
+	// to make it.
+	undecided bool
 }
 
 // resolve answers for name, which keeps its case, and follows CNAMEs as long as

@@ -167,7 +167,7 @@ func TestRFC7871SourceZero(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := readStrictly(s.exchange(packet, netip.MustParseAddr(resolver), transportUDP))
+			got, err := readStrictly(s.exchange(newScratch(), packet, netip.MustParseAddr(resolver), transportUDP))
 			if err != nil {
 				t.Fatal(err)
 			}

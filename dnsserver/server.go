@@ -1,12 +1,12 @@
 package dnsserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -21,6 +21,12 @@ type Config struct {
 	// host means every address of the machine, IPv4 and IPv6; port 0 takes a
 	// free port, the same for both.
 	Listen []string
+	// Backend moves the UDP packets. Default BackendAuto.
+	Backend Backend
+	// General answers every question by the general path alone: slower by far, and
+	// the same answers. It is for comparing the two, and for doing without the
+	// fast path should it ever be wrong.
+	General bool
 	// Current is where the snapshots come from. It may still be empty: questions
 	// are then answered SERVFAIL with the reason.
 	Current *steering.Current
@@ -34,6 +40,9 @@ type Config struct {
 // Server answers DNS questions. Make it with New.
 type Server struct {
 	listen   []string
+	backend  Backend
+	general  bool
+	made     time.Time
 	current  *steering.Current
 	observer Observer
 	log      *slog.Logger
@@ -46,7 +55,7 @@ type Server struct {
 
 // socket is one bound address, for both transports.
 type socket struct {
-	udp *net.UDPConn
+	udp udpSocket
 	tcp *net.TCPListener
 }
 
@@ -58,6 +67,10 @@ func New(c Config) (*Server, error) {
 	}
 	if len(c.Listen) == 0 {
 		findings = append(findings, errors.New("dns door: no address to listen on; name at least one, such as 127.0.0.1:5300"))
+	}
+	backend := cmp.Or(c.Backend, BackendAuto)
+	if err := checkBackend(backend); err != nil {
+		findings = append(findings, err)
 	}
 	seen := make(map[string]bool)
 	for _, address := range c.Listen {
@@ -72,7 +85,7 @@ func New(c Config) (*Server, error) {
 	if len(findings) > 0 {
 		return nil, errors.Join(findings...)
 	}
-	s := &Server{listen: c.Listen, current: c.Current, observer: c.Observer, log: c.Logger}
+	s := &Server{listen: c.Listen, backend: backend, general: c.General, made: time.Now(), current: c.Current, observer: c.Observer, log: c.Logger}
 	if s.observer == nil {
 		s.observer = silent{}
 	}
@@ -111,7 +124,7 @@ func (s *Server) Prepare(l *steering.Layout) error { return s.zones.prepare(l) }
 func (s *Server) Listen() error {
 	var findings []error
 	for _, address := range s.listen {
-		sock, err := bind(address)
+		sock, err := s.bind(address)
 		if err != nil {
 			findings = append(findings, err)
 			continue
@@ -127,27 +140,27 @@ func (s *Server) Listen() error {
 
 // bind opens both sockets of an address. With port 0 the system chooses one for
 // TCP; that UDP has it free too is likely but not certain, hence the attempts.
-func bind(address string) (socket, error) {
+func (s *Server) bind(address string) (socket, error) {
 	attempts := 1
 	if endsInPortZero(address) {
 		attempts = 20
 	}
 	for attempt := 1; ; attempt++ {
-		sock, err := bindOnce(address)
+		sock, err := s.bindOnce(address)
 		if err == nil || attempt == attempts {
 			return sock, err
 		}
 	}
 }
 
-func bindOnce(address string) (socket, error) {
+func (s *Server) bindOnce(address string) (socket, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return socket{}, fmt.Errorf("dns door: listen on %s over TCP: %w; is another DNS server running?", address, err)
 	}
 	host, _, _ := net.SplitHostPort(address)
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	p, err := listenUDP(net.JoinHostPort(host, port))
+	p, err := openUDP(s.backend, net.JoinHostPort(host, port))
 	if err != nil {
 		l.Close()
 		return socket{}, fmt.Errorf("dns door: listen on %s over UDP: %w; is another DNS server running?", address, err)
@@ -179,11 +192,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer fail(nil)
 	var loops sync.WaitGroup
 	for _, sock := range s.sockets {
-		// Answering never waits, so one reader per processor keeps them all busy
-		// without a goroutine per packet, which a flood would multiply.
-		for range runtime.GOMAXPROCS(0) {
-			loops.Go(func() { stopOn(s.serveUDP(ctx, sock.udp), fail) })
-		}
+		loops.Go(func() { stopOn(sock.udp.serve(ctx, s.exchangeUDP), fail) })
 		loops.Go(func() { stopOn(s.serveTCP(ctx, sock.tcp), fail) })
 	}
 	<-ctx.Done()
@@ -206,7 +215,7 @@ func stopOn(err error, fail context.CancelCauseFunc) {
 // message; what was read already is answered.
 func (s *Server) stopReading() {
 	for _, sock := range s.sockets {
-		sock.udp.SetReadDeadline(time.Unix(1, 0))
+		sock.udp.stop()
 		sock.tcp.Close()
 	}
 	s.conns.stop()

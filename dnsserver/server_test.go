@@ -73,13 +73,10 @@ func TestListenAddresses(t *testing.T) {
 // TestListenFails: an address in use is an error at once, names it, and leaves
 // nothing bound.
 func TestListenFails(t *testing.T) {
-	taken, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	taken := takeUDP(t)
 	defer taken.Close()
 	s, _ := newServer(t, func(c *Config) { c.Listen = []string{"127.0.0.1:0", taken.LocalAddr().String(), "192.0.2.1:1"} })
-	err = s.Listen()
+	err := s.Listen()
 	if err == nil || !strings.Contains(err.Error(), taken.LocalAddr().String()+" over UDP") || !strings.Contains(err.Error(), "192.0.2.1:1") {
 		t.Errorf("Listen: %v", err)
 	}
@@ -88,6 +85,21 @@ func TestListenFails(t *testing.T) {
 	}
 	if err := s.Run(t.Context()); err == nil {
 		t.Error("Run succeeded without its sockets")
+	}
+}
+
+// takeUDP takes a port whose TCP side is free: other tests' connections are about.
+func takeUDP(t *testing.T) net.PacketConn {
+	t.Helper()
+	for {
+		taken, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bindAgain("tcp", taken.LocalAddr().String()) == nil {
+			return taken
+		}
+		taken.Close()
 	}
 }
 

@@ -17,6 +17,10 @@ func (l *lookup) steer(z *zone, n *node, owner string) (next string) {
 		l.add(owner, anyAnswer(z)) // the same for every client: nothing to decide
 		return ""
 	}
+	if l.snapshot == nil {
+		l.undecided = true
+		return ""
+	}
 	d := l.snapshot.Decide(steering.Query{Service: n.service, Client: l.client})
 	l.steered = true
 	l.scope = max(l.scope, d.Scope)
@@ -25,26 +29,34 @@ func (l *lookup) steer(z *zone, n *node, owner string) (next string) {
 		l.unavailable(&d)
 		return ""
 	}
-	endpoint, ttl := chosen.Endpoint, seconds(d.TTL)
+	next, given := l.give(z, owner, chosen.Endpoint, seconds(d.TTL))
+	if given {
+		l.handOut(&d)
+	}
+	return next
+}
+
+// give adds what an endpoint has for the asked type, and returns the name to go
+// on with, "" for none; given tells whether it hands the endpoint out.
+func (l *lookup) give(z *zone, owner string, endpoint *steering.Endpoint, ttl uint32) (next string, given bool) {
 	switch {
 	case endpoint.Host != "":
-		l.handOut(&d)
 		l.add(owner, &dns.CNAME{Hdr: header(dns.TypeCNAME, ttl), Target: endpoint.Host})
 		if l.qtype != dns.TypeCNAME && l.qtype != dns.TypeANY {
-			return endpoint.Host
+			next = endpoint.Host
 		}
+		return next, true
 	case l.qtype == dns.TypeANY:
 		l.add(owner, anyAnswer(z))
-	default:
-		records := addressRecords(endpoint.Addresses, l.qtype, ttl)
-		if len(records) == 0 {
-			l.denyHere(z, ttl)
-			return ""
-		}
-		l.handOut(&d)
-		l.add(owner, records...)
+		return "", false
 	}
-	return ""
+	records := addressRecords(endpoint.Addresses, l.qtype, ttl)
+	if len(records) == 0 {
+		l.denyHere(z, ttl)
+		return "", false
+	}
+	l.add(owner, records...)
+	return "", true
 }
 
 // handOut keeps the decision for the observer, unless an earlier name of the

@@ -55,6 +55,7 @@ func (s *Server) serveConnection(conn net.Conn) {
 	defer s.conns.remove(conn)
 	client := addressOf(conn.RemoteAddr())
 	reader := bufio.NewReaderSize(conn, 2048)
+	m := newScratch()
 	var message []byte
 	for {
 		// At the end of the service, queries that have arrived are still answered.
@@ -65,7 +66,7 @@ func (s *Server) serveConnection(conn net.Conn) {
 		if message, err = readMessage(reader, message); err != nil {
 			return
 		}
-		if answer := s.exchange(message, client, transportTCP); answer != nil && !writeMessage(conn, answer) {
+		if answer := s.exchange(m, message, client, transportTCP); answer != nil && !writeMessage(conn, answer) {
 			return
 		}
 	}

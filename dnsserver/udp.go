@@ -6,64 +6,94 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-
-	"github.com/miekg/dns"
-	"golang.org/x/net/ipv4"
-	"golang.org/x/net/ipv6"
+	"sync"
+	"time"
 )
 
-// receiveBuffer is asked of the kernel for every UDP socket, in octets, so that
-// a pause of the process (a swap, a collection) loses no query: about 0.1 s at
-// 100,000 queries per second. The kernel may grant less (net.core.rmem_max).
-const receiveBuffer = 4 << 20
+// Backend is a way to move UDP packets.
+type Backend string
 
-// listenUDP binds one UDP address.
-func listenUDP(address string) (*net.UDPConn, error) {
-	p, err := net.ListenPacket("udp", address)
-	if err != nil {
-		return nil, err
-	}
-	conn := p.(*net.UDPConn)
-	_ = conn.SetReadBuffer(receiveBuffer) // less is slower, not wrong
-	if err := learnDestination(conn); err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return conn, nil
+// The back ends.
+const (
+	// BackendAuto is mmsg where it works, else portable.
+	BackendAuto Backend = "auto"
+	// BackendMmsg moves up to 64 packets per system call, over a socket for each
+	// processor. Linux only.
+	BackendMmsg Backend = "mmsg"
+	// BackendPortable moves packets one by one, on every system.
+	BackendPortable Backend = "portable"
+)
+
+// udpSocket is one bound UDP address behind a back end. What moves packets past
+// the kernel's sockets fits here too: it needs to know nothing about answers.
+type udpSocket interface {
+	// serve gives every packet to the answerer and sends what it returns, until
+	// ctx has ended and stop was called, or until the socket fails for good,
+	// which is the error. It returns when its goroutines have ended.
+	serve(ctx context.Context, answer answerer) error
+	// stop ends the wait for packets.
+	stop()
+	Close() error
 }
 
-// learnDestination asks the kernel to tell which of our addresses each packet
-// was sent to: a socket bound to all of them must answer from that one, since a
-// resolver takes an answer from no other. A dual-stack socket takes both
-// options, others one of them.
-func learnDestination(conn *net.UDPConn) error {
-	err6 := ipv6.NewPacketConn(conn).SetControlMessage(ipv6.FlagDst|ipv6.FlagInterface, true)
-	err4 := ipv4.NewPacketConn(conn).SetControlMessage(ipv4.FlagDst|ipv4.FlagInterface, true)
-	if err6 != nil && err4 != nil {
-		return fmt.Errorf("ask for the destination of packets: %w", errors.Join(err4, err6))
+// answerer answers a packet from a client, which it does not keep; nil is
+// silence. The answer may lie in the scratch. It is called from many goroutines,
+// each with a scratch of its own.
+type answerer func(m *scratch, packet []byte, client netip.Addr) []byte
+
+const (
+	// receiveBuffer is asked of the kernel for every UDP socket, in octets, so
+	// that a pause of the process (a swap, a collection) loses no query: about
+	// 0.1 s at 100,000 queries per second. The kernel may grant less
+	// (net.core.rmem_max).
+	receiveBuffer = 4 << 20
+	// drainTime bounds what a socket still does once it was told to stop.
+	drainTime = time.Second
+)
+
+// openUDP binds an address behind a back end.
+func openUDP(b Backend, address string) (udpSocket, error) {
+	if b == BackendPortable {
+		return listenPortable(address)
 	}
-	return nil
+	s, err := listenMmsg(address)
+	if b == BackendAuto && errors.Is(err, errors.ErrUnsupported) {
+		return listenPortable(address)
+	}
+	return s, err
 }
 
-// serveUDP answers one packet after the other until ctx ends.
-func (s *Server) serveUDP(ctx context.Context, conn *net.UDPConn) error {
-	buffer := make([]byte, dns.MaxMsgSize)
-	for ctx.Err() == nil {
-		n, session, err := dns.ReadFromSessionUDP(conn, buffer)
-		switch {
-		case err == nil:
-			if answer := s.exchange(buffer[:n], addressOf(session.RemoteAddr()), transportUDP); answer != nil {
-				// An answer that cannot be sent is lost like any packet: the
-				// resolver asks again.
-				_, _ = dns.WriteToSessionUDP(conn, answer, session)
+func checkBackend(b Backend) error {
+	switch {
+	case b == BackendMmsg && !haveMmsg:
+		return fmt.Errorf("dns door: UDP back end %q needs Linux; choose %q or %q", b, BackendAuto, BackendPortable)
+	case b == BackendAuto, b == BackendMmsg, b == BackendPortable:
+		return nil
+	}
+	return fmt.Errorf("dns door: there is no UDP back end %q; choose %q, %q or %q", b, BackendAuto, BackendMmsg, BackendPortable)
+}
+
+// together runs loops until all have ended and returns the first error, after
+// which it calls stop to end the others.
+func together(ctx context.Context, stop func(), loops ...func(context.Context) error) error {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	var group sync.WaitGroup
+	var first error
+	var once sync.Once
+	for _, loop := range loops {
+		group.Go(func() {
+			if err := loop(ctx); err != nil {
+				once.Do(func() {
+					first = err
+					fail(err)
+					stop()
+				})
 			}
-		case errors.Is(err, net.ErrClosed):
-			return fmt.Errorf("dns door: UDP socket %s: %w", conn.LocalAddr(), err)
-		default:
-			pause(ctx)
-		}
+		})
 	}
-	return nil
+	group.Wait()
+	return first
 }
 
 // addressOf returns the address of a peer in its plain form: no IPv4 mapped into

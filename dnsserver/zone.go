@@ -17,8 +17,9 @@ import (
 type zoneSet struct {
 	layout   *steering.Layout
 	byName   map[string]*zone
-	services []offer // as in the layout
-	err      error   // why the layout cannot be served; nil otherwise
+	services []offer    // as in the layout
+	err      error      // why the layout cannot be served; nil otherwise
+	names    *nameTable // what is prepared for the fast path; nil for nothing
 }
 
 // zone is one zone as a flat table of names. Every name between the apex and a

@@ -33,6 +33,7 @@ func TestWhole(t *testing.T) {
 	}
 	wantNode := Node{
 		Listen:         Listen{DNS: []string{":53", "[::1]:5353"}, HTTP: []string{"127.0.0.1:80"}, API: []string{":8400"}},
+		DNSBackend:     "portable",
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.1/32")},
 		HTTPHosts:      []string{"go.example"},
 		TokenFile:      "/etc/fairway/token",
@@ -237,8 +238,9 @@ func TestDefaults(t *testing.T) {
 		t.Fatalf("findings:\n%s", report(findings))
 	}
 	want := Node{
-		Listen:  Listen{DNS: []string{"127.0.0.1:5300"}, HTTP: []string{"127.0.0.1:8080"}, API: []string{"127.0.0.1:8400"}},
-		Control: []string{"http://127.0.0.1:8400"}, DrainFor: 2 * time.Second,
+		Listen:     Listen{DNS: []string{"127.0.0.1:5300"}, HTTP: []string{"127.0.0.1:8080"}, API: []string{"127.0.0.1:8400"}},
+		DNSBackend: "auto",
+		Control:    []string{"http://127.0.0.1:8400"}, DrainFor: 2 * time.Second,
 	}
 	if diff := cmp.Diff(want, c.Node); diff != "" {
 		t.Errorf("node (-want +got):\n%s", diff)

@@ -208,7 +208,8 @@ func (n *node) makeParts(c *configuration) error {
 	var problems []error
 	if n.roles.dns {
 		n.dns, err = dnsserver.New(dnsserver.Config{
-			Listen: c.Node.Listen.DNS, Current: n.current, Observer: dnsObserver{n.metrics.DNS(), n.sample}, Logger: n.log.With("door", "dns"),
+			Listen: c.Node.Listen.DNS, Backend: dnsserver.Backend(c.Node.DNSBackend), Current: n.current,
+			Observer: dnsObserver{n.metrics.DNS(), n.sample}, Logger: n.log.With("door", "dns"),
 		})
 		problems = append(problems, err)
 	}

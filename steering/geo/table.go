@@ -41,47 +41,71 @@ func (t *Table) Locate(addr netip.Addr) (cell uint32, prefixBits int) {
 // be close together.
 const buckets = 1 << 16
 
-// table4 is the segments of IPv4. Segment i reaches from starts[i] to before
-// starts[i+1]; index[b] is the segment that holds the first address of bucket b.
+// table4 is the segments of IPv4. Segment i reaches from its start to before the
+// next one's. A lookup is short; what it costs is the memory that it has to wait
+// for, hence what is read together lies together.
 type table4 struct {
-	index  []uint32
-	starts []uint32
-	cells  []uint32
+	buckets  []bucket4 // and one more
+	segments []segment4
 }
 
+type segment4 struct{ start, cell uint32 }
+
+// bucket4 is one /16. Where it lies in one segment, as most do, whole is the
+// answer for all its addresses: the cell, and in the last six bits the length of
+// the prefix, which the first 16 bits of an address settle. Elsewhere whole is
+// split, and first the segment of the first address.
+type bucket4 struct{ first, whole uint32 }
+
+const split = 1<<32 - 1
+
 func newTable4(segments []segment) table4 {
-	t := table4{
-		index:  indexOf(segments),
-		starts: make([]uint32, len(segments)),
-		cells:  make([]uint32, len(segments)),
-	}
+	t := table4{buckets: make([]bucket4, buckets+1), segments: make([]segment4, len(segments))}
 	for i, s := range segments {
-		t.starts[i], t.cells[i] = uint32(s.start.hi>>32), s.id
+		t.segments[i] = segment4{uint32(s.start.hi >> 32), s.id}
+	}
+	index := indexOf(segments)
+	for b := range t.buckets {
+		t.buckets[b] = bucket4{index[b], split}
+	}
+	for b := range buckets {
+		address, low := uint32(b)<<16, index[b]
+		last := int(low)+1 == len(segments) || t.segments[low+1].start > address|0xFFFF
+		if cell := t.segments[low].cell; last && cell < split>>6 {
+			t.buckets[b].whole = cell<<6 | uint32(t.prefixBits(address, low))
+		}
 	}
 	return t
 }
 
 func (t *table4) locate(addr uint32) (cell uint32, prefixBits int) {
-	bucket := addr >> 16
-	low, high := t.index[bucket], t.index[bucket+1]
+	bucket := t.buckets[addr>>16]
+	if bucket.whole != split {
+		return bucket.whole >> 6, int(bucket.whole & 63)
+	}
+	low, high := bucket.first, t.buckets[addr>>16+1].first
 	for low < high {
 		middle := (low + high + 1) / 2
-		if t.starts[middle] <= addr {
+		if t.segments[middle].start <= addr {
 			low = middle
 		} else {
 			high = middle - 1
 		}
 	}
-	// A prefix around addr stays within the segment exactly if it holds neither
-	// the address before the segment nor the one after it: it must be longer
-	// than what addr has in common with them.
-	if low > 0 {
-		prefixBits = bits.LeadingZeros32(addr^(t.starts[low]-1)) + 1
+	return t.segments[low].cell, t.prefixBits(addr, low)
+}
+
+// prefixBits is the length of the widest prefix around addr within its segment: it
+// holds neither the address before the segment nor the one after it, so it is
+// longer than what addr has in common with them.
+func (t *table4) prefixBits(addr, segment uint32) (prefixBits int) {
+	if segment > 0 {
+		prefixBits = bits.LeadingZeros32(addr^(t.segments[segment].start-1)) + 1
 	}
-	if int(low)+1 < len(t.starts) {
-		prefixBits = max(prefixBits, bits.LeadingZeros32(addr^t.starts[low+1])+1)
+	if int(segment)+1 < len(t.segments) {
+		prefixBits = max(prefixBits, bits.LeadingZeros32(addr^t.segments[segment+1].start)+1)
 	}
-	return t.cells[low], prefixBits
+	return prefixBits
 }
 
 // table6 is the same for IPv6.
@@ -114,6 +138,7 @@ func (t *table6) locate(addr key) (cell uint32, prefixBits int) {
 			low = middle
 		}
 	}
+	// As in table4.prefixBits.
 	if low > 0 {
 		prefixBits = addr.common(t.starts[low].before()) + 1
 	}

@@ -63,8 +63,8 @@ func TestCompileIsDeterministic(t *testing.T) {
 	regions := demo()
 	slices.Reverse(regions)
 	second := compile(t, Config{Regions: regions, Reads: reads})
-	if !slices.Equal(first.cells, second.cells) || !slices.Equal(first.v4.cells, second.v4.cells) ||
-		!slices.Equal(first.v4.starts, second.v4.starts) || !slices.Equal(first.v6.cells, second.v6.cells) {
+	if !slices.Equal(first.cells, second.cells) || !slices.Equal(first.v4.segments, second.v4.segments) ||
+		!slices.Equal(first.v4.buckets, second.v4.buckets) || !slices.Equal(first.v6.cells, second.v6.cells) {
 		t.Error("two compilations of the same map differ")
 	}
 }

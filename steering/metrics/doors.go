@@ -51,7 +51,10 @@ func (d *DNS) Decided(door string, decision *steering.Decision) { d.decisions.co
 // Answered counts an answer. Type and response code are as in the IANA
 // registries, in capitals; those that are not worth a series become "other".
 func (d *DNS) Answered(transport, qtype, rcode string, took time.Duration) {
-	a := d.known.get(dnsLabels{within(transports, transport), within(queryTypes, qtype), within(responseCodes, rcode)})
+	a, known := d.known.peek(dnsLabels{transport, qtype, rcode})
+	if !known {
+		a = d.known.get(dnsLabels{within(transports, transport), within(queryTypes, qtype), within(responseCodes, rcode)})
+	}
 	a.count.Inc()
 	a.took.Observe(took.Seconds())
 }

@@ -26,8 +26,14 @@ func newMemo[K comparable, V any](create func(K) V) *memo[K, V] {
 	return m
 }
 
+// peek returns the value of a key that get has known for a while.
+func (m *memo[K, V]) peek(key K) (v V, known bool) {
+	v, known = (*m.read.Load())[key]
+	return v, known
+}
+
 func (m *memo[K, V]) get(key K) V {
-	if v, known := (*m.read.Load())[key]; known {
+	if v, known := m.peek(key); known {
 		return v
 	}
 	m.mu.Lock()

@@ -1,0 +1,143 @@
+package dnsserver
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/miekg/dns"
+
+	"fairway/steering"
+)
+
+// preparedEndpoint is what a steered name is answered when an endpoint is chosen.
+// It belongs to the layout: a new generation finds it made.
+type preparedEndpoint struct {
+	endpoint *steering.Endpoint
+	given    []given // those of one type before the one for all others
+}
+
+// chainedTypes are the types for which answers through a CNAME are prepared: what
+// players' resolvers ask. Other types take the general path there.
+func chainedTypes() []uint16 {
+	return []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeHTTPS, dns.TypeCNAME}
+}
+
+// prepareNames makes the table of a compiled layout's names.
+func prepareNames(z *zoneSet) *nameTable {
+	names := 0
+	for _, zone := range z.byName {
+		names += len(zone.nodes)
+	}
+	p, t := newPreparer(z), newNameTable(names)
+	for _, apex := range slices.Sorted(maps.Keys(z.byName)) {
+		zone := z.byName[apex]
+		index := uint32(len(t.denials))
+		t.denials = append(t.denials, newDenial(zone.negative))
+		for _, name := range slices.Sorted(maps.Keys(zone.nodes)) {
+			if z.longest(name, 0) != zone {
+				continue // a child zone answers for it
+			}
+			if !p.name(t, zone, name, index) {
+				return nil // every query takes the general path
+			}
+		}
+	}
+	return t
+}
+
+// name adds one name of a zone; false when the table is full.
+func (p *preparer) name(t *nameTable, z *zone, name string, denial uint32) bool {
+	wire := make([]byte, maxNameLength+1)
+	length, err := dns.PackDomainName(name, wire, 0, nil, false)
+	if err != nil {
+		return true
+	}
+	n := z.nodes[name]
+	e := entry{denial: denial, steered: notSteered}
+	if n.cut || z.cutAbove(name) != "" {
+		e.flags = flagUnprepared
+		return t.put(wire[:length], e, nil)
+	}
+	if z.nodes[wildcardBelow(name)] != nil {
+		e.flags |= flagWildcard
+	}
+	if n.rrsets[dns.TypeCNAME] != nil {
+		e.flags |= flagAlias
+	}
+	if n.service != noService {
+		e.steered = uint32(len(t.steered))
+		t.steered = append(t.steered, p.steered(n.service, name, length))
+	}
+	return t.put(wire[:length], e, p.statics(n, name, length))
+}
+
+// statics prepares the answers that depend on no decision at the name itself.
+func (p *preparer) statics(n *node, name string, length int) (answers []staticAnswer) {
+	types := slices.Sorted(maps.Keys(n.rrsets))
+	if n.rrsets[dns.TypeCNAME] != nil {
+		types = chainedTypes()
+	}
+	for _, qtype := range types {
+		if !commonType(qtype) || n.service != noService && p.zones.services[n.service].has(qtype) {
+			continue
+		}
+		s := p.static(name, qtype, length)
+		s.octets = slices.Clone(s.octets)
+		answers = append(answers, staticAnswer{qtype, s})
+	}
+	return answers
+}
+
+// steered prepares a steered name: for each endpoint, every answer that choosing
+// it can give.
+func (p *preparer) steered(service int, name string, length int) steeredName {
+	s := steeredName{service: service, offer: p.zones.services[service]}
+	for _, e := range p.zones.layout.Services[service].Service.Endpoints {
+		prepared := preparedEndpoint{endpoint: e}
+		for _, qtype := range p.typesOf(e) {
+			if g := p.given(name, qtype, length, e); !g.empty() {
+				prepared.given = append(prepared.given, g)
+			}
+		}
+		s.endpoints = append(s.endpoints, prepared)
+	}
+	return s
+}
+
+// typesOf says for which types an endpoint's answers differ; 0, the last, stands
+// for all others. A host in our own zones is followed there, and then each type
+// has an answer of its own.
+func (p *preparer) typesOf(e *steering.Endpoint) []uint16 {
+	if e.Host == "" {
+		var types []uint16
+		for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA} {
+			if len(addressRecords(e.Addresses, qtype, 0)) > 0 {
+				types = append(types, qtype)
+			}
+		}
+		return append(types, 0)
+	}
+	if host, _ := canonical(e.Host); p.zones.longest(host, 0) != nil {
+		return chainedTypes()
+	}
+	return []uint16{0}
+}
+
+// find returns what is prepared for an endpoint and type, nil for nothing.
+func (s *steeredName) find(e *steering.Endpoint, qtype uint16) *given {
+	for i := range s.endpoints {
+		if s.endpoints[i].endpoint == e {
+			return s.endpoints[i].find(qtype)
+		}
+	}
+	return nil
+}
+
+func (p *preparedEndpoint) find(qtype uint16) *given {
+	for i := range p.given {
+		if g := &p.given[i]; g.qtype == qtype || g.qtype == 0 {
+			return g
+		}
+	}
+	return nil
+}

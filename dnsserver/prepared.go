@@ -1,0 +1,171 @@
+package dnsserver
+
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+
+	"github.com/miekg/dns"
+
+	"fairway/steering"
+)
+
+// section is the records of an answer as octets, to be put behind a question.
+// Names in them may point to the question's name as a whole, which then stands
+// there in the case that was asked, and to names in the section, but never into
+// the question's name: data keep their own case.
+type section struct {
+	octets             []byte
+	answers, authority uint16
+	rcode              uint8
+}
+
+// empty tells that nothing was prepared, since every answer has a record.
+func (s *section) empty() bool { return len(s.octets) == 0 }
+
+// given is the section for an endpoint that a decision has chosen. It does not
+// depend on the decision: where its TTL goes is left open.
+type given struct {
+	section
+	qtype   uint16   // 0 = every type that has no section of its own
+	handOut bool     // the endpoint is in it, not only that it has no such record
+	maxTTL  uint32   // of the records whose TTL is the decision's
+	ttls    []uint16 // where these are in the octets
+}
+
+// maxSection bounds the octets of what is worth preparing: more does not fit any
+// answer over UDP.
+const maxSection = maxUDP - headerLength - 1 - 4
+
+// preparer makes answers before they are asked for: it asks the general path, so
+// that both say the same.
+type preparer struct {
+	zones   *zoneSet
+	message []byte // where answers are packed, one after the other
+}
+
+func newPreparer(z *zoneSet) *preparer {
+	return &preparer{zones: z, message: make([]byte, headerLength+maxNameLength+4+2*maxSection)}
+}
+
+// rehearse starts a lookup that has neither snapshot nor client.
+func (p *preparer) rehearse(name string, qtype uint16) *lookup {
+	return &lookup{reply: &reply{}, zones: p.zones, qtype: qtype}
+}
+
+// static gives the answer to a question, valid until the next one; an empty one
+// when it depends on decisions, is a referral, or is too large. length is that of
+// the name on the wire.
+func (p *preparer) static(name string, qtype uint16, length int) section {
+	l := p.rehearse(name, qtype)
+	l.resolve(name)
+	s, _ := p.pack(l, name, length)
+	return s
+}
+
+// given gives the answer to a question for a steered name when this endpoint is
+// chosen.
+func (p *preparer) given(name string, qtype uint16, length int, e *steering.Endpoint) given {
+	l := p.rehearse(name, qtype)
+	l.followed = []string{name}
+	l.msg.Authoritative = true
+	next, handOut := l.give(p.zones.find(name, qtype), name, e, math.MaxInt32)
+	g := given{qtype: qtype, handOut: handOut, maxTTL: math.MaxUint32}
+	timed := len(l.msg.Answer)
+	if timed == 0 { // the SOA record takes their place
+		timed, g.maxTTL = 1, l.msg.Ns[0].Header().Ttl
+	}
+	if next != "" {
+		l.resolve(next)
+	}
+	s, starts := p.pack(l, name, length)
+	g.section = s
+	g.octets = slices.Clone(s.octets)
+	for _, start := range starts[:min(timed, len(starts))] {
+		end, _ := skipName(g.octets, start)
+		g.ttls = append(g.ttls, uint16(end+4))
+	}
+	return g
+}
+
+// pack writes the records of a lookup, and says where each starts.
+func (p *preparer) pack(l *lookup, name string, length int) (s section, starts []int) {
+	if l.undecided || !l.msg.Authoritative || len(l.msg.Extra) > 0 {
+		return section{}, nil
+	}
+	begin := headerLength + length + 4
+	end, compression := begin, make(map[string]int)
+	for i, rr := range slices.Concat(l.msg.Answer, l.msg.Ns) {
+		starts = append(starts, end-begin)
+		asked := i < len(l.msg.Answer) && rr.Header().Name == name
+		if end = packRecord(rr, asked, p.message, end, compression); end == 0 || end-begin > maxSection {
+			return section{}, nil
+		}
+	}
+	return section{
+		octets:  p.message[begin:end],
+		answers: uint16(len(l.msg.Answer)), authority: uint16(len(l.msg.Ns)), rcode: uint8(l.msg.Rcode),
+	}, starts
+}
+
+// packRecord writes one record at off and returns the offset behind it, 0 when it
+// does not fit. The name that was asked is a pointer to the question. It is not
+// given to the compression, which would have names below it point there as well.
+func packRecord(rr dns.RR, asked bool, message []byte, off int, compression map[string]int) int {
+	if !asked {
+		end, err := dns.PackRR(rr, message, off, compression, true)
+		if err != nil {
+			return 0
+		}
+		return end
+	}
+	rr.Header().Name = "." // one octet, the second one of the pointer
+	end, err := dns.PackRR(rr, message, off+1, compression, true)
+	if err != nil {
+		return 0
+	}
+	binary.BigEndian.PutUint16(message[off:], pointer|headerLength)
+	return end
+}
+
+// pointer marks a compressed name (RFC 1035 §4.1.4).
+const pointer = 0xC000
+
+// denial is the authority section of a zone's negative answers, which all its
+// names share. Its compressed names count from its own start until it is put into
+// an answer.
+type denial struct {
+	octets   []byte
+	pointers []int // where the compressed names are
+}
+
+func newDenial(soa dns.RR) denial {
+	buffer := make([]byte, 2*maxSection)
+	end, err := dns.PackRR(dns.Copy(soa), buffer, 0, make(map[string]int), true)
+	if err != nil || end > maxSection {
+		return denial{} // not prepared
+	}
+	d := denial{octets: slices.Clone(buffer[:end])}
+	off, _ := skipName(d.octets, 0)
+	off += 10
+	for range 2 { // MNAME and RNAME
+		for d.octets[off] != 0 && d.octets[off] < 0xC0 {
+			off += 1 + int(d.octets[off])
+		}
+		if d.octets[off] == 0 {
+			off++
+			continue
+		}
+		d.pointers = append(d.pointers, off)
+		off += 2
+	}
+	return d
+}
+
+// relocate makes the compressed names right where the section stands in an answer.
+func (d *denial) relocate(answer []byte, at int) {
+	for _, p := range d.pointers {
+		to := answer[at+p:]
+		binary.BigEndian.PutUint16(to, binary.BigEndian.Uint16(to)+uint16(at))
+	}
+}

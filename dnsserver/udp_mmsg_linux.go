@@ -1,0 +1,216 @@
+package dnsserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"runtime"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const haveMmsg = true
+
+// mmsgUDP is one address as a group of sockets, each with a worker that moves
+// many packets per system call. The kernel gives all packets of one client's
+// address and port to the same socket.
+type mmsgUDP struct {
+	workers []*mmsgWorker
+}
+
+// listenMmsg binds as many sockets as there are processors.
+//
+// Sockets can share a port only if all of them say SO_REUSEPORT, and then another
+// process of the same user could take a share of our queries unnoticed. So the
+// first one is bound without it, which fails where anybody else is bound, and
+// says it afterwards, for the others to join. From then on the TCP listener on the
+// same address, which never says it, keeps a second DNS server away. A program
+// that asks for just this UDP port with SO_REUSEPORT, as the same user, is not
+// kept away; on one processor there is a single socket, and it is.
+func listenMmsg(address string) (udpSocket, error) {
+	u := &mmsgUDP{}
+	count := runtime.GOMAXPROCS(0)
+	err := u.bind(address, false)
+	for i := 1; i < count && err == nil; i++ {
+		first := u.workers[0]
+		if err = first.share(); err == nil {
+			err = u.bind(first.conn.LocalAddr().String(), true)
+		}
+	}
+	if err == nil {
+		err = u.workers[0].try()
+	}
+	if err != nil {
+		u.Close()
+		return nil, err
+	}
+	return u, nil
+}
+
+// bind adds a worker with its socket.
+func (u *mmsgUDP) bind(address string, shared bool) error {
+	var config net.ListenConfig
+	if shared {
+		config.Control = func(_, _ string, raw syscall.RawConn) error { return setReusePort(raw) }
+	}
+	p, err := config.ListenPacket(context.Background(), "udp", address)
+	if err != nil {
+		return err
+	}
+	conn := p.(*net.UDPConn)
+	w, err := newMmsgWorker(conn)
+	if err != nil {
+		conn.Close()
+		return err
+	}
+	u.workers = append(u.workers, w)
+	return nil
+}
+
+func setReusePort(raw syscall.RawConn) error {
+	return control(raw, func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
+}
+
+// control calls f with a socket's descriptor.
+func control(raw syscall.RawConn, f func(fd int) error) error {
+	var err error
+	if outer := raw.Control(func(fd uintptr) { err = f(int(fd)) }); outer != nil {
+		return outer
+	}
+	return err
+}
+
+// serve implements udpSocket.
+func (u *mmsgUDP) serve(ctx context.Context, answer answerer) error {
+	loops := make([]func(context.Context) error, len(u.workers))
+	for i, w := range u.workers {
+		loops[i] = func(ctx context.Context) error { return w.serve(ctx, answer) }
+	}
+	return together(ctx, u.stop, loops...)
+}
+
+func (u *mmsgUDP) stop() {
+	for _, w := range u.workers {
+		w.conn.SetReadDeadline(time.Unix(1, 0))
+		w.conn.SetWriteDeadline(time.Now().Add(drainTime))
+	}
+}
+
+// Close implements udpSocket.
+func (u *mmsgUDP) Close() error {
+	var failed []error
+	for _, w := range u.workers {
+		failed = append(failed, w.conn.Close())
+	}
+	return errors.Join(failed...)
+}
+
+// mmsgWorker is one socket with the memory of one batch.
+//
+// The system calls never block, so they need not tell Go's scheduler of
+// themselves: RawSyscall. The wait for packets is the scheduler's own, by its
+// network poller, so an idle worker holds no processor, delays no garbage
+// collection, and costs nothing. (A wait in the kernel would save the poller's
+// call below saturation, but hold a processor that everything else in the
+// process needs.) For the same reason a worker is not locked to a thread: waking
+// a locked one hands the processor from thread to thread, which below saturation
+// costs as much again as the answer.
+type mmsgWorker struct {
+	conn    *net.UDPConn
+	raw     syscall.RawConn
+	batch   *mmsgBatch
+	scratch *scratch
+
+	// What the functions below take and give: RawConn passes them nothing, and
+	// made anew for each call they would be garbage.
+	count          int
+	errno          unix.Errno
+	receive, flush func(fd uintptr) bool
+}
+
+func newMmsgWorker(conn *net.UDPConn) (*mmsgWorker, error) {
+	_ = conn.SetReadBuffer(receiveBuffer) // less is slower, not wrong
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	// A socket that is bound to one address answers from it anyway.
+	everywhere := conn.LocalAddr().(*net.UDPAddr).IP.IsUnspecified()
+	if everywhere {
+		if err := control(raw, askDestination); err != nil {
+			return nil, fmt.Errorf("ask for the destination of packets: %w", err)
+		}
+	}
+	w := &mmsgWorker{conn: conn, raw: raw, batch: newMmsgBatch(everywhere), scratch: newScratch()}
+	w.receive = func(fd uintptr) bool {
+		w.count, w.errno = w.batch.receive(fd)
+		return w.errno != unix.EAGAIN
+	}
+	w.flush = func(fd uintptr) bool { return w.batch.send(fd) }
+	return w, nil
+}
+
+// share lets other sockets of this process join the port.
+func (w *mmsgWorker) share() error { return setReusePort(w.raw) }
+
+// try finds out whether this system has the calls: sandboxes may not.
+func (w *mmsgWorker) try() error {
+	return control(w.raw, func(fd int) error {
+		for _, call := range []uintptr{unix.SYS_RECVMMSG, unix.SYS_SENDMMSG} {
+			// Of no packets at all, so that none is lost.
+			if _, _, errno := unix.RawSyscall6(call, uintptr(fd), 0, 0, unix.MSG_DONTWAIT, 0, 0); errno == unix.ENOSYS || errno == unix.EPERM {
+				return fmt.Errorf("recvmmsg and sendmmsg: %w: %w", errno, errors.ErrUnsupported)
+			}
+		}
+		return nil
+	})
+}
+
+// serve answers batch after batch until ctx ends, then what has arrived.
+func (w *mmsgWorker) serve(ctx context.Context, answer answerer) error {
+	for {
+		err := w.raw.Read(w.receive)
+		switch {
+		case err == nil && w.errno == 0:
+			w.answer(answer)
+		case ctx.Err() != nil:
+			w.drain(answer)
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("dns door: UDP socket %s: %w", w.conn.LocalAddr(), err)
+		case w.errno != unix.EINTR:
+			pause(ctx)
+		}
+	}
+}
+
+// answer answers the batch that was received.
+func (w *mmsgWorker) answer(answer answerer) {
+	b := w.batch
+	w.scratch.batched, w.scratch.began = true, 0
+	for i := range w.count {
+		w.scratch.out = b.replies[i][:]
+		if reply := answer(w.scratch, b.packet(i), b.client(i)); len(reply) > 0 {
+			b.reply(i, reply)
+		}
+	}
+	if b.pending() {
+		// An answer that cannot be sent is lost like any packet: the resolver
+		// asks again.
+		_ = w.raw.Write(w.flush)
+	}
+	b.reset(w.count)
+}
+
+// drain answers what is in the socket's queue, for a bounded time: a flood need
+// not end.
+func (w *mmsgWorker) drain(answer answerer) {
+	for end := time.Now().Add(drainTime); time.Now().Before(end); w.answer(answer) {
+		if err := w.raw.Control(func(fd uintptr) { w.receive(fd) }); err != nil || w.errno != 0 {
+			return
+		}
+	}
+}

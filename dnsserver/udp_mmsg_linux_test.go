@@ -1,0 +1,216 @@
+package dnsserver
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// echo answers every packet with itself and its client.
+func echo(m *scratch, packet []byte, client netip.Addr) []byte {
+	return append(m.out[:0], fmt.Sprintf("%s %s", packet, client)...)
+}
+
+// TestMmsgWorkers: there is a socket for each processor, and each gets some of
+// the clients.
+func TestMmsgWorkers(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(3))
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0", ":0"} {
+		s, err := listenMmsg(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		u := s.(*mmsgUDP)
+		if len(u.workers) != 3 {
+			t.Fatalf("%d workers", len(u.workers))
+		}
+		_, port, _ := net.SplitHostPort(u.workers[0].conn.LocalAddr().String())
+		host := map[string]string{"[::1]:0": "::1"}[address]
+		for range 300 {
+			conn, err := net.Dial("udp", net.JoinHostPort(host, port))
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn.Write([]byte("x"))
+			conn.Close()
+		}
+		for i, w := range u.workers {
+			got := 0
+			for {
+				var n int
+				control(w.raw, func(fd int) error { n, _ = w.batch.receive(uintptr(fd)); return nil })
+				if n == 0 {
+					break
+				}
+				got += n
+			}
+			if got < 30 {
+				t.Errorf("%s: worker %d got %d of 300 packets", address, i, got)
+			}
+		}
+	}
+}
+
+// TestMmsgRefusesStrangers: a port on which somebody else shares is not ours to
+// join.
+func TestMmsgRefusesStrangers(t *testing.T) {
+	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error { return setReusePort(raw) }}
+	stranger, err := config.ListenPacket(context.Background(), "udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Close()
+	if s, err := listenMmsg(stranger.LocalAddr().String()); err == nil {
+		s.Close()
+		t.Error("joined a stranger's port")
+	}
+}
+
+// TestMmsgBatch: more packets than a batch holds, all there at once, are all
+// answered, each to its own client from the address that was asked.
+func TestMmsgBatch(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	for _, c := range []struct{ listen, asked, client string }{
+		{"127.0.0.1:0", "127.0.0.1", "127.0.0.1"},
+		{"0.0.0.0:0", "127.0.0.5", "127.0.0.1"},
+		{"[::1]:0", "::1", "::1"},
+		{":0", "127.0.0.6", "127.0.0.1"},
+		{":0", "::1", "::1"},
+	} {
+		s, err := listenMmsg(c.listen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u := s.(*mmsgUDP)
+		_, port, _ := net.SplitHostPort(u.workers[0].conn.LocalAddr().String())
+		conn, err := net.Dial("udp", net.JoinHostPort(c.asked, port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		const count = 3*batchSize + 5
+		for i := range count {
+			fmt.Fprintf(conn, "%d", i)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- u.serve(ctx, echo) }()
+		conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+		buffer := make([]byte, 100)
+		for i := range count {
+			n, err := conn.Read(buffer)
+			if want := fmt.Sprintf("%d %s", i, c.client); err != nil || string(buffer[:n]) != want {
+				t.Fatalf("%s asked at %s: answer %d is %q, want %q: %v", c.listen, c.asked, i, buffer[:n], want, err)
+			}
+		}
+		cancel()
+		u.stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		conn.Close()
+		s.Close()
+	}
+}
+
+// TestMmsgDrain: what has arrived when the end comes is still answered.
+func TestMmsgDrain(t *testing.T) {
+	s, err := listenMmsg("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	u := s.(*mmsgUDP)
+	conn, err := net.Dial("udp", u.workers[0].conn.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	const count = 2*batchSize + 1
+	for range count {
+		conn.Write([]byte("x"))
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	u.stop()
+	if err := u.serve(ctx, echo); err != nil {
+		t.Fatal(err)
+	}
+	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	buffer := make([]byte, 100)
+	for i := range count {
+		if _, err := conn.Read(buffer); err != nil {
+			t.Fatalf("answer %d: %v", i, err)
+		}
+	}
+}
+
+// TestMmsgOneFails: when one socket of the group fails, the others end and the
+// error is told.
+func TestMmsgOneFails(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(3))
+	s, err := listenMmsg("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	u := s.(*mmsgUDP)
+	done := make(chan error, 1)
+	go func() { done <- u.serve(context.Background(), echo) }()
+	u.workers[1].conn.Close()
+	select {
+	case err := <-done:
+		if err == nil {
+			t.Error("no error")
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("the others go on")
+	}
+}
+
+// TestMmsgUnsendable: an answer that cannot be sent does not keep back those
+// behind it.
+func TestMmsgUnsendable(t *testing.T) {
+	b := newMmsgBatch(false)
+	s, err := listenMmsg("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	client, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	port := client.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+	for i := range 3 {
+		b.peers[i] = unix.RawSockaddrInet6{Family: unix.AF_INET}
+		v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(&b.peers[i]))
+		v4.Addr = [4]byte{127, 0, 0, 1}
+		v4.Port = port<<8 | port>>8
+		b.in[i].Hdr.Namelen = unix.SizeofSockaddrInet4
+		b.reply(i, []byte{byte(i)})
+	}
+	b.peers[1].Family = unix.AF_APPLETALK
+	control(s.(*mmsgUDP).workers[0].raw, func(fd int) error {
+		if !b.send(uintptr(fd)) {
+			t.Error("not all is sent")
+		}
+		return nil
+	})
+	client.SetReadDeadline(time.Now().Add(5 * time.Second))
+	for _, want := range []byte{0, 2} {
+		buffer := make([]byte, 10)
+		if _, err := client.Read(buffer); err != nil || buffer[0] != want {
+			t.Fatalf("got %d, want %d: %v", buffer[0], want, err)
+		}
+	}
+}
