@@ -42,7 +42,7 @@ func startBreakable(t *testing.T) (*demo.World, *doors) {
 		t.Fatal(err)
 	}
 	// Half the demo's probes: the emulated CDNs may run under the race detector.
-	calm := strings.ReplaceAll(string(world.Config()), "every: 1s", "every: 2s")
+	calm := strings.NewReplacer("every: 1s", "every: 2s", "timeout: 1s", "timeout: 2s").Replace(string(world.Config()))
 	write(t, filepath.Dir(world.ConfigFile()), filepath.Base(world.ConfigFile()), calm)
 	ctx, cancel := context.WithCancel(context.Background())
 	var done sync.WaitGroup
