@@ -233,7 +233,7 @@ func (a *applying) show(checked *api.Applied) {
 	if checked.Unchanged || now.Number == 0 {
 		return
 	}
-	difference(a.out, fmt.Sprintf("revision %d", now.Number), now.Files, a.path, a.request.Files)
+	difference(a.out, compare(fmt.Sprintf("revision %d", now.Number), now.Files, a.path, a.request.Files))
 	fmt.Fprintf(a.out, "in force is revision %d (%.12s), by %s %s ago%s\n", now.Number, now.Hash, now.Author, age(time.Since(now.Created)), because(now.Reason))
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -49,6 +50,35 @@ func (c *connection) open() (*client.Client, error) {
 		}
 	}
 	return client.New(address, token)
+}
+
+// asking is what the commands that ask a node have in common: where it is, and
+// in which form its answer is shown.
+type asking struct {
+	connection
+	output string
+}
+
+func (a *asking) flags(c *cobra.Command) {
+	a.connection.flags(c)
+	outputFlag(c, &a.output)
+}
+
+// node checks the flags and returns a client for the node.
+func (a *asking) node(c *cobra.Command) (*client.Client, error) {
+	if err := checkOutput(c, a.output); err != nil {
+		return nil, err
+	}
+	return a.open()
+}
+
+// show writes an answer as JSON, or as text does.
+func (a *asking) show(c *cobra.Command, answer any, text func(io.Writer)) error {
+	if a.output == "json" {
+		return writeJSON(c.OutOrStdout(), answer)
+	}
+	text(c.OutOrStdout())
+	return nil
 }
 
 // runningDemo is what a demo leaves for other commands to find it.

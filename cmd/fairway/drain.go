@@ -16,16 +16,14 @@ import (
 
 // target is what an override names beside the provider or endpoint.
 type target struct {
+	asking
 	region, service string
-	to              connection
-	output          string
 }
 
 func (t *target) flags(c *cobra.Command) {
 	c.Flags().StringVar(&t.region, "region", "", "only for clients of this region")
 	c.Flags().StringVar(&t.service, "service", "", "only for this service")
-	t.to.flags(c)
-	outputFlag(c, &t.output)
+	t.asking.flags(c)
 }
 
 func drainCommand() *cobra.Command {
@@ -43,10 +41,7 @@ applies: drained endpoints serve again rather than nobody, unless the policy say
 		Example: "  fairway drain akamai --region eu --reason 'ticket 4711' --for 1h",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := checkOutput(c, t.output); err != nil {
-				return err
-			}
-			node, err := t.to.open()
+			node, err := t.node(c)
 			if err != nil {
 				return err
 			}
@@ -57,13 +52,11 @@ applies: drained endpoints serve again rather than nobody, unless the policy say
 			if err != nil {
 				return err
 			}
-			if t.output == "json" {
-				return writeJSON(c.OutOrStdout(), made)
-			}
-			fmt.Fprintf(c.OutOrStdout(), "drained until %s; lift it earlier with: fairway undrain %s%s\n",
-				made.Expires.Local().Format(time.DateTime), args[0], t.again())
-			printOverrides(c.OutOrStdout(), []steering.Override{made}, time.Now())
-			return nil
+			return t.show(c, made, func(w io.Writer) {
+				fmt.Fprintf(w, "drained until %s; lift it earlier with: fairway undrain %s%s\n",
+					made.Expires.Local().Format(time.DateTime), args[0], t.again())
+				printOverrides(w, []steering.Override{made}, time.Now())
+			})
 		},
 	}
 	c.Flags().StringVar(&reason, "reason", "", "why, for whoever asks later (required)")
@@ -96,10 +89,7 @@ func undrainCommand() *cobra.Command {
 region and service named. Clients come back as after a failure: by dwell and ramp.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := checkOutput(c, t.output); err != nil {
-				return err
-			}
-			node, err := t.to.open()
+			node, err := t.node(c)
 			if err != nil {
 				return err
 			}
@@ -107,12 +97,10 @@ region and service named. Clients come back as after a failure: by dwell and ram
 			if err != nil {
 				return err
 			}
-			if t.output == "json" {
-				return writeJSON(c.OutOrStdout(), lifted)
-			}
-			fmt.Fprintln(c.OutOrStdout(), "lifted")
-			printOverrides(c.OutOrStdout(), lifted, time.Now())
-			return nil
+			return t.show(c, lifted, func(w io.Writer) {
+				fmt.Fprintln(w, "lifted")
+				printOverrides(w, lifted, time.Now())
+			})
 		},
 	}
 	t.flags(c)
@@ -120,16 +108,12 @@ region and service named. Clients come back as after a failure: by dwell and ram
 }
 
 func overridesCommand() *cobra.Command {
-	var to connection
-	var output string
+	var ask asking
 	c := &cobra.Command{
 		Use:   "overrides",
 		Short: "List the overrides in force",
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := checkOutput(c, output); err != nil {
-				return err
-			}
-			node, err := to.open()
+			node, err := ask.node(c)
 			if err != nil {
 				return err
 			}
@@ -137,19 +121,16 @@ func overridesCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if output == "json" {
-				return writeJSON(c.OutOrStdout(), list)
-			}
-			if len(list) == 0 {
-				fmt.Fprintln(c.OutOrStdout(), "no override is in force")
-				return nil
-			}
-			printOverrides(c.OutOrStdout(), list, time.Now())
-			return nil
+			return ask.show(c, list, func(w io.Writer) {
+				if len(list) == 0 {
+					fmt.Fprintln(w, "no override is in force")
+					return
+				}
+				printOverrides(w, list, time.Now())
+			})
 		},
 	}
-	to.flags(c)
-	outputFlag(c, &output)
+	ask.flags(c)
 	return c
 }
 

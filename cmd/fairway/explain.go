@@ -15,8 +15,8 @@ import (
 )
 
 func explainCommand() *cobra.Command {
-	var to connection
-	var output, service, client string
+	var ask asking
+	var service, client string
 	c := &cobra.Command{
 		Use:   "explain --service S --client IP",
 		Short: "Show why a client gets the CDN that it gets",
@@ -26,14 +26,11 @@ and why, every endpoint's measurements with their age, what holds a move back,
 and what each door answers.`,
 		Example: "  fairway explain --service live --client 203.0.113.7",
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := checkOutput(c, output); err != nil {
-				return err
-			}
 			address, err := netip.ParseAddr(client)
 			if err != nil {
 				return usageError{fmt.Errorf("--client %q is not an IP address", client), c.CommandPath()}
 			}
-			node, err := to.open()
+			node, err := ask.node(c)
 			if err != nil {
 				return err
 			}
@@ -41,19 +38,14 @@ and what each door answers.`,
 			if err != nil {
 				return err
 			}
-			if output == "json" {
-				return writeJSON(c.OutOrStdout(), x)
-			}
-			printExplanation(c.OutOrStdout(), x)
-			return nil
+			return ask.show(c, x, func(w io.Writer) { printExplanation(w, x) })
 		},
 	}
 	c.Flags().StringVarP(&service, "service", "s", "", "the service's key (required)")
 	c.Flags().StringVar(&client, "client", "", "the client's IP address (required)")
 	c.MarkFlagRequired("service")
 	c.MarkFlagRequired("client")
-	to.flags(c)
-	outputFlag(c, &output)
+	ask.flags(c)
 	return c
 }
 

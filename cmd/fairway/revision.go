@@ -19,16 +19,12 @@ import (
 )
 
 func revisionsCommand() *cobra.Command {
-	var to connection
-	var output string
+	var ask asking
 	c := &cobra.Command{
 		Use:   "revisions",
 		Short: "List the revisions that a node keeps, and what is in force",
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := checkOutput(c, output); err != nil {
-				return err
-			}
-			node, err := to.open()
+			node, err := ask.node(c)
 			if err != nil {
 				return err
 			}
@@ -36,15 +32,10 @@ func revisionsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if output == "json" {
-				return writeJSON(c.OutOrStdout(), list)
-			}
-			printRevisions(c.OutOrStdout(), &list)
-			return nil
+			return ask.show(c, list, func(w io.Writer) { printRevisions(w, &list) })
 		},
 	}
-	to.flags(c)
-	outputFlag(c, &output)
+	ask.flags(c)
 	return c
 }
 
@@ -98,8 +89,7 @@ func printRollout(w io.Writer, r *api.Rollout) {
 }
 
 func diffCommand() *cobra.Command {
-	var to connection
-	var output string
+	var ask asking
 	c := &cobra.Command{
 		Use:   "diff REVISION REVISION|PATH",
 		Short: "Show what differs between two revisions, or a revision and files",
@@ -109,10 +99,7 @@ write ./12 for a file of that name. Exit code 0 in any case but an error.`,
 		Example: "  fairway diff 11 12\n  fairway diff 12 /etc/fairway",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := checkOutput(c, output); err != nil {
-				return err
-			}
-			node, err := to.open()
+			node, err := ask.node(c)
 			if err != nil {
 				return err
 			}
@@ -123,17 +110,16 @@ write ./12 for a file of that name. Exit code 0 in any case but an error.`,
 					return err
 				}
 			}
-			if output == "json" {
-				return writeJSON(c.OutOrStdout(), compare(names[0], files[0], names[1], files[1]))
-			}
-			if !difference(c.OutOrStdout(), names[0], files[0], names[1], files[1]) {
-				fmt.Fprintln(c.OutOrStdout(), "no difference")
-			}
-			return nil
+			differences := compare(names[0], files[0], names[1], files[1])
+			return ask.show(c, differences, func(w io.Writer) {
+				if len(differences) == 0 {
+					fmt.Fprintln(w, "no difference")
+				}
+				difference(w, differences)
+			})
 		},
 	}
-	to.flags(c)
-	outputFlag(c, &output)
+	ask.flags(c)
 	return c
 }
 
@@ -177,28 +163,22 @@ func compare(aName string, a []api.File, bName string, b []api.File) []fileDiff 
 	return list
 }
 
-// difference writes what differs; false when nothing does.
-func difference(w io.Writer, aName string, a []api.File, bName string, b []api.File) bool {
-	list := compare(aName, a, bName, b)
-	for _, f := range list {
+// difference writes what differs.
+func difference(w io.Writer, differences []fileDiff) {
+	for _, f := range differences {
 		fmt.Fprint(w, f.Diff)
 	}
-	return len(list) > 0
 }
 
 // change is a command that changes what is in force, with an author and a
 // reason.
 func change(use, short, long string, args cobra.PositionalArgs, do func(ctx context.Context, node *client.Client, args []string, by api.By) (api.Applied, error)) *cobra.Command {
-	var to connection
-	var output string
+	var ask asking
 	var by api.By
 	c := &cobra.Command{
 		Use: use, Short: short, Long: long, Args: args,
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := checkOutput(c, output); err != nil {
-				return err
-			}
-			node, err := to.open()
+			node, err := ask.node(c)
 			if err != nil {
 				return err
 			}
@@ -210,20 +190,17 @@ func change(use, short, long string, args cobra.PositionalArgs, do func(ctx cont
 			if err != nil {
 				return err
 			}
-			if output == "json" {
-				return writeJSON(c.OutOrStdout(), applied)
-			}
-			if applied.Unchanged {
-				fmt.Fprintln(c.OutOrStdout(), "unchanged: these files are in force already")
-			}
-			fmt.Fprintf(c.OutOrStdout(), "revision %d (%.12s) is in force for everybody\n", applied.Revision.Number, applied.Revision.Hash)
-			return nil
+			return ask.show(c, applied, func(w io.Writer) {
+				if applied.Unchanged {
+					fmt.Fprintln(w, "unchanged: these files are in force already")
+				}
+				fmt.Fprintf(w, "revision %d (%.12s) is in force for everybody\n", applied.Revision.Number, applied.Revision.Hash)
+			})
 		},
 	}
 	c.Flags().StringVar(&by.Reason, "reason", "", "why, for whoever asks later")
 	c.Flags().StringVar(&by.Author, "author", "", "who (default: you, "+whoAmI()+")")
-	to.flags(c)
-	outputFlag(c, &output)
+	ask.flags(c)
 	return c
 }
 

@@ -13,8 +13,7 @@ import (
 )
 
 func statusCommand() *cobra.Command {
-	var to connection
-	var output string
+	var ask asking
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show what a running node knows and does",
@@ -22,10 +21,7 @@ func statusCommand() *cobra.Command {
 moves back, overrides, pools, vantages, and whether the configuration on disk is
 the one that serves.`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := checkOutput(c, output); err != nil {
-				return err
-			}
-			node, err := to.open()
+			node, err := ask.node(c)
 			if err != nil {
 				return err
 			}
@@ -33,15 +29,10 @@ the one that serves.`,
 			if err != nil {
 				return err
 			}
-			if output == "json" {
-				return writeJSON(c.OutOrStdout(), s)
-			}
-			printStatus(c.OutOrStdout(), &s)
-			return nil
+			return ask.show(c, s, func(w io.Writer) { printStatus(w, &s) })
 		},
 	}
-	to.flags(c)
-	outputFlag(c, &output)
+	ask.flags(c)
 	return c
 }
 
