@@ -131,12 +131,12 @@ func (s *Split) first(hash uint64) int {
 	return at
 }
 
-// distance is the weighted rendezvous distance -ln(u)/w (Schindelhauer and
+// distance is the weighted rendezvous distance -log(u)/w (Schindelhauer and
 // Schomaker, "Weighted Distributed Hash Tables", 2005): each candidate is
 // nearest for a share of the hashes proportional to its weight, whatever the
-// other candidates are.
+// other candidates are. The logarithm's base makes no difference to the order.
 func distance(c *Candidate, hash uint64) float64 {
-	return -math.Log(unit(mix(hash, c.seed))) / c.Weight
+	return rarity(mix(hash, c.seed)) * c.inverse
 }
 
 // hashedPrefix returns the network address that a split hashes and its length.

@@ -4,6 +4,7 @@ import (
 	"math"
 	"net/netip"
 	"testing"
+	"time"
 )
 
 // The values below were taken from the first release. Every node, door and
@@ -38,7 +39,12 @@ func TestDistanceIsAlwaysUsable(t *testing.T) {
 		}
 	}
 	for _, weight := range []float64{1, 1e-9, 5e-324} {
-		c := Candidate{Weight: weight, seed: 1}
+		s, err := NewSplit([]Candidate{{Endpoint: &Endpoint{ID: "a"}, Weight: weight}, {Endpoint: &Endpoint{ID: "b"}, Weight: 1 - weight}},
+			time.Second, Reason{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := s.Candidates[0]
 		for h := range uint64(1000) {
 			if d := distance(&c, h); !(d >= 0) {
 				t.Errorf("distance of hash %d at weight %v is %v", h, weight, d)

@@ -3,6 +3,7 @@ package steering
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -23,6 +24,7 @@ type Candidate struct {
 	Verdict  Verdict
 	Score    float64
 	Reason   Reason
+	inverse  float64 // 1/Weight; finite
 	seed     uint64
 }
 
@@ -116,6 +118,7 @@ func NewSplit(candidates []Candidate, ttl time.Duration, reason Reason, holds []
 		}
 		sum += c.Weight
 		c.seed = hashString(c.Endpoint.ID)
+		c.inverse = min(1/c.Weight, math.MaxFloat64)
 	}
 	if s.picks > 0 && (sum < 1-1e-6 || sum > 1+1e-6) {
 		return nil, fmt.Errorf("split: weights sum to %v, want 1", sum)
