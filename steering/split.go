@@ -14,8 +14,23 @@ type Split struct {
 	TTL        time.Duration
 	Reason     Reason // why the candidates with a weight are these
 	Holds      []Hold // what kept the split from its target
-	picks      int    // leading candidates with a weight
+	Trouble    Trouble
+	picks      int // leading candidates with a weight
 }
+
+// Trouble says in one word in what way a split is less than its policy wants, so
+// that a door can tell its clients (RFC 8914). Empty = in none. A split may be in
+// trouble and hand out endpoints all the same; whether it does is what Picks
+// tells.
+type Trouble string
+
+// The troubles.
+const (
+	TroubleStale   Trouble = "stale"     // nothing here is measured now: the last decision stands, or static weights
+	TroubleAllDown Trouble = "all-down"  // all that the rule allows are down: on_all_down applies
+	TroubleDrained Trouble = "drained"   // all that the rule allows are drained by operators: on_all_down applies
+	TroubleDenied  Trouble = "geofenced" // the rule allows these clients no endpoint of the service
+)
 
 // Candidate is one endpoint in a split.
 type Candidate struct {
@@ -145,7 +160,7 @@ func (s *Split) SameAnswers(o *Split) bool {
 	if s == nil || o == nil {
 		return s == o
 	}
-	if s.TTL != o.TTL || s.Reason.Code != o.Reason.Code || len(s.Candidates) != len(o.Candidates) {
+	if s.TTL != o.TTL || s.Reason.Code != o.Reason.Code || s.Trouble != o.Trouble || len(s.Candidates) != len(o.Candidates) {
 		return false
 	}
 	for i := range s.Candidates {

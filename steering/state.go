@@ -34,6 +34,7 @@ type SplitRecord struct {
 	TTL        time.Duration     `json:"ttl_ns"`
 	Reason     Reason            `json:"reason"`
 	Holds      []Hold            `json:"holds,omitempty"`
+	Trouble    Trouble           `json:"trouble,omitempty"`
 	Candidates []CandidateRecord `json:"candidates"`
 	Memory     Memory            `json:"memory"`
 }
@@ -126,12 +127,13 @@ func (r SplitRecord) Split(service *Service) *Split {
 	if err != nil {
 		return nil
 	}
+	split.Trouble = r.Trouble
 	return split
 }
 
 // Record gives the split by name.
 func (s *Split) Record(memory Memory) SplitRecord {
-	r := SplitRecord{TTL: s.TTL, Reason: s.Reason, Holds: s.Holds, Memory: memory}
+	r := SplitRecord{TTL: s.TTL, Reason: s.Reason, Holds: s.Holds, Trouble: s.Trouble, Memory: memory}
 	for i := range s.Candidates {
 		c := &s.Candidates[i]
 		r.Candidates = append(r.Candidates, CandidateRecord{
@@ -168,5 +170,6 @@ func StaticSplit(service *Service) *Split {
 	if err != nil {
 		panic("steering: static split of " + service.Key + ": " + err.Error())
 	}
+	split.Trouble = TroubleStale
 	return split
 }

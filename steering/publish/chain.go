@@ -38,11 +38,12 @@ type chain struct {
 	options []option
 	trace   *[]steering.StageTrace // nil = not wanted
 
-	why    steering.Reason // set when something other than the score decided
-	blind  bool            // nothing eligible has ever been measured here
-	failed bool            // nothing was eligible: on_all_down decided
-	young  bool            // an endpoint in the running has too few samples
-	lapsed string          // an endpoint of the last choice whose measurements have only just run out
+	why     steering.Reason // set when something other than the score decided
+	blind   bool            // nothing eligible has ever been measured here
+	failed  bool            // nothing was eligible: on_all_down decided
+	drained bool            // … and that was the operators' doing
+	young   bool            // an endpoint in the running has too few samples
+	lapsed  string          // an endpoint of the last choice whose measurements have only just run out
 }
 
 // youngBelow is how many samples each endpoint needs before the first choice
@@ -91,7 +92,7 @@ func (c *chain) eligibility() {
 // healthStage puts aside what is down, then what is worse than what is left.
 func (c *chain) healthStage() {
 	before := c.leftOnes()
-	drained := len(before) == 0
+	c.drained = len(before) == 0
 	for _, o := range before {
 		if o.health.Verdict == steering.Down {
 			o.aside(steering.ReasonDown, o.health.Evidence)
@@ -102,7 +103,7 @@ func (c *chain) healthStage() {
 		}
 	}
 	if len(c.leftOnes()) == 0 {
-		c.allDown(before, drained)
+		c.allDown(before)
 		c.note("health", c.service.Place, c.why.Detail)
 		return
 	}
@@ -158,11 +159,11 @@ func (c *chain) asideUnlessAll(verdict steering.Verdict, code steering.ReasonCod
 // allDown brings options back as on_all_down says. Denied endpoints stay out:
 // no failure makes a rule's deny lawful. Drained ones come back only when
 // nothing else could (before is empty).
-func (c *chain) allDown(before []*option, drained bool) {
+func (c *chain) allDown(before []*option) {
 	c.failed = true
 	mode := c.service.Policy.OnAllDown
 	back := before
-	if drained {
+	if c.drained {
 		for i := range c.options {
 			if c.options[i].reason.Code == steering.ReasonDrained {
 				back = append(back, &c.options[i])
@@ -174,7 +175,7 @@ func (c *chain) allDown(before []*option, drained bool) {
 	case len(back) == 0:
 		c.why = steering.Reason{Code: steering.ReasonAllDown, Detail: "the rule allows no endpoint of this service"}
 		return
-	case drained:
+	case c.drained:
 		what = "all that the rule allows are drained"
 		up := slices.DeleteFunc(slices.Clone(back), func(o *option) bool {
 			return o.health.Verdict == steering.Down || c.ev.poolDown[o.endpoint.Pool] != ""

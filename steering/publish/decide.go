@@ -165,8 +165,25 @@ func (d *decision) slot() *slot {
 		if d.prev != nil {
 			split = d.prev.split
 		}
+	} else {
+		split.Trouble = d.trouble()
 	}
 	return &slot{split: split, memory: d.memory, next: d.wake()}
+}
+
+// trouble says in what way the decision is less than the policy wants.
+func (d *decision) trouble() steering.Trouble {
+	switch {
+	case d.reason.Code == steering.ReasonBlind, d.reason.Code == steering.ReasonUnproven:
+		return steering.TroubleStale
+	case !d.failed:
+		return ""
+	case !slices.ContainsFunc(d.options, func(o option) bool { return o.reason.Code != steering.ReasonDenied }):
+		return steering.TroubleDenied
+	case d.drained:
+		return steering.TroubleDrained
+	}
+	return steering.TroubleAllDown
 }
 
 // wake is when a bound or an override that concerns the service ends.
