@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"fairway/cmd/fairway/demo"
+	"fairway/steering"
 	"fairway/steering/api"
 
 	"github.com/miekg/dns"
@@ -97,7 +98,7 @@ func (a *applier) ttl(client netip.Addr) int {
 // controlled waits until the control node's API answers.
 func (a *applier) controlled() {
 	a.Helper()
-	until(a.T, 20*time.Second, "control answers", func() bool {
+	until(a.T, patience, "control answers", func() bool {
 		r, err := direct.Get("http://" + a.api + "/readyz")
 		if err != nil {
 			return false
@@ -116,7 +117,7 @@ func (a *applier) wantTTL(when string, want int) {
 
 func (a *applier) eventuallyTTL(when string, want int) {
 	a.Helper()
-	until(a.T, 10*time.Second, fmt.Sprintf("%s: TTL %d", when, want), func() bool { return a.ttl(clientIn["eu"]) == want })
+	until(a.T, patience, fmt.Sprintf("%s: TTL %d", when, want), func() bool { return a.ttl(clientIn["eu"]) == want })
 }
 
 // TestApply is the life of applied revisions beside the files on disk.
@@ -126,7 +127,7 @@ func TestApply(t *testing.T) {
 	node := func() *process {
 		t.Helper()
 		p := start(t, a.temp, "run", "--config", config, "--data", data)
-		d.answering("live.fairway.test.", "live", 20*time.Second)
+		d.answering("live.fairway.test.", "live", patience)
 		return p
 	}
 	p := node()
@@ -157,7 +158,7 @@ func TestApply(t *testing.T) {
 	a.wantTTL("after kill -9", 7)
 	a.says(0, []string{"revision 2, applied by ann"}, "status")
 	p.cmd.Process.Signal(syscall.SIGHUP)
-	until(t, 5*time.Second, "SIGHUP is answered", func() bool { return strings.Contains(p.output.String(), "the files on disk do not serve") })
+	until(t, patience, "SIGHUP is answered", func() bool { return strings.Contains(p.output.String(), "the files on disk do not serve") })
 	a.wantTTL("after SIGHUP with the same files on disk", 7)
 
 	a.fairway(0, "apply", a.withTTL(8), "--yes", "--expect", "2")
@@ -174,7 +175,7 @@ func TestApply(t *testing.T) {
 
 	a.onDisk(9)
 	a.eventuallyTTL("the files on disk changed", 9)
-	until(t, 5*time.Second, "it is said loudly", func() bool { return strings.Contains(p.output.String(), "the files on disk have changed") })
+	until(t, patience, "it is said loudly", func() bool { return strings.Contains(p.output.String(), "the files on disk have changed") })
 	a.says(0, []string{"from the files on disk"}, "status")
 	a.fairway(0, "rollback")
 	a.wantTTL("rolled back over changed files", 8)
@@ -191,9 +192,9 @@ func TestBrokenFilesBesideAnAppliedRevision(t *testing.T) {
 	config, d := startWorld(t)
 	a, data := newApplier(t, config, d), t.TempDir()
 	p := start(t, a.temp, "run", "--config", config, "--data", data)
-	d.answering("live.fairway.test.", "live", 20*time.Second)
+	d.answering("live.fairway.test.", "live", patience)
 	write(t, filepath.Dir(config), filepath.Base(config), "polices: {}\n")
-	until(t, 10*time.Second, "the reload is refused", func() bool { return strings.Contains(p.output.String(), "reload refused") })
+	until(t, patience, "the reload is refused", func() bool { return strings.Contains(p.output.String(), "reload refused") })
 	a.says(0, []string{"REFUSED"}, "status")
 	a.fairway(0, "apply", a.withTTL(7), "--yes")
 	a.wantTTL("applied over broken files", 7)
@@ -202,7 +203,7 @@ func TestBrokenFilesBesideAnAppliedRevision(t *testing.T) {
 	}
 	p.kill()
 	start(t, a.temp, "run", "--config", config, "--data", data)
-	d.answering("live.fairway.test.", "live", 20*time.Second)
+	d.answering("live.fairway.test.", "live", patience)
 	a.wantTTL("after a restart", 7)
 }
 
@@ -220,68 +221,89 @@ func TestCanary(t *testing.T) {
 	role("dns", "--api", other())
 	role("http", "--api", other())
 	role("probe", "--api", other())
-	d.answering("live.fairway.test.", "live", 30*time.Second)
+	d.answering("live.fairway.test.", "live", patience)
 
 	random := rand.New(rand.NewPCG(5, 6))
 	clients := make([]netip.Addr, 1500)
 	for i := range clients {
 		clients[i] = randomClient(random)
 	}
-	// in counts the clients that get the new TTL by DNS, and checks that a part of
-	// them gets it by HTTP as well.
-	in := func(count int) (got float64) {
-		t.Helper()
+	// share counts the clients that get the new TTL by DNS, and wants that a part
+	// of them gets it by HTTP as well.
+	share := func(count int) (float64, error) {
+		got := 0
 		for i, client := range clients[:count] {
 			ttl := a.ttl(client)
 			if ttl != 5 && ttl != 7 {
-				t.Fatalf("%v: TTL %d", client, ttl)
+				return 0, fmt.Errorf("%v: TTL %d", client, ttl)
 			}
 			if i < 100 {
 				if answer, err := d.decide("live", client); err != nil || answer.TTL != ttl {
-					t.Fatalf("%v: TTL %d by DNS, %d by HTTP (%v)", client, ttl, answer.TTL, err)
+					return 0, fmt.Errorf("%v: TTL %d by DNS, %d by HTTP (%v)", client, ttl, answer.TTL, err)
 				}
 			}
 			if ttl == 7 {
 				got++
 			}
 		}
-		return got / float64(count)
+		return float64(got) / float64(count), nil
+	}
+	// shows waits until a share of the clients sees the new TTL: the doors are
+	// processes of their own and follow in their own time.
+	shows := func(when string, count int, low, high float64) {
+		t.Helper()
+		last := "nothing was asked"
+		_, ok := reached(patience, func() bool {
+			got, err := share(count)
+			last = fmt.Sprintf("%.2f %% of the clients (%v)", 100*got, err)
+			return err == nil && got >= low && got <= high
+		})
+		if !ok {
+			t.Errorf("%s: seen by %s, want %g to %g", when, last, low, high)
+		}
 	}
 	a.says(0, []string{"on trial for 5.0 %"}, "apply", a.withTTL(7), "--canary", "5%", "--yes")
-	settled := func() { time.Sleep(2500 * time.Millisecond) } // the doors are processes of their own
-	settled()
-	if share := in(len(clients)); share < 0.03 || share > 0.07 {
-		t.Errorf("a canary of 5 %% is seen by %.2f %% of the clients", 100*share)
-	}
+	shows("a canary of 5 %", len(clients), 0.03, 0.07)
 	a.says(1, []string{"on trial", "abort"}, "apply", a.withTTL(8), "--yes")
 	a.says(0, []string{"CANARY: revision 2"}, "status")
 
 	control.kill()
 	role("control")
-	until(t, 20*time.Second, "control is back", func() bool {
+	until(t, patience, "control is back", func() bool {
 		_, _, code := run(t, a.temp, "status", "--api", d.api, "--token-file", filepath.Join(filepath.Dir(config), "token"))
 		return code == 0
 	})
 	a.fairway(0, "apply", a.withTTL(7), "--canary", "0.5", "--yes")
-	settled()
-	if share := in(500); share < 0.45 || share > 0.55 {
-		t.Errorf("a canary of 50 %% is seen by %.2f %% of the clients", 100*share)
-	}
+	shows("a canary of 50 %", 500, 0.45, 0.55)
 	a.fairway(0, "canary", "abort", "--reason", "enough")
-	settled()
-	if share := in(100); share != 0 {
-		t.Errorf("after the abort %.2f %% of the clients still see the canary", 100*share)
-	}
+	shows("after the abort", 100, 0, 0)
 	a.fairway(0, "apply", a.withTTL(7), "--canary", "5%", "--yes")
 	a.fairway(0, "canary", "promote")
-	settled()
-	if share := in(100); share != 1 {
-		t.Errorf("after the promotion %.2f %% of the clients see the revision", 100*share)
-	}
+	shows("after the promotion", 100, 1, 1)
 	a.fairway(1, "canary", "promote")
 	if list := a.revisions(); list.Rollout.Source != api.SourceApplied || list.Rollout.Canary != nil || list.Rollout.InForce.Parent != 1 {
 		t.Errorf("after the promotion: %+v", list.Rollout)
 	}
+}
+
+// whole tells that every split with a CDN in it shows the CDN healthy and without
+// a failure.
+func (a *applier) whole(cdn string) bool {
+	a.Helper()
+	var status api.Status
+	if err := json.Unmarshal([]byte(a.fairway(0, "status", "-o", "json")), &status); err != nil {
+		a.Fatal(err)
+	}
+	for _, service := range status.Services {
+		for _, region := range service.Regions {
+			for _, s := range region.Splits {
+				if strings.Contains(s.Endpoint, cdn) && (s.Verdict != steering.Healthy || s.Availability < 1) {
+					return false
+				}
+			}
+		}
+	}
+	return true
 }
 
 // TestAutomaticRevert: a revision that leaves clients with one CDN is taken back
@@ -291,11 +313,11 @@ func TestAutomaticRevert(t *testing.T) {
 	a, data := newApplier(t, world.ConfigFile(), d), t.TempDir()
 	node := func() *process {
 		p := start(t, a.temp, "run", "--config", a.config, "--data", data)
-		d.answering("live.fairway.test.", "live", 20*time.Second)
+		d.answering("live.fairway.test.", "live", patience)
 		return p
 	}
 	p := node()
-	until(t, 30*time.Second, "measured", func() bool { return strings.Contains(a.fairway(0, "status"), "healthy") })
+	until(t, patience, "measured", func() bool { return strings.Contains(a.fairway(0, "status"), "healthy") })
 	const rule = "score: 0.5 * latency + 0.2 * availability + 0.3 * throughput\n"
 	bravoOnly := a.edited("bravo-only", rule, "allow: {providers: [bravo]}\n        "+rule)
 	watch := []string{"--watch", "10m", "--revert-if", "availability < 0.9", "--yes"}
@@ -307,7 +329,7 @@ func TestAutomaticRevert(t *testing.T) {
 		done <- fmt.Sprintf("exit %d\n%s%s", code, out, errs)
 	}()
 	onBravo := func() bool { return strings.Contains(d.cname("live.fairway.test.", clientIn["eu"]), "bravo") }
-	until(t, 10*time.Second, "only bravo is left", func() bool {
+	until(t, patience, "only bravo is left", func() bool {
 		answer, err := d.decide("live", clientIn["eu"])
 		return err == nil && onBravo() && !strings.Contains(fmt.Sprint(answer.Endpoints), "alpha")
 	})
@@ -322,7 +344,7 @@ func TestAutomaticRevert(t *testing.T) {
 	var said string
 	select {
 	case said = <-done:
-	case <-time.After(40 * time.Second):
+	case <-time.After(2 * patience):
 		t.Fatalf("not reverted; the node said:\n%s", p.output)
 	}
 	t.Logf("reverted %v after the fault", time.Since(began).Round(100*time.Millisecond))
@@ -334,19 +356,18 @@ func TestAutomaticRevert(t *testing.T) {
 	if !strings.Contains(p.output.String(), "REVERTING") {
 		t.Error("the log does not say it")
 	}
-	until(t, 5*time.Second, "clients are led away from bravo", func() bool { return !onBravo() && d.cname("live.fairway.test.", clientIn["eu"]) != "" })
+	until(t, patience, "clients are led away from bravo", func() bool { return !onBravo() && d.cname("live.fairway.test.", clientIn["eu"]) != "" })
 	a.says(0, []string{"REVERTED by fairway", "(the files of 1) reverted by itself"}, "revisions")
 
 	// A canary, with the node killed in between.
 	breakBravo(false)
-	time.Sleep(5 * time.Second)
+	until(t, patience, "bravo is whole again, and the failures have left the window", func() bool { return a.whole("bravo") })
 	a.says(0, []string{"on trial for 30 %"}, append([]string{"apply", bravoOnly, "--canary", "30%", "--detach"}, watch...)...)
-	time.Sleep(2 * time.Second)
 	p.kill()
-	breakBravo(true)
 	p = node()
 	a.says(0, []string{"CANARY", "WATCHED"}, "status")
-	until(t, 40*time.Second, "the canary is taken back after kill -9", func() bool { return a.revisions().Rollout.Canary == nil })
+	breakBravo(true)
+	until(t, 2*patience, "the canary is taken back after kill -9", func() bool { return a.revisions().Rollout.Canary == nil })
 	if ended := a.revisions().Rollout.Ended; ended == nil || ended.How != "reverted" || ended.By != "fairway" {
 		t.Errorf("ended %+v", ended)
 	}

@@ -25,10 +25,10 @@ func TestPlanComesTrue(t *testing.T) {
 	text, _ := os.ReadFile(config)
 	// Fixed weights: what is compared must not depend on how busy this machine is.
 	steady := edited(t, string(text), "split: best", "split: {weights: {alpha: 70, bravo: 30}}",
-		"on_all_down: all", "on_all_down: all\n    degraded: allow")
+		"on_all_down: all", "on_all_down: all\n    degraded: allow", "fall: 2", "fall: 20")
 	write(t, filepath.Dir(config), filepath.Base(config), steady)
-	p := start(t, temp, "run", "--config", config, "--data", t.TempDir(), "--log", "warn")
-	d.answering("live.fairway.test.", "live", 30*time.Second)
+	p := start(t, temp, "run", "--config", config, "--data", t.TempDir())
+	d.answering("live.fairway.test.", "live", patience)
 
 	// planned plans a text as the changed configuration.
 	planned := func(text string, exit int, more ...string) *plan.Plan {
@@ -44,7 +44,7 @@ func TestPlanComesTrue(t *testing.T) {
 	settled := func(text string) {
 		t.Helper()
 		quiet := 0
-		until(t, time.Minute, "the node has settled", func() bool {
+		until(t, 3*patience, "the node has settled", func() bool {
 			time.Sleep(300 * time.Millisecond)
 			if planned(text, 0).MovedAnyway == 0 {
 				quiet++
@@ -78,9 +78,10 @@ func TestPlanComesTrue(t *testing.T) {
 			t.Errorf("%s: planned by %s, want by the queries", c.name, informed.Basis)
 		}
 		steady = changed
+		loads := strings.Count(p.output.String(), "configuration loaded")
 		write(t, filepath.Dir(config), filepath.Base(config), steady)
 		p.cmd.Process.Signal(syscall.SIGHUP)
-		time.Sleep(time.Second)
+		until(t, patience, "the change is in force", func() bool { return strings.Count(p.output.String(), "configuration loaded") > loads })
 		settled(steady)
 		after := d.everyone(networks)
 
@@ -189,7 +190,7 @@ func TestPlanCommands(t *testing.T) {
 	temp := t.TempDir()
 	to := []string{"--api", d.api, "--token-file", filepath.Join(filepath.Dir(config), "token")}
 	start(t, temp, "run", "--config", config, "--data", t.TempDir(), "--log", "warn")
-	d.answering("live.fairway.test.", "live", 30*time.Second)
+	d.answering("live.fairway.test.", "live", patience)
 	d.cname("live.fairway.test.", clientIn["eu"])
 	text, _ := os.ReadFile(config)
 	changed := write(t, temp, "changed.yaml", edited(t, string(text), "split: best", "split: {within: 50%}"))
