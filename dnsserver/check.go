@@ -13,7 +13,7 @@ import (
 // what only the whole zone shows.
 func (c *compiler) check(z *zone) {
 	for name, n := range z.nodes {
-		n.cut = name != z.name && n.rrsets[dns.TypeNS] != nil
+		n.cut = name != z.name && n.has(dns.TypeNS)
 	}
 	for _, name := range slices.Sorted(maps.Keys(z.nodes)) {
 		n := z.nodes[name]
@@ -30,23 +30,23 @@ func (c *compiler) check(z *zone) {
 // checkAliases holds a name to one CNAME and nothing beside it (RFC 2181 §10.1),
 // also where the CNAME would be a steered one.
 func (c *compiler) checkAliases(name string, n *node) {
-	cnames := len(n.rrsets[dns.TypeCNAME])
+	types, cnames := n.types(), len(n.rrset(dns.TypeCNAME))
 	if cnames > 1 {
-		c.report(n.place, "name %s has %d CNAME records; one is allowed", name, cnames)
+		c.report(n.place(), "name %s has %d CNAME records; one is allowed", name, cnames)
 	}
-	if cnames > 0 && len(n.rrsets) > 1 {
-		c.report(n.place, "name %s has a CNAME beside other records; remove one or the other (RFC 2181 §10.1)", name)
+	if cnames > 0 && len(types) > 1 {
+		c.report(n.place(), "name %s has a CNAME beside other records; remove one or the other (RFC 2181 §10.1)", name)
 	}
 	if n.service == noService {
 		return
 	}
 	service, offers := c.set.layout.Services[n.service].Service, c.set.services[n.service]
 	switch {
-	case offers.host && n.rrsets[dns.TypeSOA] != nil:
+	case offers.host && n.has(dns.TypeSOA):
 		c.report(service.Place, "service %s: hostname %s is the apex of its zone, where no CNAME may stand; give its endpoints addresses, or steer another name", service.Key, name)
-	case len(n.rrsets) > 0 && (offers.host || cnames > 0):
+	case len(types) > 0 && (offers.host || cnames > 0):
 		c.report(service.Place, "service %s: hostname %s has static records too, and no CNAME may stand beside them; remove the records", service.Key, name)
-	case offers.ipv4 && n.rrsets[dns.TypeA] != nil || offers.ipv6 && n.rrsets[dns.TypeAAAA] != nil:
+	case offers.ipv4 && n.has(dns.TypeA) || offers.ipv6 && n.has(dns.TypeAAAA):
 		c.report(service.Place, "service %s: hostname %s has static addresses too; remove one or the other", service.Key, name)
 	}
 }
@@ -79,13 +79,13 @@ func (z *zone) delegates(name string) bool {
 // checkCut allows at a delegation what belongs to it.
 func (c *compiler) checkCut(name string, n *node) {
 	if dns.SplitDomainName(name)[0] == "*" {
-		c.report(n.place, "name %s: a wildcard cannot be delegated (RFC 4592 §4.2)", name)
+		c.report(n.place(), "name %s: a wildcard cannot be delegated (RFC 4592 §4.2)", name)
 	}
-	for _, rrtype := range slices.Sorted(maps.Keys(n.rrsets)) {
+	for _, rrtype := range n.types() {
 		switch rrtype {
 		case dns.TypeNS, dns.TypeDS, dns.TypeA, dns.TypeAAAA:
 		default:
-			c.report(n.place, "name %s is delegated, so its %s record would never be seen; move it to the delegated zone", name, dns.Type(rrtype))
+			c.report(n.place(), "name %s is delegated, so its %s record would never be seen; move it to the delegated zone", name, dns.Type(rrtype))
 		}
 	}
 	if n.service != noService {
@@ -95,9 +95,9 @@ func (c *compiler) checkCut(name string, n *node) {
 
 // checkBelowCut allows below a delegation the addresses of its name servers.
 func (c *compiler) checkBelowCut(name string, n *node, cut string) {
-	for _, rrtype := range slices.Sorted(maps.Keys(n.rrsets)) {
+	for _, rrtype := range n.types() {
 		if rrtype != dns.TypeA && rrtype != dns.TypeAAAA {
-			c.report(n.place, "name %s lies below the delegation of %s, so its %s record would never be seen; move it to the delegated zone", name, cut, dns.Type(rrtype))
+			c.report(n.place(), "name %s lies below the delegation of %s, so its %s record would never be seen; move it to the delegated zone", name, cut, dns.Type(rrtype))
 		}
 	}
 	if n.service != noService {

@@ -19,7 +19,7 @@ import (
 // compile turns the zones and hostnames of a layout into tables. Every finding
 // is in the result's error.
 func compile(l *steering.Layout) *zoneSet {
-	c := compiler{set: &zoneSet{layout: l, byName: make(map[string]*zone)}, buffer: make([]byte, dns.MaxMsgSize)}
+	c := compiler{set: &zoneSet{layout: l, byName: make(map[string]*zone)}}
 	for i := range l.Revision.Zones {
 		c.zone(&l.Revision.Zones[i], l.Revision.Hash)
 	}
@@ -46,7 +46,6 @@ func compile(l *steering.Layout) *zoneSet {
 type compiler struct {
 	set      *zoneSet
 	findings []error
-	buffer   []byte // one record's octets, the longest there can be
 }
 
 func (c *compiler) report(p steering.Place, format string, args ...any) {
@@ -64,13 +63,13 @@ func (c *compiler) zone(z *steering.Zone, revision string) {
 		c.report(z.Place, "zone %s is defined twice; remove one", name)
 		return
 	}
-	made := &zone{name: name, labels: dns.CountLabel(name), nodes: make(map[string]*node)}
+	made := &zone{name: name, labels: dns.CountLabel(name), nodes: make(map[string]*node, len(z.Records)+1)}
 	c.set.byName[name] = made
-	apex := made.node(name, z.Place)
+	apex := made.node(name)
 	made.soa = c.soa(z, name, revision)
 	made.negative = dns.Copy(made.soa).(*dns.SOA)
 	made.negative.Hdr.Ttl = min(made.soa.Hdr.Ttl, made.soa.Minttl)
-	apex.rrsets[dns.TypeSOA] = []dns.RR{made.soa}
+	c.make(apex, made.soa, z.Place)
 	if len(z.NS) == 0 {
 		c.report(z.Place, "zone %s has no name servers; list them under ns", name)
 	}
@@ -82,7 +81,7 @@ func (c *compiler) zone(z *steering.Zone, revision string) {
 		}
 		rr := &dns.NS{Hdr: header(dns.TypeNS, ttlOf(0, z)), Ns: target}
 		rr.Hdr.Name = name
-		c.put(apex, rr, z.Place)
+		c.make(apex, rr, z.Place)
 	}
 }
 
@@ -118,6 +117,15 @@ func serial(stated uint32, revision string) uint32 {
 	return max(h.Sum32(), 1)
 }
 
+// make puts a record that the zone's own entry asks for.
+func (c *compiler) make(n *node, rr dns.RR, place steering.Place) {
+	r, err := recordOf(rr, place)
+	if err != nil {
+		return // it has a name that is none, which is reported already
+	}
+	c.put(n, r)
+}
+
 // records adds a zone's static records.
 func (c *compiler) records(z *steering.Zone) {
 	name, ok := canonical(z.Name)
@@ -125,31 +133,53 @@ func (c *compiler) records(z *steering.Zone) {
 		return // reported by zone
 	}
 	home := c.set.byName[name]
+	var n *node // of the record before: those of one name mostly stand together
 	for i := range z.Records {
 		r := &z.Records[i]
-		rr, err := c.parseRecord(r, z)
-		if err != nil {
-			c.report(r.Place, "zone %s: record %s %s: %w", name, r.Name, r.Type, err)
+		owner, ok := canonical(r.Name)
+		reason := "the name is not a domain name"
+		if ok {
+			reason = c.misplaced(r, owner, home)
+		}
+		if reason != "" {
+			c.report(r.Place, "zone %s: record %s %s: %s", name, r.Name, dns.Type(r.Type), reason)
+			n = nil
 			continue
 		}
-		owner := rr.Header().Name
-		switch nearest := c.set.longest(owner, 0); {
-		case !dns.IsSubDomain(name, owner):
-			c.report(r.Place, "record %s %s lies outside its zone %s; move it to its own zone", owner, r.Type, name)
-		case nearest != home && !atCut(rr, nearest, owner):
-			c.report(r.Place, "record %s %s of zone %s would never be seen: zone %s answers for this name; move it there", owner, r.Type, name, nearest.name)
-		case owner == name && rr.Header().Rrtype == dns.TypeNS:
-			c.report(r.Place, "zone %s: NS at the apex; list it under the zone's ns", name)
-		default:
-			c.put(home.node(owner, r.Place), rr, r.Place)
+		if n == nil || r.Name != z.Records[i-1].Name {
+			n = home.node(owner)
 		}
+		c.put(n, r)
 	}
+}
+
+// misplaced says why a record cannot be served from its zone, "" when it can.
+func (c *compiler) misplaced(r *steering.Record, owner string, home *zone) string {
+	if reason := refused(r.Type); reason != "" {
+		return reason
+	}
+	if _, err := unpack(r); err != nil {
+		return err.Error()
+	}
+	nearest := home
+	if len(c.set.byName) > 1 {
+		nearest = c.set.longest(owner, 0)
+	}
+	switch {
+	case !dns.IsSubDomain(home.name, owner):
+		return "it lies outside its zone; move it to its own zone"
+	case nearest != home && !atCut(r.Type, nearest, owner):
+		return fmt.Sprintf("it would never be seen: zone %s answers for this name; move it there", nearest.name)
+	case owner == home.name && r.Type == dns.TypeNS:
+		return "NS at the apex; list it under the zone's ns"
+	}
+	return ""
 }
 
 // atCut tells whether a parent zone's record belongs to its delegation of a
 // child zone that is ours as well: NS and DS at the cut, addresses below.
-func atCut(rr dns.RR, child *zone, owner string) bool {
-	switch rr.Header().Rrtype {
+func atCut(rrtype uint16, child *zone, owner string) bool {
+	switch rrtype {
 	case dns.TypeNS, dns.TypeDS:
 		return owner == child.name
 	case dns.TypeA, dns.TypeAAAA:
@@ -158,77 +188,39 @@ func atCut(rr dns.RR, child *zone, owner string) bool {
 	return false
 }
 
-// refusedTypes are those that a static record cannot have, with the reason.
-var refusedTypes = map[uint16]string{
-	dns.TypeSOA:   "the zone states its SOA under soa",
-	dns.TypeDNAME: "DNAME is not supported; list the names one by one, or use a wildcard",
-	dns.TypeRRSIG: "signatures are not loaded",
-	dns.TypeNSEC:  "signatures are not loaded",
-	dns.TypeNSEC3: "signatures are not loaded",
-	dns.TypeOPT:   "OPT belongs to messages, not to zones",
-}
-
-// parseRecord reads a record in presentation form. Names in its data may be
-// relative to the zone.
-func (c *compiler) parseRecord(r *steering.Record, z *steering.Zone) (dns.RR, error) {
-	owner, ok := canonical(r.Name)
-	if !ok {
-		return nil, fmt.Errorf("the name is not a domain name")
-	}
-	line := fmt.Sprintf("%s %d IN %s %s\n", owner, ttlOf(r.TTL, z), r.Type, r.Value)
-	parser := dns.NewZoneParser(strings.NewReader(line), dns.Fqdn(z.Name), "")
-	rr, ok := parser.Next()
-	if err := parser.Err(); err != nil {
-		return nil, fmt.Errorf("%q: %w; write the value as in a zone file (RFC 1035 §5.1)", r.Value, err)
-	}
-	if !ok {
-		return nil, fmt.Errorf("%q holds no record", r.Value)
-	}
-	if _, more := parser.Next(); more || parser.Err() != nil {
-		return nil, fmt.Errorf("%q holds more than one record; give each its own entry", r.Value)
-	}
-	rrtype := rr.Header().Rrtype
-	if rr.Header().Name != owner || dns.Type(rrtype).String() != strings.ToUpper(r.Type) {
-		return nil, fmt.Errorf("%q reads as %q, another name or type; check the type", r.Value, rr.String())
-	}
-	if reason := refusedTypes[rrtype]; reason != "" {
-		return nil, errors.New(reason)
+// refused says why a static record cannot have a type, "" when it can.
+func refused(rrtype uint16) string {
+	switch rrtype {
+	case dns.TypeSOA:
+		return "the zone states its SOA under soa"
+	case dns.TypeDNAME:
+		return "DNAME is not supported; list the names one by one, or use a wildcard"
+	case dns.TypeRRSIG, dns.TypeNSEC, dns.TypeNSEC3:
+		return "signatures are not loaded"
+	case dns.TypeNone, dns.TypeOPT:
+		return "the type belongs to messages, not to zones"
 	}
 	if rrtype >= 128 && rrtype <= 255 {
-		return nil, fmt.Errorf("type %s is for questions only (RFC 6895 §3.1)", r.Type)
+		return "the type is for questions only (RFC 6895 §3.1)"
 	}
-	return rr, checkPackable(rr, c.buffer)
-}
-
-// checkPackable tells what only shows on the wire, such as a label that is too
-// long in a name of the data, or data that are not there (which the parser
-// accepts for the sake of dynamic updates). The buffer is for its use alone.
-func checkPackable(rr dns.RR, buffer []byte) error {
-	end, err := dns.PackRR(rr, buffer, 0, nil, false)
-	if err != nil {
-		return fmt.Errorf("cannot be sent: %w", err)
-	}
-	if packed, _, err := nextRecord(buffer[:end], 0); err != nil || len(packed.data) == 0 {
-		return errors.New("there is no value")
-	}
-	return nil
+	return ""
 }
 
 // put adds a record to its RRset, whose records must be different and of one TTL
 // (RFC 2181 §5 and §5.2).
-func (c *compiler) put(n *node, rr dns.RR, place steering.Place) {
-	rrtype := rr.Header().Rrtype
-	for _, other := range n.rrsets[rrtype] {
-		if dns.IsDuplicate(other, rr) {
-			c.report(place, "record %s is there twice; remove one", oneLine(rr))
+func (c *compiler) put(n *node, r *steering.Record) {
+	at, found := slices.BinarySearchFunc(n.records, r.Type, func(r *steering.Record, rrtype uint16) int { return cmp.Compare(r.Type, rrtype) })
+	for ; found && at < len(n.records) && n.records[at].Type == r.Type; at++ {
+		switch other := n.records[at]; {
+		case other.Data == r.Data:
+			c.report(r.Place, "record %s is there twice; remove one", describeRecord(r))
 			return
-		}
-		if other.Header().Ttl != rr.Header().Ttl {
-			c.report(place, "record %s has another TTL than %s; records of one name and type share theirs", oneLine(rr), oneLine(other))
+		case other.TTL != r.TTL:
+			c.report(r.Place, "record %s has another TTL than %s; records of one name and type share theirs", describeRecord(r), describeRecord(other))
 			return
 		}
 	}
-	n.rrsets[rrtype] = append(n.rrsets[rrtype], rr)
+	n.records = slices.Insert(n.records, at, r)
 }
 
 // service adds the hostnames of a service. One that lies in none of our zones is
@@ -250,13 +242,13 @@ func (c *compiler) service(index int, s *steering.Service) {
 		if home == nil {
 			continue
 		}
-		n := home.node(name, s.Place)
-		if n.service != noService && n.service != index {
+		n := home.node(name)
+		if n.service != noService && n.service != int32(index) {
 			other := c.set.layout.Services[n.service].Service
 			c.report(s.Place, "services %s (%s) and %s both have hostname %s; give it to one", other.Key, other.Place, s.Key, name)
 			continue
 		}
-		n.service = index
+		n.service = int32(index)
 		for _, e := range s.Endpoints {
 			if host, _ := canonical(e.Host); host == name {
 				c.report(e.Place, "endpoint %s: its host %s is the service's own hostname; name the CDN's", e.ID, name)
@@ -281,21 +273,43 @@ func offerOf(s *steering.Service) (o offer) {
 
 // node returns the node of a name in the zone and makes it, and the empty
 // non-terminals above it, where they are missing.
-func (z *zone) node(name string, place steering.Place) *node {
+func (z *zone) node(name string) *node {
+	if n := z.nodes[name]; n != nil {
+		return n
+	}
 	starts := dns.Split(name)
 	for i := len(starts) - z.labels - 1; i > 0; i-- {
-		z.ensure(name[starts[i]:], place)
+		z.ensure(name[starts[i]:])
 	}
-	return z.ensure(name, place)
+	return z.ensure(name)
 }
 
-func (z *zone) ensure(name string, place steering.Place) *node {
+func (z *zone) ensure(name string) *node {
 	n := z.nodes[name]
 	if n == nil {
-		n = &node{rrsets: make(map[uint16][]dns.RR), service: noService, place: place}
+		n = &node{service: noService}
 		z.nodes[name] = n
 	}
 	return n
+}
+
+// plainName tells whether a name is canonical without a closer look: fully
+// qualified, of lower case letters, digits and what is common beside them.
+func plainName(name string) bool {
+	label := 0
+	for i := range len(name) {
+		switch c := name[i]; {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '_', c == '*':
+			if label++; label > 63 {
+				return false
+			}
+		case c == '.' && label > 0:
+			label = 0
+		default:
+			return false
+		}
+	}
+	return label == 0 && name != "" && len(name) < maxNameLength
 }
 
 // canonical gives a fully qualified name in the one form in which names are
@@ -304,6 +318,9 @@ func (z *zone) ensure(name string, place steering.Place) *node {
 func canonical(name string) (string, bool) {
 	if name == "" {
 		return "", false
+	}
+	if plainName(name) {
+		return name, true
 	}
 	wire := make([]byte, 256)
 	end, err := dns.PackDomainName(dns.Fqdn(name), wire, 0, nil, false)
@@ -314,8 +331,8 @@ func canonical(name string) (string, bool) {
 	return dns.CanonicalName(plain), err == nil
 }
 
-// ttlOf is a record's TTL: its own, else the zone's, else the SOA minimum, which
-// was the default before RFC 2308 §5.2.
+// ttlOf is the zone's TTL, else the SOA minimum, which was the default before
+// RFC 2308 §5.2.
 func ttlOf(own time.Duration, z *steering.Zone) uint32 {
 	return wholeSeconds(cmp.Or(own, z.TTL, z.SOA.Minimum))
 }
@@ -326,3 +343,11 @@ func wholeSeconds(d time.Duration) uint32 {
 
 // oneLine is a record as in a zone file, with single spaces.
 func oneLine(rr dns.RR) string { return strings.ReplaceAll(rr.String(), "\t", " ") }
+
+func describeRecord(r *steering.Record) string {
+	rr, err := unpack(r)
+	if err != nil {
+		return r.Name + " " + dns.Type(r.Type).String()
+	}
+	return oneLine(rr)
+}

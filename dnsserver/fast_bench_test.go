@@ -29,7 +29,7 @@ func benchServer(b *testing.B, names int) (*nameTable, *steering.Snapshot) {
 	}
 	zone := zoneOf("fairway.test.", "www 0 A 192.0.2.80\n")
 	for i := range names {
-		zone.Records = append(zone.Records, steering.Record{Name: fmt.Sprintf("host%d.fairway.test.", i), Type: "A", Value: "192.0.2.1"})
+		zone.Records = append(zone.Records, steering.Record{Name: fmt.Sprintf("host%d.fairway.test.", i), Type: dns.TypeA, TTL: time.Minute, Data: "\xc0\x00\x02\x01"})
 	}
 	offers := func() []*steering.Endpoint {
 		return []*steering.Endpoint{

@@ -45,18 +45,13 @@ a\.b     0 TXT   "dot"
 	for i := range 80 {
 		for _, name := range []string{"n30", "n31", "n60", "n80"} {
 			if n := int(name[1]-'0')*10 + int(name[2]-'0'); i < n {
-				odd.Records = append(odd.Records, steering.Record{
-					Name: name + ".odd.test.", Type: "A", Value: netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}).String(), Place: steering.Place{File: "o.yaml"},
-				})
+				odd.Records = append(odd.Records, recordIn("odd.test.", fmt.Sprintf("%s 300 A 192.0.2.%d", name, i)))
 			}
 		}
 	}
 	// Answers of 511, 512 and 513 octets.
 	for i, length := range []int{217, 218, 219} {
-		odd.Records = append(odd.Records, steering.Record{
-			Name: fmt.Sprintf("t%02d.odd.test.", i), Type: "TXT", Place: steering.Place{File: "o.yaml"},
-			Value: fmt.Sprintf("%q %q", strings.Repeat("x", 250), strings.Repeat("y", length)),
-		})
+		odd.Records = append(odd.Records, recordIn("odd.test.", fmt.Sprintf("t%02d 300 TXT %q %q", i, strings.Repeat("x", 250), strings.Repeat("y", length))))
 	}
 	// The parent has an address of the child's name server that the child knows better.
 	odd.Records = append(odd.Records, records("odd.test.", "www.zone 0 A 192.0.2.77")...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -137,7 +138,7 @@ func mustSplit(ttl time.Duration, candidates ...steering.Candidate) *steering.Sp
 }
 
 // records parses zone-file-like lines "name TTL type value", names relative to
-// the zone, TTL 0 for the zone's.
+// the zone, TTL 0 for 300.
 func records(zone string, lines string) (out []steering.Record) {
 	number := 0
 	for line := range strings.Lines(lines) {
@@ -146,20 +147,33 @@ func records(zone string, lines string) (out []steering.Record) {
 		if len(fields) < 4 {
 			continue
 		}
-		ttl, err := time.ParseDuration(fields[1] + "s")
-		if err != nil {
-			panic(err)
-		}
 		name := zone
 		if fields[0] != "@" {
 			name = fields[0] + "." + zone
 		}
-		out = append(out, steering.Record{
-			Name: name, TTL: ttl, Type: fields[2], Value: strings.Join(fields[3:], " "),
-			Place: steering.Place{File: "z.yaml", Line: number},
-		})
+		if fields[1] == "0" {
+			fields[1] = "300"
+		}
+		r := recordIn(zone, name+" "+strings.Join(fields[1:], " "))
+		r.Place = steering.Place{File: "z.yaml", Line: number}
+		out = append(out, r)
 	}
 	return out
+}
+
+// recordIn parses a line of a zone file; other names in it may be relative to the
+// zone.
+func recordIn(zone, line string) steering.Record {
+	parser := dns.NewZoneParser(strings.NewReader(line+"\n"), zone, "")
+	rr, ok := parser.Next()
+	if !ok {
+		panic(fmt.Sprintf("%s: %v", line, parser.Err()))
+	}
+	r, err := recordOf(rr, steering.Place{File: "z.yaml"})
+	if err != nil {
+		panic(err)
+	}
+	return *r
 }
 
 func zoneOf(name, lines string) steering.Zone {
@@ -217,14 +231,10 @@ func newWorld() *world {
 	}
 	big := zoneOf("big.test.", "")
 	for i := range 60 {
-		big.Records = append(big.Records, steering.Record{
-			Name: "txt.big.test.", Type: "TXT", Value: strings.Repeat("x", 40+i), Place: steering.Place{File: "z.yaml"},
-		})
+		big.Records = append(big.Records, recordIn("big.test.", "txt 300 TXT "+strings.Repeat("x", 40+i)))
 	}
 	for i := range 40 {
-		big.Records = append(big.Records, steering.Record{
-			Name: "a.big.test.", Type: "A", Value: netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}).String(), Place: steering.Place{File: "z.yaml"},
-		})
+		big.Records = append(big.Records, recordIn("big.test.", fmt.Sprintf("a 300 A 192.0.2.%d", i)))
 	}
 	w := &world{
 		table: newPrefixTable(regions),

@@ -1,6 +1,7 @@
 package dnsserver
 
 import (
+	"encoding/binary"
 	"maps"
 	"slices"
 
@@ -61,32 +62,64 @@ func (p *preparer) name(t *nameTable, z *zone, name string, denial uint32) bool 
 	if z.nodes[wildcardBelow(name)] != nil {
 		e.flags |= flagWildcard
 	}
-	if n.rrsets[dns.TypeCNAME] != nil {
+	if n.has(dns.TypeCNAME) {
 		e.flags |= flagAlias
 	}
 	if n.service != noService {
 		e.steered = uint32(len(t.steered))
-		t.steered = append(t.steered, p.steered(n.service, name, length))
+		t.steered = append(t.steered, p.steered(int(n.service), name, length))
 	}
 	return t.put(wire[:length], e, p.statics(n, name, length))
 }
 
 // statics prepares the answers that depend on no decision at the name itself.
 func (p *preparer) statics(n *node, name string, length int) (answers []staticAnswer) {
-	types := slices.Sorted(maps.Keys(n.rrsets))
-	if n.rrsets[dns.TypeCNAME] != nil {
+	types := n.types()
+	if n.has(dns.TypeCNAME) {
 		types = chainedTypes()
 	}
 	for _, qtype := range types {
 		if !commonType(qtype) || n.service != noService && p.zones.services[n.service].has(qtype) {
 			continue
 		}
-		s := p.static(name, qtype, length)
-		s.octets = slices.Clone(s.octets)
+		s, plain := p.plain(n, qtype)
+		if !plain {
+			s = p.static(name, qtype, length)
+			s.octets = slices.Clone(s.octets)
+		}
 		answers = append(answers, staticAnswer{qtype, s})
 	}
 	return answers
 }
+
+// plain prepares an RRset whose data hold no name that could be compressed, as the
+// general path would write it and without a way round by dns.RR: most of a large
+// zone is of this kind. False for other types.
+func (p *preparer) plain(n *node, qtype uint16) (s section, ok bool) {
+	if n.service != noService || compressible(qtype) {
+		return section{}, false
+	}
+	for _, r := range n.records {
+		if r.Type != qtype {
+			continue
+		}
+		s.octets = binary.BigEndian.AppendUint16(s.octets, pointer|headerLength)
+		s.octets = binary.BigEndian.AppendUint16(s.octets, r.Type)
+		s.octets = binary.BigEndian.AppendUint16(s.octets, dns.ClassINET)
+		s.octets = binary.BigEndian.AppendUint32(s.octets, wholeSeconds(r.TTL))
+		s.octets = binary.BigEndian.AppendUint16(s.octets, uint16(len(r.Data)))
+		s.octets = append(s.octets, r.Data...)
+		s.answers++
+	}
+	if s.answers == 0 || len(s.octets) > maxSection {
+		return section{}, s.answers > 0 // which is a section that is not prepared
+	}
+	return s, true
+}
+
+// compressible tells whether data of a type may hold names that are compressed:
+// of the types of RFC 1035 alone (RFC 3597 §4).
+func compressible(rrtype uint16) bool { return rrtype > dns.TypeA && rrtype <= dns.TypeMX }
 
 // steered prepares a steered name: for each endpoint, every answer that choosing
 // it can give.

@@ -73,11 +73,10 @@ func (l *lookup) answerFrom(z *zone, n *node, owner string) (next string) {
 		l.deny(z)
 	case n.service != noService && (l.qtype == dns.TypeANY || l.zones.services[n.service].has(l.qtype)):
 		return l.steer(z, n, owner)
-	case n.rrsets[dns.TypeCNAME] != nil:
-		cname := n.rrsets[dns.TypeCNAME][0]
-		l.add(owner, cname)
+	case n.has(dns.TypeCNAME):
+		l.add(owner, n.rrset(dns.TypeCNAME)...)
 		if l.qtype != dns.TypeCNAME && l.qtype != dns.TypeANY {
-			return cname.(*dns.CNAME).Target
+			return n.target()
 		}
 	default:
 		l.answerStatic(z, n, owner)
@@ -87,10 +86,10 @@ func (l *lookup) answerFrom(z *zone, n *node, owner string) (next string) {
 
 // answerStatic adds the RRset of the asked type, or says that there is none.
 func (l *lookup) answerStatic(z *zone, n *node, owner string) {
-	switch rrset := n.rrsets[l.qtype]; {
+	switch rrset := n.rrset(l.qtype); {
 	case len(rrset) > 0:
 		l.add(owner, rrset...)
-	case l.qtype == dns.TypeANY && (len(n.rrsets) > 0 || n.service != noService):
+	case l.qtype == dns.TypeANY && (len(n.records) > 0 || n.service != noService):
 		l.add(owner, anyAnswer(z))
 	default:
 		l.deny(z)
@@ -106,11 +105,10 @@ func anyAnswer(z *zone) dns.RR {
 	}
 }
 
-// add copies records into the answer under the name that was asked: with its
-// case (RFC 4343 §4.1), and in place of a wildcard (RFC 4592 §3.3.1).
+// add puts records into the answer under the name that was asked: with its case
+// (RFC 4343 §4.1), and in place of a wildcard (RFC 4592 §3.3.1).
 func (l *lookup) add(owner string, rrset ...dns.RR) {
 	for _, rr := range rrset {
-		rr = dns.Copy(rr)
 		rr.Header().Name = owner
 		l.msg.Answer = append(l.msg.Answer, rr)
 	}
@@ -128,16 +126,14 @@ func (l *lookup) deny(z *zone) {
 // instead, and the addresses of those that cannot be found without (RFC 9471
 // §3.1). This is no answer of ours, so AA stays clear.
 func (l *lookup) refer(z *zone, cut *node) {
-	for _, rr := range cut.rrsets[dns.TypeNS] {
-		l.msg.Ns = append(l.msg.Ns, dns.Copy(rr))
+	for _, rr := range cut.rrset(dns.TypeNS) {
+		l.msg.Ns = append(l.msg.Ns, rr)
 		server := z.nodes[dns.CanonicalName(rr.(*dns.NS).Ns)]
 		if server == nil {
 			continue
 		}
 		for _, rrtype := range []uint16{dns.TypeA, dns.TypeAAAA} {
-			for _, glue := range server.rrsets[rrtype] {
-				l.msg.Extra = append(l.msg.Extra, dns.Copy(glue))
-			}
+			l.msg.Extra = append(l.msg.Extra, server.rrset(rrtype)...)
 		}
 	}
 }

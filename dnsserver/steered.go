@@ -21,7 +21,7 @@ func (l *lookup) steer(z *zone, n *node, owner string) (next string) {
 		l.undecided = true
 		return ""
 	}
-	d := l.snapshot.Decide(steering.Query{Service: n.service, Client: l.client})
+	d := l.snapshot.Decide(steering.Query{Service: int(n.service), Client: l.client})
 	l.steered = true
 	l.scope = max(l.scope, d.Scope)
 	chosen, ok := d.First()

@@ -33,16 +33,6 @@ type zone struct {
 	nodes    map[string]*node
 }
 
-// node is one name of a zone. Without data it is an empty non-terminal.
-type node struct {
-	rrsets  map[uint16][]dns.RR
-	service int // index in the layout, noService when the name is not steered
-	cut     bool
-	place   steering.Place // of what made the node first
-}
-
-const noService = -1
-
 // offer is what the endpoints of a service can answer at all, whichever is
 // chosen.
 type offer struct{ host, ipv4, ipv6 bool }

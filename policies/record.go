@@ -49,7 +49,7 @@ func (c *compiler) record(v value, z steering.Zone, apexes []string) (steering.R
 	if !ok1 || !ok2 || !name.inZone(r, z.Name, apexes) {
 		return r, false
 	}
-	r.Value, ok3 = data.recordData(r, z.Name)
+	r.Data, ok3 = data.recordData(r, z.Name)
 	return r, ok3
 }
 
@@ -92,8 +92,8 @@ func (v value) inZone(r steering.Record, zone string, apexes []string) bool {
 		v.fault(remedy, "%s is not in this zone", r.Name)
 		return false
 	case closest == zone,
-		(r.Type == "NS" || r.Type == "DS") && r.Name == closest,
-		r.Type == "A" || r.Type == "AAAA":
+		(r.Type == dns.TypeNS || r.Type == dns.TypeDS) && r.Name == closest,
+		isAddress(r.Type):
 		return true
 	}
 	v.fault("move it to zone "+closest, "%s is answered for by zone %s", r.Name, closest)
@@ -101,10 +101,10 @@ func (v value) inZone(r steering.Record, zone string, apexes []string) bool {
 }
 
 // recordType reads a type that a static record may have.
-func (v value) recordType(apex bool) (string, bool) {
+func (v value) recordType(apex bool) (uint16, bool) {
 	s, ok := v.text()
 	if !ok {
-		return "", false
+		return 0, false
 	}
 	kind := strings.ToUpper(s)
 	number, known := dns.StringToType[kind]
@@ -121,12 +121,12 @@ func (v value) recordType(apex bool) (string, bool) {
 		usual := []string{"A", "AAAA", "CAA", "CNAME", "DS", "HTTPS", "MX", "NS", "SRV", "SVCB", "TLSA", "TXT"}
 		v.fault(choices("usual types", usual, kind), "%q is not a type of record", clip(s))
 	default:
-		return kind, true
+		return number, true
 	}
-	return "", false
+	return 0, false
 }
 
-// recordData reads the data of a record and returns it with full names.
+// recordData reads the data of a record and returns it as on the wire.
 func (v value) recordData(r steering.Record, zone string) (string, bool) {
 	if v.node.Tag != "!!int" && v.node.Tag != "!!float" {
 		if _, ok := v.text(); !ok {
@@ -138,38 +138,40 @@ func (v value) recordData(r steering.Record, zone string) (string, bool) {
 		v.fault("write the data in one line", "has several lines")
 		return "", false
 	}
-	line := fmt.Sprintf("%s %d IN %s %s\n", r.Name, r.TTL/time.Second, r.Type, text)
+	line := fmt.Sprintf("%s %d IN %s %s\n", r.Name, r.TTL/time.Second, dns.Type(r.Type), text)
 	parser := dns.NewZoneParser(strings.NewReader(line), zone, "")
 	rr, ok := parser.Next()
 	err := parser.Err()
-	if err == nil && (!ok || rr == nil || dns.TypeToString[rr.Header().Rrtype] != r.Type) {
+	if err == nil && (!ok || rr == nil || rr.Header().Rrtype != r.Type) {
 		err = fmt.Errorf("holds no such record")
 	}
+	var wire string
 	if err == nil {
-		err = sendable(rr)
+		wire, err = dataOf(rr)
 	}
 	if err != nil {
 		detail, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "dns: "), " at line: ")
 		v.fault("write it as in a zone file (RFC 1035 §5.1), such as 192.0.2.1 for A or \"10 mail.example.\" for MX",
-			"%q is no data for type %s: %s", clip(text), r.Type, clip(detail))
+			"%q is no data for type %s: %s", clip(text), dns.Type(r.Type), clip(detail))
 		return "", false
 	}
-	return strings.TrimPrefix(rr.String(), rr.Header().String()), true
+	return wire, true
 }
 
-// sendable tells what shows on the wire only: data too long, or none, which the
-// parser accepts for the sake of dynamic updates.
-func sendable(rr dns.RR) error {
-	wire := make([]byte, dns.MaxMsgSize)
+// dataOf gives a record's data as on the wire. That shows what the parser lets
+// through: data too long, or none, which it accepts for the sake of dynamic updates.
+func dataOf(rr dns.RR) (string, error) {
+	rr.Header().Name = "."
+	wire := make([]byte, dns.Len(rr))
 	end, err := dns.PackRR(rr, wire, 0, nil, false)
-	if err != nil {
-		return err
-	}
-	back, _, err := dns.UnpackRR(wire[:end], 0)
-	if err == nil && back.Header().Rdlength == 0 {
+	const fixed = 11 // octets before the data, of a record of the root
+	if err == nil && end <= fixed {
 		err = fmt.Errorf("there is no data")
 	}
-	return err
+	if err != nil {
+		return "", err
+	}
+	return string(wire[fixed:end]), nil
 }
 
 // placed is a record with its place in the file.
@@ -191,7 +193,7 @@ func (s *recordSet) add(r placed) {
 		s.names = append(s.names, r.Name)
 	}
 	s.byName[r.Name] = append(s.byName[r.Name], r)
-	if r.Type == "NS" {
+	if r.Type == dns.TypeNS {
 		s.cuts[r.Name] = r.at
 	}
 }
@@ -202,7 +204,7 @@ func (s *recordSet) check(c *compiler) {
 		for i, r := range s.byName[name] {
 			c.checkSteered(r)
 			s.checkCut(r)
-			if r.Type == "CNAME" && r.Name == s.apex {
+			if r.Type == dns.TypeCNAME && r.Name == s.apex {
 				r.at.fault("use a name below the apex", "a CNAME cannot stand beside the zone's SOA and NS (RFC 1034 §3.6.2)")
 			}
 			for _, earlier := range s.byName[name][:i] {
@@ -223,9 +225,9 @@ func (s *recordSet) check(c *compiler) {
 // clash reports what two records of one name cannot have together.
 func clash(r, earlier placed) bool {
 	switch {
-	case earlier.Type == r.Type && earlier.Value == r.Value:
+	case earlier.Type == r.Type && earlier.Data == r.Data:
 		r.at.fault("keep one of the two", "is the same as the record at %s", earlier.at.place())
-	case earlier.Type == "CNAME" || r.Type == "CNAME":
+	case earlier.Type == dns.TypeCNAME || r.Type == dns.TypeCNAME:
 		r.at.fault("keep the CNAME alone, or take it out",
 			"a CNAME allows no other data at %s (RFC 1034 §3.6.2), see %s", r.Name, earlier.at.place())
 	case earlier.Type == r.Type && earlier.TTL != r.TTL:
@@ -240,19 +242,21 @@ func clash(r, earlier placed) bool {
 // checkSteered reports a record that a service's answer leaves no room for.
 func (c *compiler) checkSteered(r placed) {
 	h, ok := c.hostnames[r.Name]
-	if ok && (h.cname || slices.Contains([]string{"A", "AAAA", "CNAME"}, r.Type)) {
+	if ok && (h.cname || isAddress(r.Type) || r.Type == dns.TypeCNAME) {
 		r.at.fault("take the record out, or give the service another hostname",
 			"%s is steered by service %q, at %s", r.Name, h.service, h.at.place())
 	}
 }
 
+func isAddress(rrtype uint16) bool { return rrtype == dns.TypeA || rrtype == dns.TypeAAAA }
+
 // checkCut reports a record that lies in a delegation and would never be seen.
 func (s *recordSet) checkCut(r placed) {
-	if r.Type == "NS" && strings.HasPrefix(r.Name, "*.") {
+	if r.Type == dns.TypeNS && strings.HasPrefix(r.Name, "*.") {
 		r.at.fault("write the names out", "a wildcard cannot be delegated (RFC 4592 §4.2)")
 	}
 	cut, at, ok := s.cutAbove(r.Name)
-	if !ok || r.Type == "A" || r.Type == "AAAA" || (r.Name == cut && (r.Type == "NS" || r.Type == "DS")) {
+	if !ok || isAddress(r.Type) || (r.Name == cut && (r.Type == dns.TypeNS || r.Type == dns.TypeDS)) {
 		return
 	}
 	r.at.fault("move it to the delegated zone", "%s lies in the delegation of %s at %s: it would never be seen", r.Name, cut, at.place())

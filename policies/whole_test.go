@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/miekg/dns"
 
 	"fairway/steering"
 )
@@ -120,9 +121,9 @@ func wantWhole() *steering.Revision {
 				Expire: 14 * 24 * time.Hour, Minimum: 30 * time.Second, TTL: time.Minute,
 			},
 			Records: []steering.Record{
-				{Name: "ns1.video.example.", Type: "A", TTL: time.Minute, Value: "192.0.2.53", Place: at(network, 17, 9)},
-				{Name: "video.example.", Type: "MX", TTL: time.Hour, Value: "10 mail.video.example.", Place: at(network, 18, 9)},
-				{Name: "*.wild.video.example.", Type: "TXT", TTL: time.Minute, Value: `"two words" "x"`, Place: at(network, 19, 9)},
+				{Name: "ns1.video.example.", Type: dns.TypeA, TTL: time.Minute, Data: "\xc0\x00\x02\x35", Place: at(network, 17, 9)},
+				{Name: "video.example.", Type: dns.TypeMX, TTL: time.Hour, Data: "\x00\x0a\x04mail\x05video\x07example\x00", Place: at(network, 18, 9)},
+				{Name: "*.wild.video.example.", Type: dns.TypeTXT, TTL: time.Minute, Data: "\x09two words\x01x", Place: at(network, 19, 9)},
 			},
 			Place: at(network, 12, 5),
 		}},

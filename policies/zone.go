@@ -139,7 +139,7 @@ func (c *compiler) checkGlue(f fields, z steering.Zone) {
 		name, why := fullName(item.node.Value)
 		_, isSteered := c.hostnames[name]
 		if why != "" || isSteered || !within(name, z.Name) || slices.ContainsFunc(z.Records, func(r steering.Record) bool {
-			return r.Name == name && (r.Type == "A" || r.Type == "AAAA")
+			return r.Name == name && isAddress(r.Type)
 		}) {
 			continue
 		}

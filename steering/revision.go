@@ -176,11 +176,11 @@ type SOA struct {
 	TTL                    time.Duration
 }
 
-// Record is one static resource record in presentation form.
+// Record is one static resource record, of class IN.
 type Record struct {
-	Name  string // fully qualified
-	Type  string // such as "A"
+	Name  string // fully qualified, lower case
+	Type  uint16 // as on the wire, such as 1 for A
 	TTL   time.Duration
-	Value string // RDATA as in a zone file (RFC 1035 §5.1)
+	Data  string // RDATA as on the wire, names in it uncompressed (RFC 3597 §4)
 	Place Place
 }

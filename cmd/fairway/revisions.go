@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/miekg/dns"
+
 	"fairway/policies"
 	"fairway/steering"
 	"fairway/steering/api"
@@ -134,7 +136,7 @@ func lacking(r *steering.Revision, host string) string {
 		for _, record := range z.Records {
 			parent, wildcard := strings.CutPrefix(record.Name, "*.")
 			if record.Name == host || wildcard && strings.HasSuffix(host, "."+parent) ||
-				record.Type == "NS" && strings.HasSuffix(host, "."+record.Name) {
+				record.Type == dns.TypeNS && strings.HasSuffix(host, "."+record.Name) {
 				return ""
 			}
 		}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/miekg/dns"
+
 	"fairway/policies"
 	"fairway/steering"
 )
@@ -83,8 +85,8 @@ func checkEndpoint(t *testing.T, r *running, revision *steering.Revision, e *ste
 	}
 	var resolved []netip.Addr
 	for _, record := range revision.Zones[0].Records {
-		if record.Name == e.Host && record.Type == "A" {
-			resolved = append(resolved, netip.MustParseAddr(record.Value))
+		if record.Name == e.Host && record.Type == dns.TypeA {
+			resolved = append(resolved, netip.AddrFrom4([4]byte([]byte(record.Data))))
 		}
 	}
 	if !slices.Equal(resolved, e.Addresses) {
