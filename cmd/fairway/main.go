@@ -84,6 +84,7 @@ Start here:
   fairway check PATH                what is wrong with a configuration, and where
   fairway test PATH                 run the policy tests beside a configuration
   fairway run --config PATH         run it
+  fairway doctor ZONE               what the world sees of your DNS zone, and what to do
   fairway plan PATH                 who moves where if this configuration were applied
 
 On a running node:
@@ -102,7 +103,7 @@ On a running node:
 	root.AddCommand(planCommand(), recordCommand(), replayCommand())
 	root.AddCommand(demoCommand(), runCommand(), checkCommand(), testCommand(), initCommand(),
 		statusCommand(), explainCommand(), drainCommand(), undrainCommand(), overridesCommand(),
-		applyCommand(), revisionsCommand(), diffCommand(), rollbackCommand(), canaryCommand())
+		doctorCommand(), applyCommand(), revisionsCommand(), diffCommand(), rollbackCommand(), canaryCommand())
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{err, c.CommandPath()} })
 	markUsage(root)
 	return root
