@@ -1,6 +1,7 @@
 package dnsserver
 
 import (
+	"fmt"
 	"net/netip"
 
 	"github.com/miekg/dns"
@@ -11,32 +12,50 @@ import (
 // question is one request with what its transport knows about it.
 type question struct {
 	request   *dns.Msg
+	edns      edns
+	malformed bool       // its octets are not what the request makes of them
 	resolver  netip.Addr // who sent it; invalid = not known
 	transport string
-	malformed bool // its octets are not what the request makes of them
 }
 
-// outcome is the answer to a question; no reply means silence. The decision is
-// the one that the answer hands out, nil for none.
+// outcome is the answer to a question: its octets, its response code, and the
+// decision that it hands out, nil for none.
 type outcome struct {
-	reply    *dns.Msg
+	octets   []byte
+	rcode    int
 	decision *steering.Decision
 }
 
 // Answer gives the reply to a request from a resolver at client over transport,
 // "udp" or "tcp"; nil for what gets no reply. Nothing else has a part in it but
-// the current snapshot.
+// the current snapshot and, where the request has a cookie, the time.
 func (s *Server) Answer(request *dns.Msg, client netip.Addr, transport string) *dns.Msg {
-	return s.answer(question{request: request, resolver: client.Unmap().WithZone(""), transport: transport}).reply
+	packet, err := request.Pack()
+	if err != nil {
+		return new(dns.Msg).SetRcode(request, dns.RcodeFormatError)
+	}
+	q := question{resolver: client.Unmap().WithZone(""), transport: transport}
+	if q.request, q.edns, q.malformed = parse(packet); q.request == nil {
+		return nil
+	}
+	out, err := s.answer(newScratch(), q)
+	if err != nil {
+		return new(dns.Msg).SetRcode(request, dns.RcodeServerFailure)
+	}
+	reply := new(dns.Msg)
+	if err := reply.Unpack(out.octets); err != nil {
+		panic(fmt.Sprintf("dnsserver: an answer of our own cannot be read: %v", err))
+	}
+	return reply
 }
 
-func (s *Server) answer(q question) outcome {
-	if q.request.Response {
-		return outcome{}
-	}
-	r := newReply(q.request)
+// answer answers a question. The error says why the answer cannot be written.
+func (s *Server) answer(m *scratch, q question) (outcome, error) {
+	r := newReply(q)
+	s.beginOPT(m, &r.opt, q)
 	decision := s.fill(r, q)
-	return outcome{reply: r.finish(q.transport), decision: decision}
+	octets, err := r.pack(q.transport)
+	return outcome{octets, r.msg.Rcode, decision}, err
 }
 
 // fill is the order of the checks: what an earlier one refuses, a later one may
@@ -47,13 +66,14 @@ func (s *Server) fill(r *reply, q question) *steering.Decision {
 	switch {
 	case request.Opcode != dns.OpcodeQuery:
 		r.fail(dns.RcodeNotImplemented)
-	case r.opts > 1:
+		r.explain(dns.ExtendedErrorCodeNotSupported, "only queries are served")
+	case q.edns.records > 1:
 		// RFC 6891 §6.1.1: "If a query message with more than one OPT RR is
 		// received, a FORMERR (RCODE=1) MUST be returned."
 		r.fail(dns.RcodeFormatError)
-	case r.version > 0:
+	case q.edns.version() > 0:
 		r.fail(dns.RcodeBadVers)
-	case q.malformed || len(request.Question) != 1 || r.readSubnet() != nil:
+	case q.malformed || len(request.Question) != 1:
 		r.fail(dns.RcodeFormatError)
 	default:
 		return s.answerQuestion(r, request.Question[0], q.resolver)
@@ -87,7 +107,7 @@ func (s *Server) answerQuestion(r *reply, asked dns.Question, resolver netip.Add
 		r.explain(dns.ExtendedErrorCodeInvalidData, "the zones of this revision have errors")
 		return nil
 	}
-	l := lookup{reply: r, zones: zones, snapshot: snapshot, client: r.subnet.client(resolver), qtype: asked.Qtype}
+	l := lookup{reply: r, zones: zones, snapshot: snapshot, client: r.edns.options.subnet.client(resolver), qtype: asked.Qtype}
 	l.resolve(asked.Name)
 	return l.decision
 }

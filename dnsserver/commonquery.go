@@ -15,12 +15,10 @@ type commonQuery struct {
 	lower    []byte // the name in wire form and lower case
 	qtype    uint16
 
-	edns      bool
-	udpSize   uint16
-	dnssecOK  bool
-	subnet    subnet
-	hasSubnet bool
-	option    []byte // the data of the ECS option
+	edns     bool
+	udpSize  uint16
+	dnssecOK bool
+	options  options
 
 	// folded is where lower lies: a whole number of words, as it is folded word
 	// by word.
@@ -30,15 +28,13 @@ type commonQuery struct {
 const (
 	maxNameLength = 255 // RFC 1035 §2.3.4
 	oneQuestion   = 1 << 48
-	optFixed      = 11 // octets of an OPT record without options
 	flagDNSSECOK  = 1 << 15
 	ednsVersionAt = 6
 )
 
 // read takes a packet in; false for what is not common or not well formed, which
 // the general path tells apart. It may refuse anything, but accepts nothing that
-// the general path would answer with FORMERR: so it takes none of the options
-// whose data dns.Msg checks.
+// the general path would answer with FORMERR.
 func (q *commonQuery) read(packet []byte) bool {
 	if len(packet) < headerLength || binary.BigEndian.Uint16(packet[2:])&(flagResponse|opcodeMask) != 0 {
 		return false
@@ -52,7 +48,7 @@ func (q *commonQuery) read(packet []byte) bool {
 	if end == 0 {
 		return false
 	}
-	q.edns, q.hasSubnet, q.dnssecOK = false, false, false
+	q.edns, q.dnssecOK, q.options = false, false, options{}
 	if counts&1 == 0 {
 		return end == len(packet)
 	}
@@ -121,31 +117,5 @@ func (q *commonQuery) readOPT(r []byte) bool {
 	q.edns = true
 	q.udpSize = binary.BigEndian.Uint16(r[3:])
 	q.dnssecOK = binary.BigEndian.Uint16(r[7:])&flagDNSSECOK != 0
-	for options := r[optFixed:]; len(options) > 0; {
-		if len(options) < 4 {
-			return false
-		}
-		end := 4 + int(binary.BigEndian.Uint16(options[2:]))
-		if end > len(options) || !q.readOption(binary.BigEndian.Uint16(options), options[4:end]) {
-			return false
-		}
-		options = options[end:]
-	}
-	return true
-}
-
-func (q *commonQuery) readOption(code uint16, data []byte) bool {
-	switch code {
-	case dns.EDNS0SUBNET:
-		var err error
-		if q.hasSubnet {
-			return false
-		}
-		q.subnet, err = parseSubnet(data)
-		q.hasSubnet, q.option = err == nil, data
-		return q.hasSubnet
-	case dns.EDNS0COOKIE, dns.EDNS0PADDING:
-		return true
-	}
-	return false
+	return q.options.read(r[optFixed:]) == nil
 }

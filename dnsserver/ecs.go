@@ -4,10 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
-
-	"github.com/miekg/dns"
 )
 
 // Address families of the option (RFC 7871 §6). 0 is what clients send that
@@ -80,46 +77,6 @@ func addressWidth(family uint16) (bits int, known bool) {
 	return 0, false
 }
 
-// subnetOf finds the client subnet among the options of a query; nil when there
-// is none. It checks what a dns.Msg still shows; of a message that came over a
-// socket the octets were checked as well (see parse).
-func subnetOf(opt *dns.OPT) (*subnet, error) {
-	var found *subnet
-	for _, option := range opt.Option {
-		e, ok := option.(*dns.EDNS0_SUBNET)
-		if !ok {
-			continue
-		}
-		if found != nil {
-			return nil, errTwoSubnets
-		}
-		n, err := parseSubnet(subnetData(e))
-		if err != nil {
-			return nil, err
-		}
-		found = &n
-	}
-	return found, nil
-}
-
-// subnetData gives the option's data again, in as many octets as the source
-// length needs, and more only where bits are set in them.
-func subnetData(e *dns.EDNS0_SUBNET) []byte {
-	data := binary.BigEndian.AppendUint16(nil, e.Family)
-	data = append(data, e.SourceNetmask, e.SourceScope)
-	address := e.Address
-	if ip4 := address.To4(); e.Family != familyIPv6 && ip4 != nil {
-		address = ip4
-	}
-	octets := (int(e.SourceNetmask) + 7) / 8
-	for i, octet := range address {
-		if octet != 0 {
-			octets = max(octets, i+1)
-		}
-	}
-	return append(data, address[:min(octets, len(address))]...)
-}
-
 // client is the address that the decision is made for.
 //
 // With a SOURCE PREFIX-LENGTH of 0 the client's address is hidden and the
@@ -127,34 +84,19 @@ func subnetData(e *dns.EDNS0_SUBNET) []byte {
 // "own address information" is "what the Authoritative Nameserver will almost
 // certainly use to generate any Tailored Response in lieu of an option".
 func (n *subnet) client(resolver netip.Addr) netip.Addr {
-	if n == nil || n.source == 0 {
+	if n.source == 0 {
 		return resolver
 	}
 	return n.address
 }
 
-// option is the ECS option of the answer. steered tells whether the answer
-// depended on a decision, whose scope is then given.
+// scope is the SCOPE PREFIX-LENGTH of the answer's option. steered tells whether
+// the answer depended on a decision, whose scope is then given.
 //
-// §7.2.1: "The FAMILY, SOURCE PREFIX-LENGTH, and ADDRESS in the response MUST
-// match those in the query." To a hidden address the scope is 0 as there is
-// nothing to scope; caches tell such an answer from one for everybody (§7.3.1:
-// "Records that are cached as /0 because of a query's SOURCE PREFIX-LENGTH of 0
-// MUST be distinguished from those that are cached as /0 because of a
-// response's SCOPE PREFIX-LENGTH of 0").
-func (n *subnet) option(scope int, steered bool) *dns.EDNS0_SUBNET {
-	o := &dns.EDNS0_SUBNET{Code: dns.EDNS0SUBNET, Family: n.family, SourceNetmask: uint8(n.source)}
-	switch n.family {
-	case familyNone:
-		o.Address = net.IPv4zero
-	default:
-		o.Address = n.address.AsSlice()
-	}
-	o.SourceScope = n.scope(scope, steered)
-	return o
-}
-
-// scope is the SCOPE PREFIX-LENGTH of the answer's option.
+// To a hidden address the scope is 0 as there is nothing to scope; caches tell
+// such an answer from one for everybody (§7.3.1: "Records that are cached as /0
+// because of a query's SOURCE PREFIX-LENGTH of 0 MUST be distinguished from those
+// that are cached as /0 because of a response's SCOPE PREFIX-LENGTH of 0").
 func (n *subnet) scope(scope int, steered bool) uint8 {
 	if n.source == 0 || !steered {
 		return 0

@@ -51,6 +51,15 @@ func (s *Server) took(m *scratch) time.Duration {
 	return m.began - began
 }
 
+// unixTime is the time of day in seconds since 1970, at most a second old: what
+// cookies need, at a fraction of the price of asking each time.
+func (s *Server) unixTime(m *scratch) uint32 {
+	if m.unix == 0 || m.began-m.unixAt > time.Second {
+		m.unix, m.unixAt = uint32(s.now().Unix()), m.began
+	}
+	return m.unix
+}
+
 // exchangeUDP is exchange for the UDP back ends.
 func (s *Server) exchangeUDP(m *scratch, packet []byte, client netip.Addr) []byte {
 	return s.exchange(m, packet, client, transportUDP)
@@ -66,32 +75,31 @@ func (s *Server) exchangeFast(m *scratch, packet []byte, client netip.Addr, tran
 	if m.layout != snapshot.Layout {
 		m.layout, m.names = snapshot.Layout, s.zones.of(snapshot.Layout).names
 	}
-	if m.names == nil {
+	if m.names == nil || !m.query.read(packet) {
 		return nil
 	}
-	return m.fast(m.names, snapshot, packet, client, transport)
+	if q := &m.query; q.edns {
+		s.answerOptions(m, &m.opt, &q.options, q.dnssecOK, client, transport)
+	}
+	return m.fast(m.names, snapshot, client, transport)
 }
 
 // exchangeGeneral answers whatever it is.
 func (s *Server) exchangeGeneral(m *scratch, packet []byte, client netip.Addr, transport string) []byte {
-	request, malformed := parse(packet)
-	if request == nil {
+	q := question{resolver: client, transport: transport}
+	if q.request, q.edns, q.malformed = parse(packet); q.request == nil {
 		return nil
 	}
-	out := s.answer(question{request: request, resolver: client, transport: transport, malformed: malformed})
-	if out.reply == nil {
-		return nil
-	}
-	answer, err := out.reply.Pack()
-	if err != nil || len(answer) > dns.MaxMsgSize {
-		s.log.Error("dns door: an answer could not be written; answered SERVFAIL", "name", questionName(request), "error", err)
+	out, err := s.answer(m, q)
+	if err != nil {
+		s.log.Error("dns door: an answer could not be written; answered SERVFAIL", "name", questionName(q.request), "error", err)
 		return serverFailure(packet)
 	}
 	if out.decision != nil {
 		s.observer.Decided(door, out.decision)
 	}
-	s.observer.Answered(transport, typeLabel(request), rcodeLabel(out.reply.Rcode), s.took(m))
-	return answer
+	s.observer.Answered(transport, typeLabel(q.request), rcodeLabel(out.rcode), s.took(m))
+	return out.octets
 }
 
 // survive logs a panic and answers SERVFAIL. Of a query that comes again and

@@ -18,25 +18,27 @@ type scratch struct {
 	names    *nameTable
 	query    commonQuery
 	decision steering.Decision
-	decided  bool // the decision hands an endpoint out
+	decided  bool      // the decision hands an endpoint out
+	opt      optRecord // of the answer; only where the query has one
+	cookie   cookieState
 	rcode    uint8
+	cut      bool          // the answer at hand is truncated
+	unix     uint32        // the time of day …
+	unixAt   time.Duration // … when it was asked for, on the server's clock
 	began    time.Duration // on the server's clock, when the answer at hand was begun
 	batched  bool          // the packets of a batch are answered one right after the other
 }
 
 func newScratch() *scratch { return &scratch{out: make([]byte, maxUDP)} }
 
-// fast answers a packet from what was prepared, or gives nil for what the general
-// path must answer: everything that is not common, not well formed, refused,
-// failing, a referral, from a wildcard, or too large. What it answers, it answers
-// as the general path would, octet for octet but for the compression of names.
-// It allocates nothing.
-func (m *scratch) fast(t *nameTable, snapshot *steering.Snapshot, packet []byte, resolver netip.Addr, transport string) []byte {
+// fast answers the common query that was read from what was prepared, or gives nil
+// for what the general path must answer: what is refused, failing, a referral,
+// from a wildcard, or too large to prepare. What it answers, it answers as the
+// general path would, octet for octet but for the compression of names. It
+// allocates nothing.
+func (m *scratch) fast(t *nameTable, snapshot *steering.Snapshot, resolver netip.Addr, transport string) []byte {
 	q := &m.query
 	m.decided = false
-	if !q.read(packet) {
-		return nil
-	}
 	e, exists := t.find(q.lower)
 	if !exists {
 		var ok bool
@@ -56,7 +58,7 @@ func (m *scratch) fast(t *nameTable, snapshot *steering.Snapshot, packet []byte,
 	s, exists := e.static(q.qtype)
 	switch {
 	case exists:
-		return m.write(&s, 0, transport)
+		return m.write(&s, transport)
 	case e.flags&flagAlias != 0:
 		return nil
 	}
@@ -66,11 +68,8 @@ func (m *scratch) fast(t *nameTable, snapshot *steering.Snapshot, packet []byte,
 // steer answers for a steered name with the endpoint that the snapshot chooses.
 func (m *scratch) steer(name *steeredName, snapshot *steering.Snapshot, resolver netip.Addr, transport string) []byte {
 	q := &m.query
-	client := resolver
-	if q.hasSubnet {
-		client = q.subnet.client(resolver)
-	}
-	m.decision = snapshot.Decide(steering.Query{Service: name.service, Client: client})
+	subnet := &q.options.subnet
+	m.decision = snapshot.Decide(steering.Query{Service: name.service, Client: subnet.client(resolver)})
 	chosen, ok := m.decision.First()
 	if !ok {
 		return nil
@@ -79,15 +78,16 @@ func (m *scratch) steer(name *steeredName, snapshot *steering.Snapshot, resolver
 	if g == nil {
 		return nil
 	}
-	var scope uint8
-	if q.hasSubnet {
-		scope = q.subnet.scope(m.decision.Scope, true)
-	}
-	answer := m.write(&g.section, scope, transport)
+	m.opt.scope = subnet.scope(m.decision.Scope, true)
+	m.opt.error = caveat(chosen)
+	answer := m.write(&g.section, transport)
 	if answer == nil {
 		return nil
 	}
 	m.decided = g.handOut
+	if m.cut {
+		return answer
+	}
 	ttl := min(seconds(m.decision.TTL), g.maxTTL)
 	body := answer[headerLength+len(q.question):]
 	for _, at := range g.ttls {
@@ -99,40 +99,63 @@ func (m *scratch) steer(name *steeredName, snapshot *steering.Snapshot, resolver
 // deny answers that the name or the type does not exist.
 func (m *scratch) deny(d *denial, rcode uint8, transport string) []byte {
 	s := section{octets: d.octets, authority: 1, rcode: rcode}
-	answer := m.write(&s, 0, transport)
-	if answer != nil {
+	answer := m.write(&s, transport)
+	if answer != nil && !m.cut {
 		d.relocate(answer, headerLength+len(m.query.question))
 	}
 	return answer
 }
 
-// write puts header, question, section and OPT record together; nil when there is
-// no section or the client does not take so much.
-func (m *scratch) write(s *section, scope uint8, transport string) []byte {
+// write puts header, question, section and OPT record together, without the
+// section and with TC where the client does not take so much (see truncate); nil
+// when there is no section or no room for it.
+func (m *scratch) write(s *section, transport string) []byte {
 	q, out := &m.query, m.out
-	length := headerLength + len(q.question) + len(s.octets) + q.optLength()
-	if s.empty() || length > len(out) || transport == transportUDP && length > q.udpLimit() {
+	if s.empty() {
 		return nil
 	}
-	m.rcode = s.rcode
+	end := headerLength + len(q.question) + len(s.octets)
+	length := end + m.optLength(end)
+	flags := flagResponse | flagAuthoritative | uint16(s.rcode)
+	m.rcode, m.cut = s.rcode, false
+	switch {
+	case transport == transportUDP && length > q.udpLimit():
+		m.cut = true
+		flags |= flagTruncated
+		s = &section{}
+		end = headerLength + len(q.question)
+		length = end + m.optLength(end)
+	case length > len(out):
+		return nil
+	}
 	big := binary.BigEndian
 	copy(out, q.packet[:2])
-	flags := big.Uint16(q.packet[2:])&flagRecursionDesired | flagResponse | flagAuthoritative | uint16(s.rcode)
-	big.PutUint16(out[2:], flags)
+	big.PutUint16(out[2:], flags|big.Uint16(q.packet[2:])&flagRecursionDesired)
 	big.PutUint16(out[4:], 1)
 	big.PutUint16(out[6:], s.answers)
 	big.PutUint16(out[8:], s.authority)
 	big.PutUint16(out[10:], 0)
 	off := headerLength + copy(out[headerLength:], q.question)
-	off += copy(out[off:], s.octets)
+	copy(out[off:], s.octets)
 	if q.edns {
 		big.PutUint16(out[10:], 1)
-		q.writeOPT(out[off:length], scope)
+		m.opt.write(out[end:length])
 	}
 	return out[:length]
 }
 
-const flagAuthoritative = 1 << 10
+const (
+	flagAuthoritative = 1 << 10
+	flagTruncated     = 1 << 9
+)
+
+// optLength is the octets of the OPT record behind so many others.
+func (m *scratch) optLength(answer int) int {
+	if !m.query.edns {
+		return 0
+	}
+	return m.opt.length(answer)
+}
 
 // udpLimit is the largest answer that the client takes over UDP.
 func (q *commonQuery) udpLimit() int {
@@ -140,37 +163,4 @@ func (q *commonQuery) udpLimit() int {
 		return dns.MinMsgSize
 	}
 	return ednsLimit(q.udpSize)
-}
-
-func (q *commonQuery) optLength() int {
-	switch {
-	case q.hasSubnet:
-		return optFixed + 4 + len(q.option)
-	case q.edns:
-		return optFixed
-	}
-	return 0
-}
-
-// writeOPT writes our OPT record: our size, the client's DO bit, and its ECS
-// option with the scope.
-func (q *commonQuery) writeOPT(out []byte, scope uint8) {
-	big := binary.BigEndian
-	out[0] = 0
-	big.PutUint16(out[1:], dns.TypeOPT)
-	big.PutUint16(out[3:], maxUDP)
-	out[5], out[ednsVersionAt] = 0, 0
-	var flags uint16
-	if q.dnssecOK {
-		flags = flagDNSSECOK
-	}
-	big.PutUint16(out[7:], flags)
-	big.PutUint16(out[9:], uint16(len(out)-optFixed))
-	if q.hasSubnet {
-		option := out[optFixed:]
-		big.PutUint16(option, dns.EDNS0SUBNET)
-		big.PutUint16(option[2:], uint16(len(q.option)))
-		copy(option[4:], q.option)
-		option[4+3] = scope
-	}
 }

@@ -15,7 +15,7 @@ import (
 
 // benchServer steers live by continent and vod by weight, over the embedded
 // country table, among so many static names.
-func benchServer(b *testing.B, names int) (*nameTable, *steering.Snapshot) {
+func benchServer(b *testing.B, names int) *Server {
 	b.Helper()
 	var regions []steering.Region
 	choice := make(map[string]string)
@@ -56,17 +56,21 @@ func benchServer(b *testing.B, names int) (*nameTable, *steering.Snapshot) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	zones := compile(layout)
-	if zones.err != nil {
-		b.Fatal(zones.err)
+	current, _ := steering.NewCurrent(snapshot)
+	s, err := New(Config{Listen: []string{"127.0.0.1:0"}, Current: current})
+	if err != nil {
+		b.Fatal(err)
 	}
-	return zones.names, snapshot
+	if err := s.Prepare(layout); err != nil {
+		b.Fatal(err)
+	}
+	return s
 }
 
 // BenchmarkFast is the answer function, octets in and octets out, for clients
 // all over the world.
 func BenchmarkFast(b *testing.B) {
-	names, snapshot := benchServer(b, 0)
+	s := benchServer(b, 0)
 	random := rand.New(rand.NewPCG(1, 2))
 	anywhere := func(m *dns.Msg) {
 		withClient(netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(1 + random.IntN(223)), byte(random.Uint32()), byte(random.Uint32())}), 24).String())(m)
@@ -76,12 +80,13 @@ func BenchmarkFast(b *testing.B) {
 		change     func(*dns.Msg)
 	}{
 		{"steered", "live.fairway.test.", anywhere},
+		{"cookie", "live.fairway.test.", func(m *dns.Msg) { anywhere(m); withOption(dns.EDNS0COOKIE, 1, 2, 3, 4, 5, 6, 7, 8)(m) }},
 		{"weighted", "vod.fairway.test.", anywhere},
 		{"static", "www.fairway.test.", withEDNS(1232)},
 		{"missing", "nothing.fairway.test.", withEDNS(1232)},
 	} {
 		b.Run(c.what, func(b *testing.B) {
-			benchFast(b, names, snapshot, func(int) *dns.Msg { return query(c.name, dns.TypeA, c.change) })
+			benchFast(b, s, func(int) *dns.Msg { return query(c.name, dns.TypeA, c.change) })
 		})
 	}
 }
@@ -89,16 +94,16 @@ func BenchmarkFast(b *testing.B) {
 // BenchmarkFastNames is the same among many static names, all of which are asked.
 func BenchmarkFastNames(b *testing.B) {
 	for _, count := range []int{1_000, 100_000} {
-		names, snapshot := benchServer(b, count)
+		s := benchServer(b, count)
 		b.Run(fmt.Sprint(count), func(b *testing.B) {
-			benchFast(b, names, snapshot, func(i int) *dns.Msg {
+			benchFast(b, s, func(i int) *dns.Msg {
 				return query(fmt.Sprintf("host%d.fairway.test.", i*7919%count), dns.TypeA, withEDNS(1232))
 			})
 		})
 	}
 }
 
-func benchFast(b *testing.B, names *nameTable, snapshot *steering.Snapshot, ask func(i int) *dns.Msg) {
+func benchFast(b *testing.B, s *Server, ask func(i int) *dns.Msg) {
 	var packets [1 << 14][]byte
 	for i := range packets {
 		packet, err := ask(i).Pack()
@@ -110,7 +115,7 @@ func benchFast(b *testing.B, names *nameTable, snapshot *steering.Snapshot, ask 
 	m, client := newScratch(), netip.MustParseAddr(inEU)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		if m.fast(names, snapshot, packets[i%len(packets)], client, transportUDP) == nil {
+		if s.exchangeFast(m, packets[i%len(packets)], client, transportUDP) == nil {
 			b.Fatal("declined")
 		}
 	}
@@ -118,17 +123,17 @@ func benchFast(b *testing.B, names *nameTable, snapshot *steering.Snapshot, ask 
 
 // BenchmarkPrepare is the price of a reload: a zone of 10,000 static names.
 func BenchmarkPrepare(b *testing.B) {
-	_, snapshot := benchServer(b, 10_000)
+	layout := benchServer(b, 10_000).current.Load().Layout
 	b.ReportAllocs()
 	for b.Loop() {
-		compile(snapshot.Layout)
+		compile(layout)
 	}
 }
 
 // BenchmarkPrepareNames is the part of it that the fast path costs.
 func BenchmarkPrepareNames(b *testing.B) {
-	_, snapshot := benchServer(b, 10_000)
-	zones := compile(snapshot.Layout)
+	layout := benchServer(b, 10_000).current.Load().Layout
+	zones := compile(layout)
 	b.ReportAllocs()
 	for b.Loop() {
 		b.ReportMetric(float64(len(prepareNames(zones).octets))/10_000, "octets/name")

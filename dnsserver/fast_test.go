@@ -76,10 +76,11 @@ func newOddServer(t testing.TB) (*Server, *world) {
 	w := oddWorld()
 	layout := w.layout(t)
 	current, _ := steering.NewCurrent(w.snapshot(t, layout, 1))
-	s, err := New(Config{Listen: []string{"127.0.0.1:0"}, Current: current})
+	s, err := New(Config{Listen: []string{"127.0.0.1:0"}, Current: current, NSID: []byte("fra-1"), Cookies: Cookies{Secrets: testSecrets()}})
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.now = func() time.Time { return cookieTime }
 	if err := s.Prepare(layout); err != nil {
 		t.Fatal(err)
 	}
@@ -111,12 +112,15 @@ func agree(t testing.TB, s *Server, m *scratch, packet []byte, client netip.Addr
 	if why := unequal(got, want); why != "" {
 		t.Fatalf("% x from %v over %s: %s", packet, client, transport, why)
 	}
-	request, _ := parse(packet)
-	out := s.answer(question{request: request, resolver: client, transport: transport})
+	request, edns, _ := parse(packet)
+	out, err := s.answer(newScratch(), question{request: request, edns: edns, resolver: client, transport: transport})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if (out.decision != nil) != m.decided || m.decided && m.decision != *out.decision {
 		t.Fatalf("% x from %v: decided %v %+v, want %+v", packet, client, m.decided, m.decision, out.decision)
 	}
-	if int(m.rcode) != out.reply.Rcode || m.query.qtype != request.Question[0].Qtype {
+	if int(m.rcode) != out.rcode || m.query.qtype != request.Question[0].Qtype {
 		t.Fatalf("% x: counted as %s %d", packet, typeName(m.query.qtype), m.rcode)
 	}
 	return true
@@ -217,15 +221,32 @@ func (a *asker) addOPT(m *dns.Msg) {
 	for range a.IntN(3) {
 		switch a.IntN(8) {
 		case 0:
-			add(dns.EDNS0COOKIE, 1, 2, 3, 4, 5, 6, 7, 8)
+			add(dns.EDNS0COOKIE, a.cookie()...)
 		case 1:
 			add(dns.EDNS0PADDING, make([]byte, a.IntN(20))...)
 		case 2:
-			add([]uint16{dns.EDNS0NSID, 65001, dns.EDNS0TCPKEEPALIVE}[a.IntN(3)])
+			add([]uint16{dns.EDNS0NSID, 65001, dns.EDNS0TCPKEEPALIVE, dns.EDNS0EXPIRE}[a.IntN(4)], make([]byte, a.IntN(3))...)
 		default:
 			add(dns.EDNS0SUBNET, a.subnet()...)
 		}
 	}
+}
+
+// cookie is the data of a COOKIE option, mostly of a right length, and sometimes
+// one of ours.
+func (a *asker) cookie() []byte {
+	data := make([]byte, []int{8, 8, 16, 24, 24, 40, a.IntN(50)}[a.IntN(7)])
+	for i := range data {
+		data[i] = byte(a.Uint32())
+	}
+	if len(data) != cookieOctets || a.IntN(3) == 0 {
+		return data
+	}
+	secrets, anywhere := testSecrets(), clientsOf()
+	data[clientCookie] = 1
+	binary.BigEndian.PutUint32(data[clientCookie+4:], uint32(cookieTime.Unix()+a.Int64N(5000)-4200))
+	secrets[a.IntN(2)].seal((*[cookieOctets]byte)(data), anywhere[a.IntN(len(anywhere))])
+	return data
 }
 
 // subnet is the data of an ECS option, mostly well formed.
@@ -331,18 +352,21 @@ func TestFastTakes(t *testing.T) {
 		{"t01.odd.test.", dns.TypeTXT, plain, true},
 		{"www.zone.odd.test.", dns.TypeA, plain, true},
 
-		{"t02.odd.test.", dns.TypeTXT, plain, false},        // one octet too long
-		{"n31.odd.test.", dns.TypeA, plain, false},          // too large without EDNS
-		{"n80.odd.test.", dns.TypeA, withEDNS(4096), false}, // too large for UDP
-		{"tolive.fairway.test.", dns.TypeA, plain, false},   // a CNAME to a steered name
-		{"alias.fairway.test.", dns.TypeTXT, plain, false},  // a rare type behind a CNAME
-		{"none.fairway.test.", dns.TypeA, plain, false},     // SERVFAIL
-		{"x.wild.fairway.test.", dns.TypeA, plain, false},   // a wildcard
-		{"x.sub.fairway.test.", dns.TypeA, plain, false},    // a referral
-		{"example.com.", dns.TypeA, plain, false},           // REFUSED
-		{"live.fairway.test.", dns.TypeANY, plain, false},   // RFC 8482
-		{"kid.fairway.test.", dns.TypeDS, plain, false},     // another zone
-		{"live.fairway.test.", dns.TypeA, withOption(65001), false},
+		{"t02.odd.test.", dns.TypeTXT, plain, true},         // one octet too long
+		{"n31.odd.test.", dns.TypeA, plain, true},           // too large without EDNS
+		{"n80.odd.test.", dns.TypeA, withEDNS(4096), false}, // too large to prepare
+		{"live.fairway.test.", dns.TypeA, withOption(65001), true},
+		{"live.fairway.test.", dns.TypeA, withOption(dns.EDNS0NSID), true},
+		{"live.fairway.test.", dns.TypeA, withOption(dns.EDNS0EXPIRE, 1), true}, // nothing to us, however long it is
+
+		{"tolive.fairway.test.", dns.TypeA, plain, false},  // a CNAME to a steered name
+		{"alias.fairway.test.", dns.TypeTXT, plain, false}, // a rare type behind a CNAME
+		{"none.fairway.test.", dns.TypeA, plain, false},    // SERVFAIL
+		{"x.wild.fairway.test.", dns.TypeA, plain, false},  // a wildcard
+		{"x.sub.fairway.test.", dns.TypeA, plain, false},   // a referral
+		{"example.com.", dns.TypeA, plain, false},          // REFUSED
+		{"live.fairway.test.", dns.TypeANY, plain, false},  // RFC 8482
+		{"kid.fairway.test.", dns.TypeDS, plain, false},    // another zone
 		{"live.fairway.test.", dns.TypeA, withOption(dns.EDNS0SUBNET, 0, 1, 24, 0, 1, 2), false},
 		{"live.fairway.test.", dns.TypeA, func(m *dns.Msg) { m.Opcode = dns.OpcodeNotify }, false},
 		{"live.fairway.test.", dns.TypeA, func(m *dns.Msg) { m.Response = true }, false},

@@ -3,6 +3,7 @@ package dnsserver
 import (
 	"context"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -314,6 +315,7 @@ func newServer(t testing.TB, change ...func(*Config)) (*Server, *world) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.now = func() time.Time { return cookieTime }
 	if err := s.Prepare(layout); err != nil {
 		t.Fatal(err)
 	}
@@ -387,6 +389,22 @@ func subnetIn(m *dns.Msg) *dns.EDNS0_SUBNET {
 	return nil
 }
 
+// cookieIn is the data of the COOKIE option; nil for none.
+func cookieIn(m *dns.Msg) []byte {
+	if opt := m.IsEdns0(); opt != nil {
+		for _, o := range opt.Option {
+			if c, ok := o.(*dns.EDNS0_COOKIE); ok {
+				data, err := hex.DecodeString(c.Cookie)
+				if err != nil {
+					panic(err)
+				}
+				return data
+			}
+		}
+	}
+	return nil
+}
+
 func edeIn(m *dns.Msg) *dns.EDNS0_EDE {
 	if opt := m.IsEdns0(); opt != nil {
 		for _, o := range opt.Option {
@@ -398,11 +416,12 @@ func edeIn(m *dns.Msg) *dns.EDNS0_EDE {
 	return nil
 }
 
-var errSilence = errors.New("no answer")
+// patience bounds every wait for an answer: long, for busy machines.
+const patience = 30 * time.Second
 
 // exchangeRaw sends octets over a real socket and returns the octets of the
-// answer; errSilence when there is none within a short time.
-func exchangeRaw(t testing.TB, address, transport string, packet []byte) ([]byte, error) {
+// answer.
+func exchangeRaw(t testing.TB, address, transport string, packet []byte) []byte {
 	t.Helper()
 	conn, err := net.Dial(transport, address)
 	if err != nil {
@@ -415,23 +434,50 @@ func exchangeRaw(t testing.TB, address, transport string, packet []byte) ([]byte
 	if _, err := conn.Write(packet); err != nil {
 		t.Fatal(err)
 	}
-	conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+	conn.SetReadDeadline(time.Now().Add(patience))
 	buffer := make([]byte, 65535)
 	if transport == transportTCP {
 		if _, err := io.ReadFull(conn, buffer[:2]); err != nil {
-			return nil, errSilence
+			t.Fatalf("% x: no answer: %v", packet, err)
 		}
 		n := int(binary.BigEndian.Uint16(buffer))
 		if _, err := io.ReadFull(conn, buffer[:n]); err != nil {
 			t.Fatalf("half an answer: %v", err)
 		}
-		return buffer[:n], nil
+		return buffer[:n]
 	}
 	n, err := conn.Read(buffer)
 	if err != nil {
-		return nil, errSilence
+		t.Fatalf("% x: no answer: %v", packet, err)
 	}
-	return buffer[:n], nil
+	return buffer[:n]
+}
+
+// silentTo sends octets that must get no answer over UDP, and behind them a query:
+// the first answer to come is that query's.
+func silentTo(t testing.TB, address string, packet []byte) bool {
+	t.Helper()
+	conn, err := net.Dial("udp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	canary, err := query("www.fairway.test.", dns.TypeA, func(m *dns.Msg) { m.Id = 0xCACA }).Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range [][]byte{packet, canary} {
+		if _, err := conn.Write(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conn.SetReadDeadline(time.Now().Add(patience))
+	buffer := make([]byte, 65535)
+	n, err := conn.Read(buffer)
+	if err != nil {
+		t.Fatalf("no answer to the query behind: %v", err)
+	}
+	return n > 2 && buffer[0] == 0xCA && buffer[1] == 0xCA
 }
 
 // ask sends a request over a real socket and reads the answer strictly.
@@ -446,10 +492,7 @@ func ask(t testing.TB, address, transport string, request *dns.Msg) *dns.Msg {
 
 func askRaw(t testing.TB, address, transport string, packet []byte) *dns.Msg {
 	t.Helper()
-	answer, err := exchangeRaw(t, address, transport, packet)
-	if err != nil {
-		t.Fatalf("% x over %s: %v", packet, transport, err)
-	}
+	answer := exchangeRaw(t, address, transport, packet)
 	m, err := readStrictly(answer)
 	if err != nil {
 		t.Fatalf("malformed answer % x: %v", answer, err)

@@ -1,6 +1,10 @@
 package dnsserver
 
 import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+
 	"github.com/miekg/dns"
 )
 
@@ -10,50 +14,54 @@ const maxUDP = 1232
 
 // reply is a response in the making.
 type reply struct {
-	msg     dns.Msg
-	opts    int      // OPT records in the request
-	opt     *dns.OPT // ours; nil when the request had none
-	version uint8    // of the request's EDNS
-	subnet  *subnet  // of the request; nil when it had none
-	edns    *dns.OPT // the request's OPT record
-	scope   int      // longest of the decisions in the answer
-	steered bool     // the answer depends on a decision
+	msg     dns.Msg // without an OPT record
+	edns    edns    // of the request
+	opt     optRecord
+	scope   int  // longest of the decisions in the answer
+	steered bool // the answer depends on a decision
 }
 
 // newReply starts a reply: id, opcode, RD and question as in the request
 // (RFC 1035 §4.1.1), the name in the case it was asked in (RFC 4343 §4.1). The
 // Z, AD and CD bits are cleared as by any server that does not validate.
-func newReply(request *dns.Msg) *reply {
-	r := &reply{msg: dns.Msg{
+func newReply(q question) *reply {
+	r := &reply{edns: q.edns, msg: dns.Msg{
 		MsgHdr: dns.MsgHdr{
-			Id: request.Id, Response: true, Opcode: request.Opcode, RecursionDesired: request.RecursionDesired,
+			Id: q.request.Id, Response: true, Opcode: q.request.Opcode, RecursionDesired: q.request.RecursionDesired,
 		},
 		Compress: true,
 	}}
-	if len(request.Question) == 1 {
-		r.msg.Question = []dns.Question{request.Question[0]}
-	}
-	for _, rr := range request.Extra {
-		if opt, ok := rr.(*dns.OPT); ok {
-			r.opts++
-			r.edns = opt
-		}
-	}
-	if r.edns != nil {
-		r.version = r.edns.Version()
-		r.opt = &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
-		r.opt.SetUDPSize(maxUDP)
-		r.opt.SetDo(r.edns.Do()) // RFC 3225 §3: "The DO bit of the query MUST be copied in the response."
+	if len(q.request.Question) == 1 {
+		r.msg.Question = []dns.Question{q.request.Question[0]}
 	}
 	return r
 }
 
-// readSubnet takes the client subnet from the request's options.
-func (r *reply) readSubnet() (err error) {
-	if r.edns != nil {
-		r.subnet, err = subnetOf(r.edns)
+// beginOPT begins the OPT record of an answer with what the query alone decides.
+// Of options that may not mean what we think, or that are malformed, nothing is
+// repeated.
+func (s *Server) beginOPT(m *scratch, o *optRecord, q question) {
+	asked := q.edns.options
+	if q.malformed || q.edns.records > 1 || q.edns.version() > 0 {
+		asked = options{}
 	}
-	return err
+	s.answerOptions(m, o, &asked, q.edns.dnssecOK(), q.resolver, q.transport)
+}
+
+// answerOptions is the same for both paths.
+func (s *Server) answerOptions(m *scratch, o *optRecord, asked *options, dnssecOK bool, client netip.Addr, transport string) {
+	// RFC 7871 §7.2.1: an authoritative server that receives the option "MUST
+	// include an ECS option in its response […] regardless of whether the client
+	// information was needed to formulate an answer."
+	*o = optRecord{dnssecOK: dnssecOK, subnet: asked.subnetData}
+	m.cookie = cookieNone
+	if asked.cookie != nil && s.cookies.enabled() {
+		o.cookie = true
+		m.cookie = s.cookies.answer(&o.cookies, asked.cookie, client, s.unixTime(m))
+	}
+	if asked.nsid {
+		o.nsid = s.nsid
+	}
 }
 
 // fail makes the reply an error without content.
@@ -63,50 +71,54 @@ func (r *reply) fail(rcode int) {
 	r.msg.Answer, r.msg.Ns, r.msg.Extra = nil, nil, nil
 }
 
-// explain adds an extended error (RFC 8914) where the client can read it.
-func (r *reply) explain(code uint16, text string) {
-	if r.opt != nil {
-		r.opt.Option = append(r.opt.Option, &dns.EDNS0_EDE{InfoCode: code, ExtraText: text})
+// explain adds an extended error (RFC 8914), which is sent where the client can
+// read it.
+func (r *reply) explain(code uint16, text string) { r.opt.error = newExtendedError(code, text) }
+
+// pack writes the reply with its OPT record, cut to what the transport may carry.
+func (r *reply) pack(transport string) ([]byte, error) {
+	if r.opt.subnet != nil {
+		r.opt.scope = r.edns.options.subnet.scope(r.scope, r.steered)
 	}
+	msg := r.msg
+	msg.Rcode, r.opt.rcode = r.msg.Rcode&0xF, uint8(r.msg.Rcode>>4)
+	octets, err := msg.Pack()
+	if err != nil {
+		return nil, err
+	}
+	if transport == transportUDP && len(octets)+r.optLength(len(octets)) > r.edns.udpLimit() {
+		truncate(&msg)
+		if octets, err = msg.Pack(); err != nil {
+			return nil, err
+		}
+	}
+	end := len(octets)
+	length := end + r.optLength(end)
+	if length > dns.MaxMsgSize {
+		return nil, fmt.Errorf("%d octets are more than a message holds", length)
+	}
+	if length > end {
+		octets = append(octets, make([]byte, length-end)...)
+		r.opt.write(octets[end:])
+		binary.BigEndian.PutUint16(octets[10:], uint16(len(msg.Extra)+1))
+	}
+	return octets, nil
 }
 
-// finish adds the OPT record and cuts to what the transport may carry.
-func (r *reply) finish(transport string) *dns.Msg {
-	if r.subnet != nil {
-		// RFC 7871 §7.2.1: an authoritative server that receives the option "MUST
-		// include an ECS option in its response […] regardless of whether the
-		// client information was needed to formulate an answer."
-		r.opt.Option = append(r.opt.Option, r.subnet.option(r.scope, r.steered))
+// optLength is the octets of the OPT record behind so many others; 0 for a client
+// that sent none. RFC 6891 §7: "the responder MUST NOT include an OPT record" then.
+func (r *reply) optLength(answer int) int {
+	if r.edns.records == 0 {
+		return 0
 	}
-	if r.opt != nil {
-		r.msg.Extra = append(r.msg.Extra, r.opt)
-	}
-	if transport == transportUDP && r.msg.Len() > r.udpLimit() {
-		r.truncate()
-	}
-	return &r.msg
+	return r.opt.length(answer)
 }
 
-// udpLimit is the largest answer the client takes over UDP: 512 octets without
-// EDNS (RFC 1035 §4.2.1); smaller announcements mean 512 too (RFC 6891 §6.2.3:
-// "Values lower than 512 MUST be treated as equal to 512").
-func (r *reply) udpLimit() int {
-	if r.edns == nil {
-		return dns.MinMsgSize
-	}
-	return ednsLimit(r.edns.UDPSize())
-}
-
-func ednsLimit(announced uint16) int { return min(max(int(announced), dns.MinMsgSize), maxUDP) }
-
-// truncate leaves the header with TC, the question and the OPT record. A part of
-// an RRset must not be sent as if it were whole (RFC 2181 §5.1 and §9), referrals
-// need all their glue (RFC 9471 §3.1), and a client that sees TC asks again over
-// TCP whatever the rest may hold.
-func (r *reply) truncate() {
-	r.msg.Truncated = true
-	r.msg.Answer, r.msg.Ns, r.msg.Extra = nil, nil, nil
-	if r.opt != nil {
-		r.msg.Extra = []dns.RR{r.opt}
-	}
+// truncate leaves the header with TC and the question. A part of an RRset must not
+// be sent as if it were whole (RFC 2181 §5.1 and §9), referrals need all their
+// glue (RFC 9471 §3.1), and a client that sees TC asks again over TCP whatever the
+// rest may hold.
+func truncate(msg *dns.Msg) {
+	msg.Truncated = true
+	msg.Answer, msg.Ns, msg.Extra = nil, nil, nil
 }

@@ -17,8 +17,8 @@ func TestRFC1035Silence(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, packet := range [][]byte{response, response[:11], {0}} {
-		if answer, err := exchangeRaw(t, address, transportUDP, packet); err == nil {
-			t.Errorf("% x is answered % x", packet, answer)
+		if !silentTo(t, address, packet) {
+			t.Errorf("% x is answered", packet)
 		}
 	}
 	if got := s.Answer(query("www.fairway.test.", dns.TypeA, func(m *dns.Msg) { m.Response = true }), netip.Addr{}, transportUDP); got != nil {

@@ -169,10 +169,7 @@ func TestRFC6891Size(t *testing.T) {
 			t.Fatal(err)
 		}
 		call := fmt.Sprintf("%s with size %d", c.name, c.size)
-		answer, err := exchangeRaw(t, address, transportUDP, packet)
-		if err != nil {
-			t.Fatalf("%s: %v", call, err)
-		}
+		answer := exchangeRaw(t, address, transportUDP, packet)
 		if limit := min(max(int(c.size), 512), 1232); len(answer) > limit {
 			t.Errorf("%s: %d octets", call, len(answer))
 		}

@@ -70,24 +70,6 @@ func TestRFC7871Malformed(t *testing.T) {
 	differs(t, "two options", got, "FORMERR")
 }
 
-// The same holds for a message that never was octets, as far as it shows.
-func TestRFC7871MalformedMessage(t *testing.T) {
-	s, _ := newServer(t)
-	for what, e := range map[string]*dns.EDNS0_SUBNET{
-		"unknown family": {Family: 3},
-		"source":         {Family: 1, SourceNetmask: 33, Address: netip.MustParseAddr("192.0.2.0").AsSlice()},
-		"scope":          {Family: 1, SourceNetmask: 24, SourceScope: 1, Address: netip.MustParseAddr("192.0.2.0").AsSlice()},
-		"bits beyond":    {Family: 1, SourceNetmask: 16, Address: netip.MustParseAddr("192.0.2.0").AsSlice()},
-		"no address":     {Family: 1, SourceNetmask: 16},
-		"family 0":       {Family: 0, SourceNetmask: 16, Address: netip.MustParseAddr("192.0.0.0").AsSlice()},
-	} {
-		e.Code = dns.EDNS0SUBNET
-		request := query("live.fairway.test.", dns.TypeA, withEDNS(1232))
-		request.IsEdns0().Option = []dns.EDNS0{e}
-		differs(t, what, s.Answer(request, netip.MustParseAddr(inEU), transportUDP), "FORMERR")
-	}
-}
-
 // §7.2.1: an authoritative server that receives an ECS option "MUST include an
 // ECS option in its response […] regardless of whether the client information was
 // needed to formulate an answer", and "the FAMILY, SOURCE PREFIX-LENGTH, and

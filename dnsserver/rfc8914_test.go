@@ -52,3 +52,44 @@ func TestRFC8914(t *testing.T) {
 		t.Errorf("after the first snapshot: %s", summary(got))
 	}
 }
+
+// An answer that is given all the same says what is wrong with it, on both paths;
+// one that is refused by the policy says so.
+func TestRFC8914Steered(t *testing.T) {
+	w := newWorld()
+	reasoned := func(code steering.ReasonCode, weight float64) func(string, *steering.Service) *steering.Split {
+		return func(_ string, s *steering.Service) *steering.Split {
+			return mustSplit(s.TTL, steering.Candidate{Endpoint: s.Endpoints[0], Weight: weight, Reason: steering.Reason{Code: code}})
+		}
+	}
+	w.split["live"], w.split["one"] = reasoned(steering.ReasonAllDown, 1), reasoned(steering.ReasonBlind, 1)
+	w.split["shop"], w.split["none"] = reasoned(steering.ReasonDenied, 0), reasoned(steering.ReasonDown, 0)
+	layout := w.layout(t)
+	current, _ := steering.NewCurrent(w.snapshot(t, layout, 1))
+	s, err := New(Config{Listen: []string{"127.0.0.1:0"}, Current: current})
+	if err != nil {
+		t.Fatal(err)
+	}
+	address, _ := start(t, s)
+	for _, c := range []struct {
+		name  string
+		rcode int
+		code  int // -1 = none
+	}{
+		{"live.fairway.test.", dns.RcodeSuccess, 0},
+		{"one.fairway.test.", dns.RcodeSuccess, 3},
+		{"tolive.fairway.test.", dns.RcodeSuccess, 0},
+		{"vod.fairway.test.", dns.RcodeSuccess, -1},
+		{"shop.fairway.test.", dns.RcodeServerFailure, 18},
+		{"none.fairway.test.", dns.RcodeServerFailure, 0},
+	} {
+		request := query(c.name, dns.TypeA, withClient("192.0.2.0/24"))
+		got := ask(t, address, transportUDP, request)
+		e := edeIn(got)
+		if got.Rcode != c.rcode || (e == nil) != (c.code < 0) || e != nil && int(e.InfoCode) != c.code {
+			t.Errorf("%s: %s with EDE %v", c.name, summary(got), e)
+		}
+		packet, _ := request.Pack()
+		agree(t, s, newScratch(), packet, netip.MustParseAddr(inEU), transportUDP)
+	}
+}

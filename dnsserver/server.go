@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,11 @@ type Config struct {
 	Listen []string
 	// Backend moves the UDP packets. Default BackendAuto.
 	Backend Backend
+	// NSID tells one server from another behind one address (RFC 5001): any
+	// octets, at most MaxNSID. Default: the option is not answered.
+	NSID []byte
+	// Cookies are DNS cookies (RFC 7873, RFC 9018).
+	Cookies Cookies
 	// General answers every question by the general path alone: slower by far, and
 	// the same answers. It is for comparing the two, and for doing without the
 	// fast path should it ever be wrong.
@@ -46,6 +52,10 @@ type Server struct {
 	current  *steering.Current
 	observer Observer
 	log      *slog.Logger
+
+	nsid    []byte
+	cookies cookieJar
+	now     func() time.Time // the time of day, for cookies
 
 	zones   zoneCache
 	sockets []socket
@@ -72,6 +82,9 @@ func New(c Config) (*Server, error) {
 	if err := checkBackend(backend); err != nil {
 		findings = append(findings, err)
 	}
+	if len(c.NSID) > MaxNSID {
+		findings = append(findings, fmt.Errorf("dns door: the NSID has %d octets; use at most %d, so that it fits the smallest answer", len(c.NSID), MaxNSID))
+	}
 	seen := make(map[string]bool)
 	for _, address := range c.Listen {
 		if err := checkAddress(address); err != nil {
@@ -85,7 +98,11 @@ func New(c Config) (*Server, error) {
 	if len(findings) > 0 {
 		return nil, errors.Join(findings...)
 	}
-	s := &Server{listen: c.Listen, backend: backend, general: c.General, made: time.Now(), current: c.Current, observer: c.Observer, log: c.Logger}
+	s := &Server{listen: c.Listen, backend: backend, general: c.General, made: time.Now(), current: c.Current, observer: c.Observer, log: c.Logger, now: time.Now}
+	if len(c.NSID) > 0 {
+		s.nsid = slices.Clone(c.NSID)
+	}
+	s.cookies.set(c.Cookies)
 	if s.observer == nil {
 		s.observer = silent{}
 	}
@@ -96,6 +113,10 @@ func New(c Config) (*Server, error) {
 	s.conns.limit = maxConnections
 	return s, nil
 }
+
+// MaxNSID bounds what Config.NSID may be, in octets: beside every other option it
+// leaves an error for the longest name within 512 octets.
+const MaxNSID = 64
 
 func checkAddress(address string) error {
 	_, port, err := net.SplitHostPort(address)

@@ -33,6 +33,9 @@ func (l *lookup) steer(z *zone, n *node, owner string) (next string) {
 	if given {
 		l.handOut(&d)
 	}
+	if l.opt.error == nil {
+		l.opt.error = caveat(chosen)
+	}
 	return next
 }
 
@@ -67,20 +70,53 @@ func (l *lookup) handOut(d *steering.Decision) {
 	}
 }
 
-// unavailable answers for a service that hands out nothing (on_all_down: none).
-// Behind a CNAME the resolver gets the CNAME and finds out by itself.
-//
-// Of the codes of RFC 8914, 22 (No Reachable Authority) and 23 (Network Error)
-// are about name servers that were asked in vain, and 24 (Invalid Data) about
-// the zone; that a service has no endpoint left is none of them, so it is 0
-// (Other) with words, as §4.1 asks.
+// unavailable answers for a service that hands out nothing. Behind a CNAME the
+// resolver gets the CNAME and finds out by itself.
 func (l *lookup) unavailable(d *steering.Decision) {
 	if !l.first() {
 		return
 	}
 	l.handOut(d)
 	l.fail(dns.RcodeServerFailure)
-	l.explain(dns.ExtendedErrorCodeOther, "no endpoint of this service is available")
+	if fenced(d.Split) {
+		l.opt.error = errFenced
+	} else {
+		l.opt.error = errNothingLeft
+	}
+}
+
+// The extended errors (RFC 8914) of steered names. Of its codes, 22 (No Reachable
+// Authority) and 23 (Network Error) are about name servers that were asked in
+// vain, and 24 (Invalid Data) about the zone; that endpoints are down is none of
+// them, so it is 0 (Other) with words, as §4.1 asks.
+var (
+	errNothingLeft = newExtendedError(dns.ExtendedErrorCodeOther, "no endpoint of this service is available")
+	errFenced      = newExtendedError(dns.ExtendedErrorCodeProhibited, "the policy allows this client no endpoint")
+	errAllDown     = newExtendedError(dns.ExtendedErrorCodeOther, "all endpoints are down: answered all the same")
+	errStale       = newExtendedError(dns.ExtendedErrorCodeStaleAnswer, "nothing is measured now: the last decision stands")
+)
+
+// caveat says what is wrong with an answer that is given all the same; empty for
+// nothing.
+func caveat(c *steering.Candidate) extendedError {
+	switch c.Reason.Code {
+	case steering.ReasonAllDown:
+		return errAllDown
+	case steering.ReasonBlind:
+		return errStale
+	}
+	return nil
+}
+
+// fenced tells whether it is the rule's allow and deny that leave a client
+// nothing, and not that endpoints are down.
+func fenced(s *steering.Split) bool {
+	for i := range s.Candidates {
+		if s.Candidates[i].Reason.Code != steering.ReasonDenied {
+			return false
+		}
+	}
+	return len(s.Candidates) > 0
 }
 
 // denyHere says that the chosen endpoint has no record of the asked type, though

@@ -2,6 +2,7 @@ package dnsserver
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -105,13 +106,10 @@ func TestSplitFollowsSnapshot(t *testing.T) {
 	for i := range 600 {
 		client := fmt.Sprintf("10.%d.%d.0/24", i%7, i%251)
 		request := query("vod.fairway.test.", dns.TypeA, withClient(client))
-		n, err := subnetOf(request.IsEdns0())
-		if err != nil {
-			t.Fatal(err)
-		}
-		decision := snapshot.Decide(steering.Query{Service: vod, Client: n.address})
+		address := netip.MustParsePrefix(client).Addr()
+		decision := snapshot.Decide(steering.Query{Service: vod, Client: address})
 		want, _ := decision.First()
-		got := s.Answer(request, n.address, transportTCP).Answer[0].(*dns.CNAME).Target
+		got := s.Answer(request, address, transportTCP).Answer[0].(*dns.CNAME).Target
 		if got != want.Endpoint.Host {
 			t.Fatalf("vod for %s: %s, but the snapshot decides %s", client, got, want.Endpoint.Host)
 		}

@@ -17,87 +17,105 @@ const (
 
 var errShort = errors.New("the message ends before its counts say")
 
+// edns is what the OPT record of a query says.
+type edns struct {
+	records int // OPT records; 0 = the client does not know EDNS
+	udpSize uint16
+	ttl     uint32 // extended RCODE, version and flags
+	options options
+
+	from, to int // where the data of the record lie in the message
+}
+
+func (e *edns) version() uint8 { return uint8(e.ttl >> 16) }
+func (e *edns) dnssecOK() bool { return e.ttl&flagDNSSECOK != 0 }
+
+// udpLimit is the largest answer that the client takes over UDP: 512 octets
+// without EDNS (RFC 1035 §4.2.1); smaller announcements mean 512 too (RFC 6891
+// §6.2.3: "Values lower than 512 MUST be treated as equal to 512").
+func (e *edns) udpLimit() int {
+	if e.records == 0 {
+		return dns.MinMsgSize
+	}
+	return ednsLimit(e.udpSize)
+}
+
+func ednsLimit(announced uint16) int { return min(max(int(announced), dns.MinMsgSize), maxUDP) }
+
 // parse reads a query. It returns no message for what cannot or must not be
 // answered: less than a header, or a response, since two servers that answer
 // responses would never end. A malformed query gives a message with as much as
-// could be read, so that the FORMERR fits it: header, question and the OPT
-// record without options.
+// could be read, so that the FORMERR fits it: header, question, and what EDNS says
+// but for its options.
 //
 // dns.Msg.Unpack alone will not do: it accepts counts larger than the content,
-// ECS addresses of any length, and when it refuses an option it gives no OPT
-// record, which the FORMERR must answer (RFC 6891 §6.1.1: "If an OPT record is
-// present in a received request, compliant responders MUST include an OPT record
-// in their respective responses").
-func parse(packet []byte) (request *dns.Msg, malformed bool) {
+// ECS addresses of any length, and it refuses options that mean nothing to us for
+// what is wrong in them.
+func parse(packet []byte) (request *dns.Msg, e edns, malformed bool) {
 	if len(packet) < headerLength || binary.BigEndian.Uint16(packet[2:])&flagResponse != 0 {
-		return nil, false
+		return nil, e, false
 	}
+	e, questions, err := scan(packet)
 	request = new(dns.Msg)
-	unpackErr := request.Unpack(packet)
-	outline, err := scan(packet)
-	if unpackErr == nil && err == nil {
-		return request, false
+	unpacked := request.Unpack(packet)
+	if unpacked != nil && err == nil && e.records == 1 {
+		request = new(dns.Msg)
+		unpacked = request.Unpack(withoutOptions(packet, e))
 	}
-	if !outline.questions || len(request.Question) > 1 {
+	if unpacked == nil && err == nil {
+		return request, e, false
+	}
+	if !questions || len(request.Question) > 1 {
 		request.Question = nil
 	}
 	request.Answer, request.Ns, request.Extra = nil, nil, nil
-	for range min(outline.opts, 2) {
-		request.Extra = append(request.Extra, outline.opt())
-	}
-	return request, true
+	e.options = options{}
+	return request, e, true
 }
 
-// outline is what a strict reading of a message's octets tells beyond
-// dns.Msg: its OPT records without their options.
-type outline struct {
-	questions bool // the question section is whole
-	opts      int
-	udpSize   uint16
-	ttl       uint32 // of the last OPT: extended RCODE, version and flags
-}
-
-func (o outline) opt() *dns.OPT {
-	return &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT, Class: o.udpSize, Ttl: o.ttl}}
+// withoutOptions is the message with an OPT record that has none.
+func withoutOptions(packet []byte, e edns) []byte {
+	cut := append(make([]byte, 0, len(packet)), packet[:e.from]...)
+	cut[e.from-1], cut[e.from-2] = 0, 0
+	return append(cut, packet[e.to:]...)
 }
 
 // scan walks over every record that the header counts. The error says what is
-// wrong; the outline holds what was found before.
-func scan(packet []byte) (o outline, err error) {
+// wrong; what was found before stands, such as whether the questions are whole.
+func scan(packet []byte) (e edns, questions bool, err error) {
 	count := func(i int) int { return int(binary.BigEndian.Uint16(packet[4+2*i:])) }
 	off := headerLength
 	for range count(0) {
 		if off, err = skipName(packet, off); err != nil {
-			return o, err
+			return e, false, err
 		}
 		if off += 4; off > len(packet) {
-			return o, errShort
+			return e, false, errShort
 		}
 	}
-	o.questions = true
 	for range count(1) + count(2) {
 		if _, off, err = nextRecord(packet, off); err != nil {
-			return o, err
+			return e, true, err
 		}
 	}
 	for range count(3) {
 		start := off
 		var r record
 		if r, off, err = nextRecord(packet, off); err != nil {
-			return o, err
+			return e, true, err
 		}
 		if r.rrtype != dns.TypeOPT {
 			continue
 		}
-		o.opts, o.udpSize, o.ttl = o.opts+1, r.class, r.ttl
+		e = edns{records: e.records + 1, udpSize: r.class, ttl: r.ttl, from: off - len(r.data), to: off}
 		if packet[start] != 0 {
-			return o, errors.New("the OPT record's name is not the root") // RFC 6891 §6.1.2: "MUST be 0 (root domain)"
+			return e, true, errors.New("the OPT record's name is not the root") // RFC 6891 §6.1.2: "MUST be 0 (root domain)"
 		}
-		if err = checkOptions(r.data); err != nil {
-			return o, err
+		if err = e.options.read(r.data); err != nil {
+			return e, true, err
 		}
 	}
-	return o, nil
+	return e, true, nil
 }
 
 // record is one resource record as it stands in the message.
@@ -146,29 +164,4 @@ func skipName(packet []byte, off int) (int, error) {
 		}
 	}
 	return 0, errShort
-}
-
-// checkOptions walks over the options of an OPT record (RFC 6891 §6.1.2) and
-// checks the one whose octets dns.Msg reads too leniently.
-func checkOptions(data []byte) error {
-	subnets := 0
-	for len(data) > 0 {
-		if len(data) < 4 {
-			return errShort
-		}
-		code, length := binary.BigEndian.Uint16(data), int(binary.BigEndian.Uint16(data[2:]))
-		if len(data) < 4+length {
-			return errShort
-		}
-		if code == dns.EDNS0SUBNET {
-			if _, err := parseSubnet(data[4 : 4+length]); err != nil {
-				return err
-			}
-			if subnets++; subnets > 1 {
-				return errTwoSubnets
-			}
-		}
-		data = data[4+length:]
-	}
-	return nil
 }
