@@ -79,7 +79,7 @@ func (m *scratch) steer(name *steeredName, snapshot *steering.Snapshot, resolver
 		return nil
 	}
 	m.opt.scope = subnet.scope(m.decision.Scope, true)
-	m.opt.error = caveat(chosen)
+	m.opt.error = trouble(m.decision.Split)
 	answer := m.write(&g.section, transport)
 	if answer == nil {
 		return nil

@@ -57,13 +57,15 @@ func TestRFC8914(t *testing.T) {
 // one that is refused by the policy says so.
 func TestRFC8914Steered(t *testing.T) {
 	w := newWorld()
-	reasoned := func(code steering.ReasonCode, weight float64) func(string, *steering.Service) *steering.Split {
+	in := func(trouble steering.Trouble, weight float64) func(string, *steering.Service) *steering.Split {
 		return func(_ string, s *steering.Service) *steering.Split {
-			return mustSplit(s.TTL, steering.Candidate{Endpoint: s.Endpoints[0], Weight: weight, Reason: steering.Reason{Code: code}})
+			split := mustSplit(s.TTL, steering.Candidate{Endpoint: s.Endpoints[0], Weight: weight})
+			split.Trouble = trouble
+			return split
 		}
 	}
-	w.split["live"], w.split["one"] = reasoned(steering.ReasonAllDown, 1), reasoned(steering.ReasonBlind, 1)
-	w.split["shop"], w.split["none"] = reasoned(steering.ReasonDenied, 0), reasoned(steering.ReasonDown, 0)
+	w.split["live"], w.split["one"], w.split["v4"] = in(steering.TroubleAllDown, 1), in(steering.TroubleStale, 1), in(steering.TroubleDrained, 1)
+	w.split["shop"], w.split["none"] = in(steering.TroubleDenied, 0), in(steering.TroubleAllDown, 0)
 	layout := w.layout(t)
 	current, _ := steering.NewCurrent(w.snapshot(t, layout, 1))
 	s, err := New(Config{Listen: []string{"127.0.0.1:0"}, Current: current})
@@ -78,8 +80,9 @@ func TestRFC8914Steered(t *testing.T) {
 	}{
 		{"live.fairway.test.", dns.RcodeSuccess, 0},
 		{"one.fairway.test.", dns.RcodeSuccess, 3},
+		{"v4.fairway.test.", dns.RcodeSuccess, 0},
 		{"tolive.fairway.test.", dns.RcodeSuccess, 0},
-		{"vod.fairway.test.", dns.RcodeSuccess, -1},
+		{"inside.fairway.test.", dns.RcodeSuccess, -1},
 		{"shop.fairway.test.", dns.RcodeServerFailure, 18},
 		{"none.fairway.test.", dns.RcodeServerFailure, 0},
 	} {

@@ -34,7 +34,7 @@ func (l *lookup) steer(z *zone, n *node, owner string) (next string) {
 		l.handOut(&d)
 	}
 	if l.opt.error == nil {
-		l.opt.error = caveat(chosen)
+		l.opt.error = trouble(d.Split)
 	}
 	return next
 }
@@ -78,9 +78,7 @@ func (l *lookup) unavailable(d *steering.Decision) {
 	}
 	l.handOut(d)
 	l.fail(dns.RcodeServerFailure)
-	if fenced(d.Split) {
-		l.opt.error = errFenced
-	} else {
+	if l.opt.error = trouble(d.Split); l.opt.error == nil {
 		l.opt.error = errNothingLeft
 	}
 }
@@ -91,32 +89,26 @@ func (l *lookup) unavailable(d *steering.Decision) {
 // them, so it is 0 (Other) with words, as §4.1 asks.
 var (
 	errNothingLeft = newExtendedError(dns.ExtendedErrorCodeOther, "no endpoint of this service is available")
-	errFenced      = newExtendedError(dns.ExtendedErrorCodeProhibited, "the policy allows this client no endpoint")
-	errAllDown     = newExtendedError(dns.ExtendedErrorCodeOther, "all endpoints are down: answered all the same")
-	errStale       = newExtendedError(dns.ExtendedErrorCodeStaleAnswer, "nothing is measured now: the last decision stands")
+	errStale       = newExtendedError(dns.ExtendedErrorCodeStaleAnswer, "nothing is measured here now")
+	errAllDown     = newExtendedError(dns.ExtendedErrorCodeOther, "all endpoints are down")
+	errDrained     = newExtendedError(dns.ExtendedErrorCodeOther, "all endpoints are drained")
+	errDenied      = newExtendedError(dns.ExtendedErrorCodeProhibited, "the policy allows this client no endpoint")
 )
 
-// caveat says what is wrong with an answer that is given all the same; empty for
-// nothing.
-func caveat(c *steering.Candidate) extendedError {
-	switch c.Reason.Code {
-	case steering.ReasonAllDown:
-		return errAllDown
-	case steering.ReasonBlind:
+// trouble says in what way an answer, whether it hands out an endpoint or not, is
+// less than the policy wants; empty for in none.
+func trouble(s *steering.Split) extendedError {
+	switch s.Trouble {
+	case steering.TroubleStale:
 		return errStale
+	case steering.TroubleAllDown:
+		return errAllDown
+	case steering.TroubleDrained:
+		return errDrained
+	case steering.TroubleDenied:
+		return errDenied
 	}
 	return nil
-}
-
-// fenced tells whether it is the rule's allow and deny that leave a client
-// nothing, and not that endpoints are down.
-func fenced(s *steering.Split) bool {
-	for i := range s.Candidates {
-		if s.Candidates[i].Reason.Code != steering.ReasonDenied {
-			return false
-		}
-	}
-	return len(s.Candidates) > 0
 }
 
 // denyHere says that the chosen endpoint has no record of the asked type, though
