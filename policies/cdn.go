@@ -1,40 +1,11 @@
 package policies
 
 import (
-	"math"
 	"slices"
 	"strings"
 
 	"fairway/steering"
 )
-
-// providers compiles the CDN accounts.
-func (c *compiler) providers() []*steering.Provider {
-	var all []*steering.Provider
-	for _, v := range c.each(provider) {
-		f, _ := v.fields("price_per_gb commit cap_gbps")
-		c.prices[v.name] = f.number("price_per_gb", 0, 0, 1000)
-		all = append(all, &steering.Provider{Name: v.name, PricePerGB: c.prices[v.name], Place: v.home()})
-		if ceiling, ok := f.under("cap_gbps"); ok {
-			if _, ok := ceiling.number(0.001, math.Inf(1)); ok {
-				c.noEffect(ceiling)
-			}
-		}
-		if commit, ok := f.under("commit"); ok {
-			g, _ := commit.as("commit of %s", v.subject).fields("gb_month")
-			if _, ok := g.require("gb_month", "add gb_month, the volume of the contract"); ok {
-				g.number("gb_month", 0, 0, math.Inf(1))
-				c.noEffect(commit)
-			}
-		}
-	}
-	return all
-}
-
-// noEffect warns of a key that is understood but that nothing obeys yet.
-func (c *compiler) noEffect(v value) {
-	c.warn(v.keyAt, "it may stay for a later release", "%s%s is checked but has no effect in this release", v.about(), v.key)
-}
 
 // pools compiles the origin pools.
 func (c *compiler) pools() []*steering.Pool {

@@ -22,6 +22,7 @@ func Compile(files []File) (*Configuration, Findings) {
 
 	revision := &steering.Revision{
 		Hash:      Hash(files),
+		Currency:  c.currency(),
 		Providers: c.providers(),
 		Pools:     c.pools(),
 		Vantages:  c.vantages(),
@@ -44,7 +45,7 @@ func Compile(files []File) (*Configuration, Findings) {
 }
 
 // The top level of the language. Each file may have any of these keys.
-const topLevel = "zones listen dns http api control drain geo vantages providers pools regions services probes policies"
+const topLevel = "zones listen dns http api control drain geo currency vantages providers pools regions services probes policies"
 
 // named are the sections that are mappings from a name to a thing.
 var named = []noun{provider, pool, region, vantage, probe, policy, service}
@@ -59,7 +60,7 @@ type compiler struct {
 	language *language
 	reads    reads
 
-	prices    map[string]float64 // of the providers
+	accounts  map[string]*steering.Provider
 	probes    map[string]*steering.Probe
 	policyOf  map[string]value   // what services say of their policy
 	hostnames map[string]steered // what DNS answers for, by full name
@@ -71,7 +72,7 @@ func newCompiler() *compiler {
 		declared:  make(map[noun]*declarations),
 		language:  newLanguage(),
 		reads:     make(reads),
-		prices:    make(map[string]float64),
+		accounts:  make(map[string]*steering.Provider),
 		policyOf:  make(map[string]value),
 		hostnames: make(map[string]steered),
 	}

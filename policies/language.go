@@ -57,6 +57,9 @@ func scoreVariables() []variable {
 		{"p95_ms", cel.DoubleType},
 		{"throughput_bps", cel.DoubleType},
 		{"price_per_gb", cel.DoubleType},
+		{"load", cel.DoubleType},
+		{"pace", cel.DoubleType},
+		{"pull", cel.DoubleType},
 		{"samples", cel.DoubleType},
 		{"age_seconds", cel.DoubleType},
 		{"weight", cel.DoubleType},
@@ -238,6 +241,12 @@ func (a *inputsActivation) ResolveName(name string) (any, bool) {
 		return types.Double(a.in.ThroughputBps), true
 	case "price_per_gb":
 		return types.Double(a.in.PricePerGB), true
+	case "load":
+		return types.Double(a.in.Load), true
+	case "pace":
+		return types.Double(a.in.Pace), true
+	case "pull":
+		return types.Double(a.in.Pull), true
 	case "samples":
 		return types.Double(a.in.Samples), true
 	case "age_seconds":

@@ -47,7 +47,7 @@ func scoreOf(t testing.TB, expression string) func(*steering.Inputs) float64 {
 func TestScore(t *testing.T) {
 	in := &steering.Inputs{
 		Latency: 0.8, Availability: 0.5, Throughput: 0.25, Cost: 0.4,
-		P50Ms: 25, P95Ms: 90, ThroughputBps: 3e6, PricePerGB: 0.004, Samples: 7, AgeSeconds: 3, Weight: 2,
+		P50Ms: 25, P95Ms: 90, ThroughputBps: 3e6, PricePerGB: 0.004, Load: 0.9, Pace: 0.5, Pull: 1.5, Samples: 7, AgeSeconds: 3, Weight: 2,
 		Provider: "akamai", Pool: "eu",
 	}
 	tests := []struct {
@@ -67,6 +67,7 @@ func TestScore(t *testing.T) {
 		{"min(1, p50_ms / 100) + max(0, -1)", 0.25},   //
 		{"availability + throughput + cost", 1.15},    //
 		{"p95_ms + price_per_gb + weight", 92.004},    //
+		{"load > 0.8 ? pace * pull : 1", 0.75},        //
 		{"throughput_bps / 1000000 + age_seconds", 6}, //
 		{"[0.5, 2.0][1]", 2},                          // an index stays a whole number
 		{"size(provider) > 5 ? 1 : 0", 1},             // size is a whole number

@@ -16,6 +16,7 @@ func (c *compiler) review(r *steering.Revision) {
 	c.reviewVantages(r)
 	for _, s := range r.Services {
 		c.reviewPathways(s)
+		c.reviewCost(s)
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 
 // stageKeys are the stages of a filter chain that a rule, and a policy's
 // defaults, may name.
-const stageKeys = "allow deny prefer score split"
+const stageKeys = "allow deny prefer score cost split"
 
 // builtinRule matches always and takes the best by the built-in score.
 func (c *compiler) builtinRule() steering.Rule {
@@ -99,6 +99,9 @@ func (c *compiler) stages(f fields, base steering.Rule) steering.Rule {
 	if v, ok := f.under("score"); ok {
 		r.ScoreText, r.ScorePlace = v.node.Value, v.place()
 		r.Score = c.score(v)
+	}
+	if v, ok := f.under("cost"); ok {
+		r.Cost = v.as("cost of %s", f.subject).cost()
 	}
 	if v, ok := f.under("split"); ok {
 		r.Split = v.split()

@@ -40,9 +40,19 @@ func stageSchemas() []property {
 		key("prefer", "Providers: the first that has an endpoint left takes all.", references()),
 		key("score", "A CEL expression of one endpoint's measurements; the highest wins. It reads "+variableNames(scoreVariables())+".",
 			&schema{AnyOf: []*schema{text(), {Type: "number"}}}).by(builtinScore).like("0.6 * latency + 0.3 * availability + 0.1 * cost"),
+		key("cost", "What money may change about a choice that the score makes.", costSchema()),
 		key("split", "How the clients are divided. best: the highest score takes all; weighted: by weight; score: by score × weight; {within: 10%}: all within 10 % of the best; {weights: {NAME: 3}}: by these.",
 			&schema{AnyOf: []*schema{word("best", "weighted", "score"), splitSchema()}}).by("best"),
 	}
+}
+
+func costSchema() *schema {
+	s := object("",
+		key("at_most", "Endpoints with a higher price per GB are put aside while another is left.", number(0.000001, mostPrice)).like(0.006),
+		key("tie_break", "Of endpoints whose scores are within this part of the best, the cheapest: 0% to 90%.", percentage()).like("5%"),
+		key("commit", "The pace of a provider's commit may raise or lower its score by this part: 0% to 90%.", percentage()).like("20%"))
+	s.Type, s.MinProps = "object", 1
+	return s
 }
 
 func selectorSchema() *schema {

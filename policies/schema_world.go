@@ -34,11 +34,34 @@ func references() *schema {
 func providersSchema() property {
 	return key("providers", "CDN accounts, by name. {} is enough.",
 		entries(object("",
-			key("price_per_gb", "What the score's cost and price_per_gb read, in your currency. 0: not stated.", number(0, 1000)).by(0),
-			key("cap_gbps", "The most that the account may carry. Checked, no effect in this release.", from(0.001)),
-			key("commit", "The volume of the contract. Checked, no effect in this release.",
-				object("", key("gb_month", "GB a month.", from(0)).needed())),
-		)))
+			append(termSchemas("the account, all regions together"),
+				key("headroom", "The part of each cap that is left free: clients spill to others before the cap is reached. 0% to 90%.", percentage()).by("10%"),
+				key("commit", "The volume that is paid for in any case. Rules follow its pace by cost: {commit: 20%}, or by what their score reads.",
+					object("",
+						key("gb_month", "GB in a calendar month (UTC).", from(0)).needed(),
+						key("strictness", "How much the pace counts on the first day of the month; on the last it counts in full.", percentage()).by("30%"))),
+				key("p95", "95th-percentile billing: of the month's 5-minute samples, the highest 5 % do not count.",
+					object("", key("gbps", "The rate that is paid for in any case. When the free samples are used up, it is a cap.", from(0.001)).needed())),
+				key("regions", "Terms of single regions, by the region's name; what one does not state is as in the account's.",
+					entries(object("", termSchemas("the region")...))),
+			)...)))
+}
+
+// termSchemas are what an account, and a region of it, may say.
+func termSchemas(of string) []property {
+	tier := object("",
+		key("up_to_gb", "The volume of the month at which this price ends. The last tier has none.", from(0.001)),
+		key("price", "Per GB.", number(0, mostPrice)).needed())
+	return []property{
+		key("price_per_gb", "The price, or tiers of prices by the month's volume; in your currency. What the score's cost and price_per_gb read, and the rule's cost. 0: not stated.",
+			&schema{AnyOf: []*schema{number(0, mostPrice), some(tier)}}).like(0.004),
+		key("cap_gbps", "The most that "+of+" may carry. Needs usage reports.", from(0.001)),
+		key("cap_rps", "The most requests a second of "+of+". Without usage reports, the doors' decisions stand in.", from(0.001)),
+	}
+}
+
+func currencySchema() property {
+	return key("currency", "What all prices are in: the three letters of ISO 4217.", matching(`^[A-Z]{3}$`)).like("USD", "EUR")
 }
 
 func poolsSchema() property {

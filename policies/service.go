@@ -83,7 +83,7 @@ func (c *compiler) compileEndpoint(key string, v value) (*steering.Endpoint, boo
 		Place:    v.place(),
 	}
 	f.require("provider", "add provider: NAME")
-	e.Price = c.prices[e.Provider]
+	e.Account = c.accounts[e.Provider]
 	if host, ok := f.under("host"); ok {
 		e.Host, _ = host.cdnHost()
 	}

@@ -63,15 +63,24 @@ func wantWhole() *steering.Revision {
 		return steering.Place{File: "testdata/whole/" + file, Line: line, Col: col}
 	}
 	const cdns, pols, network = "cdns.yaml", "policies.yaml", "sub/network.yaml"
+	akamai := &steering.Provider{
+		Name: "akamai", Place: at(cdns, 2, 3), Headroom: 0.2, P95Gbps: 40,
+		Terms: steering.Terms{
+			PricePerGB: steering.Tariff{{UpToGB: 100_000, Price: 0.004}, {Price: 0.003}}, CapGbps: 800, CapRPS: 90_000,
+		},
+		Commit:  steering.Commit{GBMonth: 400_000, Strictness: 0.5},
+		Regions: map[string]steering.Terms{"eu": {PricePerGB: steering.FlatTariff(0.005), CapGbps: 300, CapRPS: 5000}},
+	}
+	cloudfront := &steering.Provider{Name: "cloudfront", Place: at(cdns, 11, 3), Headroom: 0.1, Terms: steering.Terms{PricePerGB: steering.FlatTariff(0.0085)}}
 	livePage := &steering.Probe{
 		Name: "live-page", Type: steering.ProbeHTTPS, Path: "/live/main.m3u8?x=1", Port: 8443,
 		Every: 5 * time.Second, Timeout: 2 * time.Second, Rise: 3, Fall: 2, Quorum: 1, Window: 30 * time.Second, Stale: 20 * time.Second,
 		Status: []steering.StatusRange{{From: 200, To: 299}, {From: 304, To: 304}}, BodyContains: "#EXTM3U", MaxBytes: 1024,
-		CAFile: "testdata/whole/ca.pem", Resolver: "192.0.2.53:53", Place: at(cdns, 23, 3),
+		CAFile: "testdata/whole/ca.pem", Resolver: "192.0.2.53:53", Place: at(cdns, 31, 3),
 	}
 	origin := &steering.Probe{
 		Name: "origin", Type: steering.ProbeTCP, Every: 5 * time.Second, Timeout: 2 * time.Second, Rise: 2, Fall: 2, Quorum: 2,
-		Window: time.Minute, Stale: 17 * time.Second, MaxBytes: 64 << 10, Place: at(cdns, 26, 3),
+		Window: time.Minute, Stale: 17 * time.Second, MaxBytes: 64 << 10, Place: at(cdns, 34, 3),
 	}
 	live := &steering.Policy{
 		Name: "live", Place: at(pols, 2, 3),
@@ -86,6 +95,7 @@ func wantWhole() *steering.Revision {
 			{
 				Name: "rest", Deny: &steering.Selector{Endpoints: []string{"live/direct"}},
 				ScoreText: "0.6 * latency + 0.3 * availability + 0.1 * cost", ScorePlace: at(pols, 12, 16),
+				Cost:  steering.CostSpec{AtMost: 0.01, TieBreak: 0.05, Commit: 0.2, Place: at(pols, 15, 15)},
 				Split: steering.SplitSpec{Kind: steering.SplitWithin, Within: 0.1, Place: at(pols, 13, 16)},
 				Place: at(pols, 11, 9),
 			},
@@ -105,15 +115,16 @@ func wantWhole() *steering.Revision {
 		Degraded: steering.DegradedAvoid, HashV4: 24, HashV6: 56,
 	}
 	unused := builtin
-	unused.Name, unused.Place = "unused", at(pols, 19, 3)
+	unused.Name, unused.Place = "unused", at(pols, 20, 3)
 	unused.Rules = []*steering.Rule{
 		{
-			Name: "only", WhenText: `client.country in ["FR", "DE"] || client.asn > 5`, WhenPlace: at(pols, 21, 28),
-			ScoreText: "latency + availability", Split: builtinSplit, Place: at(pols, 21, 9),
+			Name: "only", WhenText: `client.country in ["FR", "DE"] || client.asn > 5`, WhenPlace: at(pols, 22, 28),
+			ScoreText: "latency + availability", Split: builtinSplit, Place: at(pols, 22, 9),
 		},
-		{Name: "default", ScoreText: "latency + availability", Split: builtinSplit, Place: at(pols, 19, 3)},
+		{Name: "default", ScoreText: "latency + availability", Split: builtinSplit, Place: at(pols, 20, 3)},
 	}
 	return &steering.Revision{
+		Currency: "EUR",
 		Zones: []steering.Zone{{
 			Name: "video.example.", TTL: time.Minute, NS: []string{"ns1.video.example.", "ns2.other.example."},
 			SOA: steering.SOA{
@@ -132,12 +143,12 @@ func wantWhole() *steering.Revision {
 			{Name: "fra", Region: "eu", Bind: netip.MustParseAddr("127.0.1.10"), Place: at(network, 8, 3)},
 		},
 		Providers: []*steering.Provider{
-			{Name: "akamai", PricePerGB: 0.004, Place: at(cdns, 2, 3)},
-			{Name: "cloudfront", PricePerGB: 0.0085, Place: at(cdns, 3, 3)},
+			akamai,
+			cloudfront,
 		},
 		Pools: []*steering.Pool{
-			{Name: "eu", Origins: []string{"https://origin-a.eu.example"}, Place: at(cdns, 7, 3)},
-			{Name: "us", Origins: []string{"https://origin-a.us.example", "https://origin-b.us.example"}, Fallback: "eu", Probe: origin, Place: at(cdns, 6, 3)},
+			{Name: "eu", Origins: []string{"https://origin-a.eu.example"}, Place: at(cdns, 15, 3)},
+			{Name: "us", Origins: []string{"https://origin-a.us.example", "https://origin-b.us.example"}, Fallback: "eu", Probe: origin, Place: at(cdns, 14, 3)},
 		},
 		Regions: []steering.Region{
 			{
@@ -156,21 +167,21 @@ func wantWhole() *steering.Revision {
 				Endpoints: []*steering.Endpoint{
 					{
 						ID: "live/akamai/eu", Service: "live", Provider: "akamai", Pool: "eu", Host: "live-eu.akamaized.example.",
-						URL: "https://live-eu.akamaized.example/live", Pathway: "A", Weight: 3, Price: 0.004, Place: at(cdns, 17, 9),
+						URL: "https://live-eu.akamaized.example/live", Pathway: "A", Weight: 3, Account: akamai, Place: at(cdns, 25, 9),
 					},
 					{
 						ID: "live/direct", Service: "live", Provider: "cloudfront", Pool: "us",
-						Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")}, Weight: 1, Price: 0.0085, Place: at(cdns, 18, 9),
+						Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")}, Weight: 1, Account: cloudfront, Place: at(cdns, 26, 9),
 					},
 				},
-				Probe: livePage, Policy: live, Place: at(cdns, 13, 3),
+				Probe: livePage, Policy: live, Place: at(cdns, 21, 3),
 			},
 			{
 				Key: "vod", TTL: 30 * time.Second,
 				Endpoints: []*steering.Endpoint{{
-					ID: "vod/cloudfront", Service: "vod", Provider: "cloudfront", URL: "https://d222.cloudfront.example", Weight: 1, Price: 0.0085, Place: at(cdns, 12, 9),
+					ID: "vod/cloudfront", Service: "vod", Provider: "cloudfront", URL: "https://d222.cloudfront.example", Weight: 1, Account: cloudfront, Place: at(cdns, 20, 9),
 				}},
-				Policy: &builtin, Place: at(cdns, 10, 3),
+				Policy: &builtin, Place: at(cdns, 18, 3),
 			},
 		},
 		Policies: []*steering.Policy{&builtin, live, &unused},

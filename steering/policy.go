@@ -31,8 +31,18 @@ type Rule struct {
 	ScoreText  string
 	ScorePlace Place
 
+	Cost  CostSpec // zero = prices and commits count only as far as the score reads them
 	Split SplitSpec
 	Place Place
+}
+
+// CostSpec is the cost stage of a rule: what money may change about a choice
+// that the score makes.
+type CostSpec struct {
+	AtMost   float64 // endpoints with a higher price per GB are put aside while another is left; 0 = no bound
+	TieBreak float64 // of endpoints whose scores are within this part of the best, the cheapest; 0 = no tie-break
+	Commit   float64 // the pace of the commit may raise or lower a score by this part; 0 = it does not
+	Place    Place
 }
 
 // Selector picks endpoints: AND across its fields, OR within each.
@@ -71,6 +81,9 @@ type Inputs struct {
 	P95Ms         float64
 	ThroughputBps float64
 	PricePerGB    float64
+	Load          float64 // traffic of now ÷ the tightest cap; 0 where there is none, or it is not known
+	Pace          float64 // volume of the month ÷ what the commit's even use would be; 1 where there is none, or it is not known
+	Pull          float64 // the factor that follows from it; 1 = none
 	Samples       float64
 	AgeSeconds    float64
 	Weight        float64 // the endpoint's static weight

@@ -10,6 +10,7 @@ import (
 // revisions.
 type Revision struct {
 	Hash      string // of the files' names and bytes, hex
+	Currency  string // of all prices, such as "USD"; empty = not stated
 	Zones     []Zone
 	Vantages  []Vantage
 	Providers []*Provider
@@ -62,13 +63,6 @@ func (r *Revision) RegionNames() []string {
 	return append(names, DefaultRegion)
 }
 
-// Provider is a CDN account.
-type Provider struct {
-	Name       string
-	PricePerGB float64 // in the operator's currency; 0 = not stated
-	Place      Place
-}
-
 // Pool is a set of origins behind endpoints.
 type Pool struct {
 	Name     string
@@ -100,7 +94,7 @@ type Endpoint struct {
 	URL       string       // the base that redirects and decisions extend, without a final slash; empty = not for HTTP
 	Pathway   string       // the content-steering pathway id; empty = none
 	Weight    float64      // static weight within a split, default 1
-	Price     float64      // the provider's price per GB
+	Account   *Provider    // the provider with its terms; nil = without any
 	Variant   string       // tells its measurements from those of an endpoint with this ID in another revision; empty = no need to
 	Place     Place
 }

@@ -73,6 +73,9 @@ const (
 	ReasonForced   ReasonCode = "forced"     // an operator's force
 	ReasonHeld     ReasonCode = "held"       // a switch bound keeps it
 	ReasonRamping  ReasonCode = "ramping"    // recovered, coming back step by step
+	ReasonCommit   ReasonCode = "commit"     // the pace of its provider's commit made it the best
+	ReasonSpill    ReasonCode = "spill"      // others are at their cap
+	ReasonCapped   ReasonCode = "capped"     // at its cap: it has less than it should, or nothing
 )
 
 // Reasons for a candidate having none.
@@ -87,6 +90,8 @@ const (
 	ReasonOtherPool ReasonCode = "other-pool"     // the region is served by another pool
 	ReasonLessLiked ReasonCode = "less-preferred" // a provider named earlier in prefer is left
 	ReasonNotForced ReasonCode = "not-forced"     // an operator forces another
+	ReasonTooDear   ReasonCode = "too-dear"       // above the rule's price, and one that is not is left
+	ReasonDearer    ReasonCode = "dearer"         // as good as the best, and a cheaper one is
 )
 
 // Hold is one bound that keeps a split from its target.

@@ -17,6 +17,7 @@ type State struct {
 	Services   map[string]map[string]SplitRecord `json:"services"` // service key → group key
 	Health     map[Subject]map[string]Health     `json:"health,omitempty"`
 	Canary     *CanaryState                      `json:"canary,omitempty"` // nil = no revision is on trial
+	Usage      *UsageState                       `json:"usage,omitempty"`  // nil = none was reported
 }
 
 // CanaryState is the canary of a snapshot by name.

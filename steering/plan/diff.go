@@ -120,7 +120,7 @@ func inventory(r *steering.Revision) map[name]item {
 
 // derived are fields that say again what another item says.
 var derived = map[reflect.Type][]string{
-	reflect.TypeFor[steering.Endpoint](): {"Service", "Price"},
+	reflect.TypeFor[steering.Endpoint](): {"Service", "Account"},
 	reflect.TypeFor[steering.Service]():  {"Endpoints"},
 }
 
@@ -139,7 +139,11 @@ func compare(a, b reflect.Value, path string, fields *[]Field) {
 			f := t.Field(i)
 			if f.IsExported() && f.Type != reflect.TypeFor[steering.Place]() && f.Type.Kind() != reflect.Func &&
 				!strings.HasSuffix(f.Name, "Place") && !slices.Contains(derived[t], f.Name) {
-				compare(a.Field(i), b.Field(i), join(path, label(f.Name)), fields)
+				inner := path
+				if !f.Anonymous {
+					inner = join(path, label(f.Name))
+				}
+				compare(a.Field(i), b.Field(i), inner, fields)
 			}
 		}
 		return
@@ -149,7 +153,7 @@ func compare(a, b reflect.Value, path string, fields *[]Field) {
 	}
 }
 
-// written tells whether a struct has a text of its own, such as an address.
+// written tells whether a type has a text of its own, such as an address.
 func written(t reflect.Type) bool { return t.Implements(reflect.TypeFor[fmt.Stringer]()) }
 
 // text writes a setting; two that are written alike are alike.
@@ -158,7 +162,7 @@ func text(v reflect.Value) string {
 	case v.Type() == reflect.TypeFor[time.Duration]():
 		whole := strings.Replace(time.Duration(v.Int()).String(), "m0s", "m", 1)
 		return strings.Replace(whole, "h0m", "h", 1)
-	case v.Kind() == reflect.Struct && written(v.Type()):
+	case (v.Kind() == reflect.Struct || v.Kind() == reflect.Slice) && written(v.Type()):
 		return fmt.Sprint(v.Interface())
 	case v.Kind() == reflect.Pointer && v.IsNil():
 		return "none"

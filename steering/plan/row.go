@@ -269,8 +269,8 @@ func (m *means) add(e *steering.Endpoint, health steering.HealthTable, region st
 		m.p95 += weight * h.P95.Seconds() * 1000
 		m.measured += weight
 	}
-	if e.Price > 0 {
-		m.price += weight * e.Price
+	if e.Account.Priced(region) {
+		m.price += weight * e.Account.Price(region, 0, 0)
 		m.priced += weight
 	}
 }

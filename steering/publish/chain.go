@@ -15,6 +15,7 @@ type evidence struct {
 	health    steering.HealthTable
 	poolDown  map[string]string // pool → why; only those that are down
 	overrides []steering.Override
+	market    market
 	now       time.Time
 }
 
@@ -24,6 +25,7 @@ type option struct {
 	health   steering.Health
 	inputs   steering.Inputs
 	score    float64
+	plain    float64         // the score before the pace of a commit moved it
 	left     bool            // still in the running
 	gone     bool            // failed or drained, rather than not wanted
 	reason   steering.Reason // why it was put aside
@@ -67,6 +69,7 @@ func (c *chain) run() {
 	c.locality()
 	c.prefer()
 	c.score()
+	c.cost()
 }
 
 // eligibility applies the rule's allow and deny, and operators' drains.
@@ -278,14 +281,19 @@ func (c *chain) prefer() {
 // it.
 func (c *chain) score() {
 	cheapest := 0.0
-	for _, e := range c.service.Endpoints {
-		if e.Price > 0 && (cheapest == 0 || e.Price < cheapest) {
-			cheapest = e.Price
+	for i := range c.options {
+		price := c.ev.market.price(c.options[i].endpoint, c.group.Region)
+		c.options[i].inputs.PricePerGB = price
+		if price > 0 && (cheapest == 0 || price < cheapest) {
+			cheapest = price
 		}
 	}
 	for i := range c.options {
 		o := &c.options[i]
-		o.inputs = inputs(o.endpoint, o.health, cheapest, c.ev.now)
+		o.read(cheapest, c.ev.now)
+		o.inputs.Load = c.ev.market.load(o.endpoint, c.group.Region)
+		pace := c.ev.market.pace(o.endpoint, c.ev.now)
+		o.inputs.Pace, o.inputs.Pull = pace.Ratio, pace.Pull
 		o.score = 1
 		if c.group.Rule.Score != nil {
 			o.score = max(0, c.group.Rule.Score(&o.inputs))
@@ -300,15 +308,17 @@ const (
 	throughputRefBps = 1e6
 )
 
-func inputs(e *steering.Endpoint, h steering.Health, cheapest float64, now time.Time) steering.Inputs {
-	in := steering.Inputs{
+// read fills the inputs of an option, whose price is known.
+func (o *option) read(cheapest float64, now time.Time) {
+	e, h, price := o.endpoint, &o.health, o.inputs.PricePerGB
+	o.inputs = steering.Inputs{
 		Availability:  h.Availability,
 		Throughput:    h.Throughput / (h.Throughput + throughputRefBps),
 		Cost:          1,
 		P50Ms:         float64(h.P50) / float64(time.Millisecond),
 		P95Ms:         float64(h.P95) / float64(time.Millisecond),
 		ThroughputBps: h.Throughput,
-		PricePerGB:    e.Price,
+		PricePerGB:    price,
 		Samples:       float64(h.Samples),
 		AgeSeconds:    h.Age(now).Seconds(),
 		Weight:        e.Weight,
@@ -316,12 +326,11 @@ func inputs(e *steering.Endpoint, h steering.Health, cheapest float64, now time.
 		Pool:          e.Pool,
 	}
 	if h.P50 > 0 {
-		in.Latency = latencyRefMs / (latencyRefMs + in.P50Ms)
+		o.inputs.Latency = latencyRefMs / (latencyRefMs + o.inputs.P50Ms)
 	}
-	if e.Price > 0 {
-		in.Cost = cheapest / e.Price
+	if price > 0 {
+		o.inputs.Cost = cheapest / price
 	}
-	return in
 }
 
 // override returns the first override of a kind that is in force on an
@@ -350,7 +359,7 @@ func (c *chain) leftOnes() []*option {
 // unable or unlawful: it may keep the clients that it has for a while.
 func (o *option) spare() bool {
 	switch o.reason.Code {
-	case steering.ReasonUnknown, steering.ReasonOtherPool, steering.ReasonLessLiked:
+	case steering.ReasonUnknown, steering.ReasonOtherPool, steering.ReasonLessLiked, steering.ReasonTooDear, steering.ReasonDearer:
 		return !o.left
 	}
 	return false

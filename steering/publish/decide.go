@@ -260,7 +260,7 @@ func (d *decision) class(i int) int {
 		return 0
 	}
 	return 1 + slices.Index([]steering.ReasonCode{
-		steering.ReasonLessLiked, steering.ReasonOtherPool, steering.ReasonUnknown, steering.ReasonDegraded,
+		steering.ReasonDearer, steering.ReasonTooDear, steering.ReasonLessLiked, steering.ReasonOtherPool, steering.ReasonUnknown, steering.ReasonDegraded,
 		steering.ReasonNotForced, steering.ReasonPoolDown, steering.ReasonDown, steering.ReasonDrained,
 	}, d.options[i].reason.Code)
 }
@@ -282,6 +282,8 @@ func (d *decision) candidateReason(i int) steering.Reason {
 		return steering.Reason{Code: steering.ReasonOnly, Detail: score}
 	case e.Share < e.Target && !e.Recovered.IsZero():
 		return steering.Reason{Code: steering.ReasonRamping, Detail: fmt.Sprintf("%s, at %.0f %% of clients on the way to %.0f %%", score, 100*e.Share, 100*e.Target)}
+	case d.byCommit(i):
+		return steering.Reason{Code: steering.ReasonCommit, Detail: fmt.Sprintf("%s, %.3f without the pace of its commit (%.2f)", score, o.plain, o.inputs.Pace)}
 	case d.held(i):
 		return steering.Reason{Code: steering.ReasonHeld, Detail: score + ", a switch bound keeps it"}
 	}

@@ -46,10 +46,11 @@ var (
 	reasonsFor = []steering.ReasonCode{
 		steering.ReasonBest, steering.ReasonWithin, steering.ReasonWeighted, steering.ReasonByScore, steering.ReasonOnly, steering.ReasonBlind,
 		steering.ReasonUnproven, steering.ReasonAllDown, steering.ReasonForced, steering.ReasonHeld, steering.ReasonRamping,
+		steering.ReasonCommit, steering.ReasonSpill, steering.ReasonCapped,
 	}
 	reasonsAgainst = []steering.ReasonCode{
 		steering.ReasonWorse, steering.ReasonDown, steering.ReasonDegraded, steering.ReasonUnknown, steering.ReasonDrained, steering.ReasonDenied,
-		steering.ReasonPoolDown, steering.ReasonOtherPool, steering.ReasonLessLiked, steering.ReasonNotForced,
+		steering.ReasonPoolDown, steering.ReasonOtherPool, steering.ReasonLessLiked, steering.ReasonNotForced, steering.ReasonTooDear, steering.ReasonDearer,
 	}
 	holds = []steering.HoldCode{steering.HoldMargin, steering.HoldDwell, steering.HoldMaxShift, steering.HoldRamp}
 )

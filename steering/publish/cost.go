@@ -1,0 +1,91 @@
+package publish
+
+import (
+	"fmt"
+
+	"fairway/steering"
+)
+
+// cost lets money change what the score says, as far as the rule allows: the pace
+// of commits raises and lowers scores, what is too dear is put aside, and of those
+// that are as good as the best only the cheapest stay.
+func (c *chain) cost() {
+	spec := c.group.Rule.Cost
+	if spec == (steering.CostSpec{}) {
+		return
+	}
+	c.followCommits(spec.Commit)
+	c.atMost(spec.AtMost)
+	c.breakTies(spec.TieBreak)
+	c.note("cost", spec.Place, "")
+}
+
+// followCommits moves every score by its provider's pull, by a part at most.
+func (c *chain) followCommits(part float64) {
+	for i := range c.options {
+		o := &c.options[i]
+		o.plain = o.score
+		o.score *= min(max(o.inputs.Pull, 1-part), 1+part)
+	}
+}
+
+// byCommit tells whether an option is ahead of the others only because of the
+// pace of its commit.
+func (c *chain) byCommit(i int) bool {
+	mine := &c.options[i]
+	if c.group.Rule.Cost.Commit == 0 || mine.score <= mine.plain {
+		return false
+	}
+	for k := range c.options {
+		if o := &c.options[k]; o.left && o.plain > mine.plain && o.score < mine.score {
+			return true
+		}
+	}
+	return false
+}
+
+// atMost puts aside what costs more than a price, while something is left. What
+// states no price stays.
+func (c *chain) atMost(price float64) {
+	if price == 0 {
+		return
+	}
+	left := c.leftOnes()
+	for _, o := range left {
+		if o.inputs.PricePerGB <= price {
+			for _, dear := range left {
+				if p := dear.inputs.PricePerGB; p > price {
+					dear.aside(steering.ReasonTooDear, fmt.Sprintf("%.6g per GB, the rule's cost allows %.6g", p, price))
+				}
+			}
+			return
+		}
+	}
+}
+
+// breakTies keeps the cheapest of those whose score is within a part of the best;
+// what is worse stays for splits that use it. What states no price counts as dear.
+func (c *chain) breakTies(part float64) {
+	if part == 0 {
+		return
+	}
+	best, cheapest := 0.0, 0.0
+	left := c.leftOnes()
+	for _, o := range left {
+		best = max(best, o.score)
+	}
+	tied := func(o *option) bool { return o.score >= best*(1-part) }
+	for _, o := range left {
+		if price := o.inputs.PricePerGB; tied(o) && price > 0 && (cheapest == 0 || price < cheapest) {
+			cheapest = price
+		}
+	}
+	if cheapest == 0 {
+		return
+	}
+	for _, o := range left {
+		if price := o.inputs.PricePerGB; tied(o) && (price == 0 || price > cheapest) {
+			o.aside(steering.ReasonDearer, fmt.Sprintf("score %.3f is within %.0f %% of the best, and one at %.6g per GB is too", o.score, 100*part, cheapest))
+		}
+	}
+}

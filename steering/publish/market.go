@@ -1,0 +1,50 @@
+package publish
+
+import (
+	"time"
+
+	"fairway/steering"
+	"fairway/steering/usage"
+)
+
+// market is what contracts and traffic say at one moment. With no traffic
+// reported, prices are those of the first GB and every account is on its pace.
+type market struct{ traffic *usage.Standing }
+
+// price is the price of the next GB of an endpoint's clients in a region; 0 =
+// not stated.
+func (m market) price(e *steering.Endpoint, region string) float64 {
+	if e.Account == nil {
+		return 0
+	}
+	return e.Account.Price(region, m.traffic.Account(e.Provider).MonthGB(), m.traffic.Volume(e.Provider, region).MonthBytes/usage.GB)
+}
+
+// pace is how the month's volume compares with the commit.
+func (m market) pace(e *steering.Endpoint, now time.Time) steering.Pace {
+	account := m.traffic.Account(e.Provider)
+	if account == nil {
+		return steering.OnPace
+	}
+	return e.Account.Pace(account.MonthGB(), now)
+}
+
+// load is the part of the tightest cap that the traffic of now takes; 0 without a
+// cap, and where the traffic is not known.
+func (m market) load(e *steering.Endpoint, region string) float64 {
+	account := m.traffic.Account(e.Provider)
+	if account == nil || e.Account == nil {
+		return 0
+	}
+	of := func(volume usage.Volume, terms steering.Terms) float64 {
+		load := 0.0
+		if terms.CapGbps > 0 {
+			load = volume.BPS / 1e9 / terms.CapGbps
+		}
+		if terms.CapRPS > 0 {
+			load = max(load, volume.RPS/terms.CapRPS)
+		}
+		return load
+	}
+	return max(of(account.Volume, e.Account.Terms), of(account.Regions[region], e.Account.Regions[region]))
+}

@@ -1,0 +1,247 @@
+package usage
+
+import (
+	"slices"
+	"time"
+
+	"fairway/steering"
+)
+
+// Book holds the traffic of all providers. The zero Book is empty.
+type Book struct {
+	accounts map[string]*account
+}
+
+// account is one provider's part.
+type account struct {
+	ledgers map[string]*ledger // by region
+	months  []*month           // the newest last, two at most
+	closed  int64              // Unix second before which every bin is closed
+}
+
+// ledger is the open samples of one region, and where its counting begins.
+type ledger struct {
+	slots []slot // by time, none within another
+	from  int64  // an opening stands for what is before
+}
+
+// slot is a sample, in Unix seconds.
+type slot struct {
+	at, span        int64
+	bytes, requests float64
+}
+
+// month is what is closed of a billing month.
+type month struct {
+	begin int64
+	first int64              // Unix second of the first sample of it
+	bytes map[string]float64 // by region
+	peaks []float64          // the highest rates over a bin, in bit/s, highest first
+}
+
+// mostPeaks is how many peaks are kept of a month: one in twenty of 31 days, and
+// the next one, which is the percentile.
+const mostPeaks = 450
+
+// binSeconds is Bin in Unix seconds.
+const binSeconds = int64(Bin / time.Second)
+
+// Effect says what became of samples.
+type Effect struct {
+	Added    int `json:"added"`
+	Replaced int `json:"replaced"` // the span was there, or parts of it
+	Known    int `json:"known"`    // left out: a longer span holds it, or the time is closed
+}
+
+// Add takes samples that Check has passed.
+func (b *Book) Add(samples []Sample) Effect {
+	var e Effect
+	for i := range samples {
+		s := &samples[i]
+		a := b.account(s.Provider)
+		l := a.ledger(s.Region)
+		at := s.Start.Unix()
+		if at < a.closed || at < l.from {
+			e.Known++
+			continue
+		}
+		switch l.put(slot{at, int64(s.Span / time.Second), s.Bytes, s.Requests}) {
+		case added:
+			e.Added++
+		case replaced:
+			e.Replaced++
+		case known:
+			e.Known++
+		}
+		m := a.month(at)
+		if m.first == 0 || at < m.first {
+			m.first = at
+		}
+	}
+	return e
+}
+
+// Begin takes an opening that Check has passed. One without a region stands for
+// all regions.
+func (b *Book) Begin(o Opening) {
+	a := b.account(o.Provider)
+	until := o.Until.Unix()
+	m := a.month(until - 1)
+	a.ledger(o.Region)
+	for region, l := range a.ledgers {
+		if o.Region == "" || region == o.Region {
+			l.from = max(l.from, until)
+			l.slots = slices.DeleteFunc(l.slots, func(s slot) bool { return s.at < until })
+			delete(m.bytes, region)
+		}
+	}
+	if o.Region == "" {
+		a.closed = max(a.closed, until)
+	}
+	m.bytes[o.Region] = o.Bytes
+	if m.first == 0 || m.first > m.begin {
+		m.first = m.begin
+	}
+}
+
+func (b *Book) account(provider string) *account {
+	a := b.accounts[provider]
+	if a == nil {
+		if b.accounts == nil {
+			b.accounts = make(map[string]*account)
+		}
+		a = &account{ledgers: make(map[string]*ledger)}
+		b.accounts[provider] = a
+	}
+	return a
+}
+
+func (a *account) ledger(region string) *ledger {
+	l := a.ledgers[region]
+	if l == nil {
+		l = new(ledger)
+		a.ledgers[region] = l
+	}
+	return l
+}
+
+// month returns the month of a Unix second, which is made if need be.
+func (a *account) month(at int64) *month {
+	begin := steering.MonthOf(time.Unix(at, 0)).Unix()
+	i := slices.IndexFunc(a.months, func(m *month) bool { return m.begin >= begin })
+	if i >= 0 && a.months[i].begin == begin {
+		return a.months[i]
+	}
+	if i < 0 {
+		i = len(a.months)
+	}
+	m := &month{begin: begin, bytes: make(map[string]float64)}
+	a.months = slices.Insert(a.months, i, m)
+	return m
+}
+
+// what became of a slot.
+type effect int
+
+const (
+	added effect = iota
+	replaced
+	known
+)
+
+// put takes a slot in, as the package comment says.
+func (l *ledger) put(s slot) effect {
+	from, _ := slices.BinarySearchFunc(l.slots, s.at, func(have slot, at int64) int { return int(have.at + have.span - 1 - at) })
+	// from is the first slot that ends after the new one begins.
+	to := from
+	for to < len(l.slots) && l.slots[to].at < s.at+s.span {
+		to++
+	}
+	if to > from && l.slots[from].span > s.span {
+		return known
+	}
+	l.slots = slices.Replace(l.slots, from, to, s)
+	if to > from {
+		return replaced
+	}
+	return added
+}
+
+// Advance closes what has been open for long enough, joins fine grains and forgets
+// old months.
+func (b *Book) Advance(now time.Time) {
+	closed := now.Add(-Open).Truncate(Bin).Unix()
+	joined := now.Add(-fine).Truncate(Bin).Unix()
+	oldest := steering.MonthOf(steering.MonthOf(now).Add(-time.Hour)).Unix()
+	for _, a := range b.accounts {
+		a.close(closed)
+		for _, l := range a.ledgers {
+			l.join(joined)
+		}
+		a.months = slices.DeleteFunc(a.months, func(m *month) bool { return m.begin < oldest })
+	}
+}
+
+// close moves every bin before a time into its month.
+func (a *account) close(before int64) {
+	if before <= a.closed {
+		return
+	}
+	bins := make(map[int64]float64)
+	for region, l := range a.ledgers {
+		n := 0
+		for n < len(l.slots) && l.slots[n].at < before {
+			s := &l.slots[n]
+			bins[s.at-s.at%binSeconds] += s.bytes
+			a.month(s.at).bytes[region] += s.bytes
+			n++
+		}
+		l.slots = slices.Delete(l.slots, 0, n)
+	}
+	for at, bytes := range bins {
+		a.month(at).peak(rate(bytes))
+	}
+	a.closed = before
+}
+
+// rate is the bit/s of bytes that were carried in a bin.
+func rate(bytes float64) float64 { return bytes * 8 / Bin.Seconds() }
+
+// peak shows a bin's rate to the peaks.
+func (m *month) peak(rate float64) {
+	if rate <= 0 {
+		return
+	}
+	i, _ := slices.BinarySearchFunc(m.peaks, rate, func(have, r float64) int {
+		switch {
+		case have > r:
+			return -1
+		case have < r:
+			return 1
+		}
+		return 0
+	})
+	m.peaks = slices.Insert(m.peaks, i, rate)
+	if len(m.peaks) > mostPeaks {
+		m.peaks = m.peaks[:mostPeaks]
+	}
+}
+
+// join makes one slot of those of each bin that ends before a time.
+func (l *ledger) join(before int64) {
+	var joined []slot
+	for i, s := range l.slots {
+		bin := s.at - s.at%binSeconds
+		if bin+binSeconds > before {
+			joined = append(joined, l.slots[i:]...)
+			break
+		}
+		if n := len(joined) - 1; n >= 0 && joined[n].at == bin {
+			joined[n].bytes += s.bytes
+			joined[n].requests += s.requests
+			continue
+		}
+		joined = append(joined, slot{bin, binSeconds, s.bytes, s.requests})
+	}
+	l.slots = joined
+}

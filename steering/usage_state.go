@@ -1,0 +1,28 @@
+package steering
+
+// UsageState is what is known of the providers' traffic, in a form that can be
+// stored; package usage makes it and reads it. Times are Unix seconds.
+type UsageState struct {
+	Accounts map[string]AccountState `json:"accounts"` // by provider
+}
+
+// AccountState is one provider's part.
+type AccountState struct {
+	Closed int64                  `json:"closed,omitempty"` // samples before are in Months
+	Open   map[string]LedgerState `json:"open,omitempty"`   // by region
+	Months []MonthState           `json:"months,omitempty"`
+}
+
+// LedgerState is the open samples of one region.
+type LedgerState struct {
+	From  int64        `json:"from,omitempty"` // an opening stands for what is before
+	Slots [][4]float64 `json:"slots"`          // start, seconds, bytes, requests
+}
+
+// MonthState is a billing month as far as it is closed.
+type MonthState struct {
+	Begin int64              `json:"begin"`
+	First int64              `json:"first,omitempty"` // of its samples
+	Bytes map[string]float64 `json:"bytes"`           // by region
+	Peaks []float64          `json:"peaks,omitempty"` // bit/s over five minutes, the highest first
+}
