@@ -38,6 +38,9 @@ type Config struct {
 	Current *steering.Current
 	// Observer is told of every answer. Default none.
 	Observer Observer
+	// Sockets has those that another process handed over, and hands them on.
+	// Default none: every address is bound.
+	Sockets Sockets
 	// Logger gets what an operator should act on, never client addresses.
 	// Default none.
 	Logger *slog.Logger
@@ -57,10 +60,13 @@ type Server struct {
 	cookies cookieJar
 	now     func() time.Time // the time of day, for cookies
 
-	zones   zoneCache
-	sockets []socket
-	conns   connections
-	panics  atomic.Uint64
+	zones      zoneCache
+	inherited  Sockets
+	sockets    []socket
+	conns      connections
+	retired    chan struct{}
+	retirement sync.Once
+	panics     atomic.Uint64
 }
 
 // socket is one bound address, for both transports.
@@ -106,6 +112,10 @@ func New(c Config) (*Server, error) {
 	if s.observer == nil {
 		s.observer = silent{}
 	}
+	if s.inherited = c.Sockets; s.inherited == nil {
+		s.inherited = noSockets{}
+	}
+	s.retired = make(chan struct{})
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -175,13 +185,13 @@ func (s *Server) bind(address string) (socket, error) {
 }
 
 func (s *Server) bindOnce(address string) (socket, error) {
-	l, err := net.Listen("tcp", address)
+	l, err := s.inherited.Listen("tcp", address)
 	if err != nil {
 		return socket{}, fmt.Errorf("dns door: listen on %s over TCP: %w; is another DNS server running?", address, err)
 	}
 	host, _, _ := net.SplitHostPort(address)
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	p, err := openUDP(s.backend, net.JoinHostPort(host, port))
+	p, err := s.listenUDP(address, net.JoinHostPort(host, port))
 	if err != nil {
 		l.Close()
 		return socket{}, fmt.Errorf("dns door: listen on %s over UDP: %w; is another DNS server running?", address, err)
@@ -211,14 +221,30 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
+	listening, stop := context.WithCancel(ctx)
+	defer stop()
 	var loops sync.WaitGroup
 	for _, sock := range s.sockets {
-		loops.Go(func() { stopOn(sock.udp.serve(ctx, s.exchangeUDP), fail) })
-		loops.Go(func() { stopOn(s.serveTCP(ctx, sock.tcp), fail) })
+		loops.Go(func() { stopOn(sock.udp.serve(listening, s.exchangeUDP), fail) })
+		loops.Go(func() { stopOn(s.serveTCP(listening, sock.tcp), fail) })
 	}
-	<-ctx.Done()
-	s.stopReading()
-	loops.Wait()
+	ended := make(chan struct{})
+	go func() {
+		loops.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ctx.Done():
+	case <-s.retired:
+		stop()
+	}
+	s.stopListening()
+	select {
+	case <-ctx.Done():
+	case <-ended: // the last connection too
+	}
+	s.conns.stop()
+	<-ended
 	s.close()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		return err
@@ -232,14 +258,13 @@ func stopOn(err error, fail context.CancelCauseFunc) {
 	}
 }
 
-// stopReading wakes every goroutine that waits for a packet, a connection or a
-// message; what was read already is answered.
-func (s *Server) stopReading() {
+// stopListening wakes every goroutine that waits for a packet or a connection;
+// what was read already is answered.
+func (s *Server) stopListening() {
 	for _, sock := range s.sockets {
 		sock.udp.stop()
 		sock.tcp.Close()
 	}
-	s.conns.stop()
 }
 
 func (s *Server) close() {

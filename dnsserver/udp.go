@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"time"
 )
@@ -33,6 +34,8 @@ type udpSocket interface {
 	serve(ctx context.Context, answer answerer) error
 	// stop ends the wait for packets.
 	stop()
+	// sockets are the kernel's behind it, to be handed on.
+	sockets() []*net.UDPConn
 	Close() error
 }
 
@@ -51,14 +54,15 @@ const (
 	drainTime = time.Second
 )
 
-// openUDP binds an address behind a back end.
-func openUDP(b Backend, address string) (udpSocket, error) {
+// openUDP binds an address behind a back end, or takes over the sockets that
+// another process had bound to it.
+func openUDP(b Backend, address string, inherited []*os.File) (udpSocket, error) {
 	if b == BackendPortable {
-		return listenPortable(address)
+		return listenPortable(address, inherited)
 	}
-	s, err := listenMmsg(address)
+	s, err := listenMmsg(address, inherited)
 	if b == BackendAuto && errors.Is(err, errors.ErrUnsupported) {
-		return listenPortable(address)
+		return listenPortable(address, inherited)
 	}
 	return s, err
 }

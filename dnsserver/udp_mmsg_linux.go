@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"runtime"
 	"syscall"
 	"time"
@@ -30,15 +31,13 @@ type mmsgUDP struct {
 // same address, which never says it, keeps a second DNS server away. A program
 // that asks for just this UDP port with SO_REUSEPORT, as the same user, is not
 // kept away; on one processor there is a single socket, and it is.
-func listenMmsg(address string) (udpSocket, error) {
+func listenMmsg(address string, inherited []*os.File) (udpSocket, error) {
 	u := &mmsgUDP{}
-	count := runtime.GOMAXPROCS(0)
-	err := u.bind(address, false)
-	for i := 1; i < count && err == nil; i++ {
-		first := u.workers[0]
-		if err = first.share(); err == nil {
-			err = u.bind(first.conn.LocalAddr().String(), true)
-		}
+	var err error
+	if len(inherited) > 0 {
+		err = u.take(inherited)
+	} else {
+		err = u.bindAll(address)
 	}
 	if err == nil {
 		err = u.workers[0].try()
@@ -50,7 +49,31 @@ func listenMmsg(address string) (udpSocket, error) {
 	return u, nil
 }
 
-// bind adds a worker with its socket.
+// bindAll binds a socket for each processor.
+func (u *mmsgUDP) bindAll(address string) error {
+	err := u.bind(address, false)
+	for i := 1; i < runtime.GOMAXPROCS(0) && err == nil; i++ {
+		first := u.workers[0]
+		if err = first.share(); err == nil {
+			err = u.bind(first.conn.LocalAddr().String(), true)
+		}
+	}
+	return err
+}
+
+// take adds workers for sockets that are bound.
+func (u *mmsgUDP) take(files []*os.File) error {
+	conns, err := adoptUDP(files, runtime.GOMAXPROCS(0))
+	for i, conn := range conns {
+		if err = u.add(conn); err != nil {
+			closeAll(conns[i+1:])
+			break
+		}
+	}
+	return err
+}
+
+// bind adds a worker with a socket of its own.
 func (u *mmsgUDP) bind(address string, shared bool) error {
 	var config net.ListenConfig
 	if shared {
@@ -60,7 +83,11 @@ func (u *mmsgUDP) bind(address string, shared bool) error {
 	if err != nil {
 		return err
 	}
-	conn := p.(*net.UDPConn)
+	return u.add(p.(*net.UDPConn))
+}
+
+// add adds a worker for a socket, which it owns.
+func (u *mmsgUDP) add(conn *net.UDPConn) error {
 	w, err := newMmsgWorker(conn)
 	if err != nil {
 		conn.Close()
@@ -97,6 +124,13 @@ func (u *mmsgUDP) stop() {
 		w.conn.SetReadDeadline(time.Unix(1, 0))
 		w.conn.SetWriteDeadline(time.Now().Add(drainTime))
 	}
+}
+
+func (u *mmsgUDP) sockets() (conns []*net.UDPConn) {
+	for _, w := range u.workers {
+		conns = append(conns, w.conn)
+	}
+	return conns
 }
 
 // Close implements udpSocket.

@@ -24,7 +24,7 @@ func echo(m *scratch, packet []byte, client netip.Addr) []byte {
 func TestMmsgWorkers(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(3))
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0", ":0"} {
-		s, err := listenMmsg(address)
+		s, err := listenMmsg(address, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +69,7 @@ func TestMmsgRefusesStrangers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stranger.Close()
-	if s, err := listenMmsg(stranger.LocalAddr().String()); err == nil {
+	if s, err := listenMmsg(stranger.LocalAddr().String(), nil); err == nil {
 		s.Close()
 		t.Error("joined a stranger's port")
 	}
@@ -86,7 +86,7 @@ func TestMmsgBatch(t *testing.T) {
 		{":0", "127.0.0.6", "127.0.0.1"},
 		{":0", "::1", "::1"},
 	} {
-		s, err := listenMmsg(c.listen)
+		s, err := listenMmsg(c.listen, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,7 +123,7 @@ func TestMmsgBatch(t *testing.T) {
 
 // TestMmsgDrain: what has arrived when the end comes is still answered.
 func TestMmsgDrain(t *testing.T) {
-	s, err := listenMmsg("127.0.0.1:0")
+	s, err := listenMmsg("127.0.0.1:0", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ func TestMmsgDrain(t *testing.T) {
 // error is told.
 func TestMmsgOneFails(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(3))
-	s, err := listenMmsg("127.0.0.1:0")
+	s, err := listenMmsg("127.0.0.1:0", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +180,7 @@ func TestMmsgOneFails(t *testing.T) {
 // behind it.
 func TestMmsgUnsendable(t *testing.T) {
 	b := newMmsgBatch(false)
-	s, err := listenMmsg("127.0.0.1:0")
+	s, err := listenMmsg("127.0.0.1:0", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,8 +2,11 @@
 
 package dnsserver
 
-import "errors"
+import (
+	"errors"
+	"os"
+)
 
 const haveMmsg = false
 
-func listenMmsg(string) (udpSocket, error) { return nil, errors.ErrUnsupported }
+func listenMmsg(string, []*os.File) (udpSocket, error) { return nil, errors.ErrUnsupported }

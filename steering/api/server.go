@@ -20,6 +20,9 @@ type Config struct {
 	// Listen is where to listen, as host:port; port 0 takes a free one. At least
 	// one address. A host that is not loopback needs a Token.
 	Listen []string
+	// Open opens a listener for an address of Listen. Unset = net.Listen; another
+	// one may know of listeners that another process handed over.
+	Open func(network, address string) (net.Listener, error)
 	// Token is what callers must present under /api/ and Extra. Empty = none
 	// needed, and Listen must stay on loopback.
 	Token string
@@ -58,6 +61,9 @@ type Server struct {
 func New(config Config) (*Server, error) {
 	if config.Logger == nil {
 		config.Logger = slog.Default()
+	}
+	if config.Open == nil {
+		config.Open = net.Listen
 	}
 	if err := config.check(); err != nil {
 		return nil, err
@@ -128,7 +134,7 @@ func (s *Server) Listen() error {
 	var bound []net.Listener
 	var findings []error
 	for _, address := range s.config.Listen {
-		l, err := net.Listen("tcp", address)
+		l, err := s.config.Open("tcp", address)
 		if err != nil {
 			findings = append(findings, fmt.Errorf("api: listen on %s: %w; stop what holds it, or name another address", address, err))
 			continue

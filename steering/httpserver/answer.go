@@ -81,7 +81,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, door string, a *an
 		// that knows no deadline is no connection.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.limits.body))
 		h["Connection"] = closing
-	} else if s.conns != nil && s.conns.crowded() {
+	} else if s.lastAnswer() {
 		h["Connection"] = closing
 	}
 	if a.status == http.StatusNoContent {

@@ -46,6 +46,17 @@ func (c *connections) observe(nc net.Conn, state http.ConnState) {
 	}
 }
 
+// ended is closed when no connection is left. It belongs behind the end of
+// accepting.
+func (c *connections) ended() <-chan struct{} {
+	ended := make(chan struct{})
+	go func() {
+		c.serving.Wait()
+		close(ended)
+	}()
+	return ended
+}
+
 // closeUnused closes the connections that have not brought a request yet.
 func (c *connections) closeUnused() {
 	c.mu.Lock()

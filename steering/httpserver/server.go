@@ -33,6 +33,9 @@ type Config struct {
 	Hosts []string
 	// Observer is told about decisions and answers. Default none.
 	Observer Observer
+	// Open opens a listener for an address of Listen. Default net.Listen; another
+	// one may know of listeners that another process handed over.
+	Open func(network, address string) (net.Listener, error)
 	// Logger gets start, stop and failures; never a client address. Default none.
 	Logger *slog.Logger
 }
@@ -66,6 +69,9 @@ type Server struct {
 	limits    limits
 	conns     *connections
 	listeners []net.Listener
+
+	retired    chan struct{}
+	retirement sync.Once
 }
 
 // limits bound what one client can hold of us.
@@ -122,7 +128,10 @@ func New(c Config) (*Server, error) {
 	if findings != nil {
 		return nil, errors.Join(findings...)
 	}
-	s := &Server{config: c, log: c.Logger, limits: defaultLimits}
+	if c.Open == nil {
+		c.Open = net.Listen
+	}
+	s := &Server{config: c, log: c.Logger, limits: defaultLimits, retired: make(chan struct{})}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -161,7 +170,7 @@ func (s *Server) Listen() error {
 	var failures []error
 	s.conns = newConnections(s.limits.connections)
 	for _, address := range s.config.Listen {
-		l, err := net.Listen("tcp", address)
+		l, err := s.config.Open("tcp", address)
 		if err != nil {
 			failures = append(failures, fmt.Errorf("http door: %w", err))
 			continue
@@ -209,12 +218,43 @@ func (s *Server) Run(ctx context.Context) error {
 	var err error
 	select {
 	case <-ctx.Done():
+	case <-s.retired:
 	case err = <-failed:
 	}
 	s.closeListeners()
 	accepting.Wait() // from here on no connection is added
+	s.finish(ctx)
 	s.drain(server)
 	return err
+}
+
+// Retire has Run end in peace, once a successor serves the same listeners: no
+// more connections are taken. Those that are open stay until they have been
+// silent for their time, or have had one more answer, which says that it is the
+// last; Run returns when the last is closed, or its context ends.
+func (s *Server) Retire() { s.retirement.Do(func() { close(s.retired) }) }
+
+// lastAnswer tells whether an answer ends its connection.
+func (s *Server) lastAnswer() bool {
+	select {
+	case <-s.retired:
+		return true
+	default:
+		return s.conns != nil && s.conns.crowded()
+	}
+}
+
+// finish waits, after retirement, until no connection is left or ctx ends.
+func (s *Server) finish(ctx context.Context) {
+	select {
+	case <-s.retired:
+	default:
+		return
+	}
+	select {
+	case <-s.conns.ended():
+	case <-ctx.Done():
+	}
 }
 
 // httpServer is the HTTP/1.1 server that speaks for all listeners.
@@ -242,11 +282,7 @@ func (s *Server) httpServer() *http.Server {
 // keep-alive each connection ends with its next answer.
 func (s *Server) drain(server *http.Server) {
 	server.SetKeepAlivesEnabled(false) // closes the idle ones
-	ended := make(chan struct{})
-	go func() {
-		s.conns.serving.Wait()
-		close(ended)
-	}()
+	ended := s.conns.ended()
 	grace := time.NewTimer(s.limits.grace)
 	defer grace.Stop()
 	end := time.NewTimer(s.limits.drain)

@@ -63,17 +63,48 @@ func Open(dir string, o Options) (*Store, error) {
 	if err := os.MkdirAll(filepath.Join(dir, revisionsDir), 0o700); err != nil {
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
-	var err error
-	if s.lock, err = lock(dir); err != nil {
+	if err := s.claim(); err != nil {
 		return nil, err
 	}
-	removeLeftovers(dir, filepath.Join(dir, revisionsDir))
+	return s, nil
+}
+
+// Release lets go of the writer's lock, so that a successor can claim it; this
+// store goes on reading. Nothing is released where it only reads.
+func (s *Store) Release() error {
+	s.writing.Lock() // a Put under way ends first
+	defer s.writing.Unlock()
+	if s.lock == nil {
+		return nil
+	}
+	err := s.lock.Close()
+	s.lock = nil
+	return err
+}
+
+// Claim makes a reader the writer: of a folder that a predecessor has released,
+// or again.
+func (s *Store) Claim() error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if s.lock != nil {
+		return nil
+	}
+	return s.claim()
+}
+
+// claim takes the lock, and stock of what is stored.
+func (s *Store) claim() (err error) {
+	if s.lock, err = lock(s.dir); err != nil {
+		return err
+	}
+	removeLeftovers(s.dir, filepath.Join(s.dir, revisionsDir))
 	last, _, err := s.State(context.Background())
 	if err != nil {
 		s.warn(err)
 	}
 	s.generation = last.Generation
-	return s, nil
+	return nil
 }
 
 // Close lets go of the lock and ends every Watch.

@@ -286,3 +286,34 @@ func TestAudit(t *testing.T) {
 		t.Errorf("audit %q, want %q", got, want)
 	}
 }
+
+// TestReleaseAndClaim: a predecessor lets go, its successor takes over what was
+// stored, and the predecessor reads on but writes no more.
+func TestReleaseAndClaim(t *testing.T) {
+	dir, ctx := t.TempDir(), t.Context()
+	old := openWriter(t, dir)
+	defer old.Close()
+	must(t, old.PutState(ctx, stateOf(7)))
+	next, err := Open(dir, Options{})
+	must(t, err)
+	defer next.Close()
+	if err := next.Claim(); err == nil {
+		t.Fatal("claimed while another process writes")
+	}
+	must(t, old.Release())
+	must(t, next.Claim())
+	must(t, next.Claim()) // twice is once
+	if err := old.PutState(ctx, stateOf(9)); !errors.Is(err, store.ErrReadOnly) {
+		t.Errorf("the old process stores: %v", err)
+	}
+	if err := next.PutState(ctx, stateOf(6)); !errors.Is(err, store.ErrStale) {
+		t.Errorf("the successor stores an older generation: %v", err)
+	}
+	must(t, next.PutState(ctx, stateOf(8)))
+	if state, _, err := old.State(ctx); err != nil || state.Generation != 8 {
+		t.Errorf("the old process reads generation %d, %v", state.Generation, err)
+	}
+	must(t, next.Release())
+	must(t, old.Claim()) // the successor failed
+	must(t, old.PutState(ctx, stateOf(9)))
+}
