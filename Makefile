@@ -28,13 +28,17 @@ build: need-go ## build bin/fairway
 	@go build -o bin/fairway ./cmd/fairway
 
 .PHONY: test
-test: setup lint verify check-generated build ## everything that CI runs; installs what the tests need
+test: setup consul lint verify check-generated build ## everything that CI runs; installs what the tests need
 	go test -race -timeout $(TEST_TIMEOUT) $$(go list ./... | grep -v '^$(WHOLE)$$')
 	go test -race -timeout $(TEST_TIMEOUT) $(WHOLE)
 
 .PHONY: setup
 setup: need-go ## install the programs that the tests drive (Debian packages)
 	@tools/setup/install
+
+.PHONY: consul
+consul: need-go ## build the Consul server that the tests run; once, and kept
+	@tools/consul/build
 
 .PHONY: lint
 lint: need-go ## check the format, vet, staticcheck
@@ -64,7 +68,7 @@ fuzz: need-go ## run every fuzz target for FUZZTIME (10s)
 	done
 
 .PHONY: slow
-slow: setup ## the tests of `make test` and those too slow for it
+slow: setup consul ## the tests of `make test` and those too slow for it
 	go test -race -tags slow -timeout $(SLOW_TIMEOUT) ./...
 
 .PHONY: clean

@@ -1,0 +1,233 @@
+package consulstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"fairway/steering/store"
+
+	consul "github.com/hashicorp/consul/api"
+)
+
+// Options says where Consul is and how it is spoken to. What is empty is taken
+// from Consul's own environment variables (CONSUL_HTTP_ADDR and its like), and
+// then from its defaults.
+type Options struct {
+	Address    string // host:port, or unix:///path
+	Scheme     string // http or https
+	Token      string // ACL token
+	Datacenter string
+	TLS        *consul.TLSConfig // nil = as the environment says
+	Prefix     string            // of every key, default "fairway"; a deployment has its own
+	// Writer allows the Put and Delete methods; the default is to read.
+	Writer bool
+	// KeepRevisions is how many of the newest revisions stay, default and least 10.
+	KeepRevisions int
+	// Warn is told of what goes on without: a Consul that does not answer, a head
+	// that cannot be read. It may be called from several goroutines; nil tells nobody.
+	Warn func(error)
+}
+
+// Store is a store.Store in Consul.
+type Store struct {
+	kv     *consul.KV
+	txn    *consul.Txn
+	prefix string // with a slash at the end
+	writer bool
+	keep   int
+	warn   func(error)
+
+	done      chan struct{} // closed by Close
+	closeOnce sync.Once
+
+	writing sync.Mutex // one Put of a state at a time
+	stored  pieceSet   // pieces of states that are surely stored; guarded by writing
+	wrote   blob       // root of the state that this store wrote last; guarded by writing
+	garbage garbage    // guarded by writing
+
+	caching sync.Mutex
+	cache   map[string][]byte // pieces of the state that was read last; guarded by caching
+}
+
+var _ store.Store = (*Store)(nil)
+
+const (
+	keepRevisions = 10
+	// patience is how long one request to Consul may take. Its servers need up to
+	// 10 s to say that they have no leader, and by then a stale read has answered.
+	patience = 3 * time.Second
+	// form is the form of every value that this release writes and reads.
+	form = 1
+)
+
+// Open prepares the store. It does not ask Consul anything: a node must be able
+// to start while Consul is away.
+func Open(o Options) (*Store, error) {
+	config := consul.DefaultConfig()
+	if o.Address != "" {
+		config.Address = o.Address
+	}
+	if o.Scheme != "" {
+		config.Scheme = o.Scheme
+	}
+	if o.Token != "" {
+		config.Token = o.Token
+	}
+	if o.Datacenter != "" {
+		config.Datacenter = o.Datacenter
+	}
+	if o.TLS != nil {
+		config.TLSConfig, config.Scheme = *o.TLS, "https"
+	}
+	client, err := consul.NewClient(config)
+	if err != nil {
+		return nil, fmt.Errorf("consul at %s: %w", config.Address, err)
+	}
+	s := &Store{
+		kv: client.KV(), txn: client.Txn(), prefix: strings.Trim(o.Prefix, "/") + "/", writer: o.Writer,
+		keep: max(o.KeepRevisions, keepRevisions), warn: o.Warn, done: make(chan struct{}), stored: make(pieceSet),
+	}
+	if s.prefix == "/" {
+		s.prefix = "fairway/"
+	}
+	if s.warn == nil {
+		s.warn = func(error) {}
+	}
+	return s, nil
+}
+
+// Close ends every Watch; later calls return ErrClosed. Nothing is held in
+// Consul.
+func (s *Store) Close() error {
+	s.closeOnce.Do(func() { close(s.done) })
+	return nil
+}
+
+// readable returns why nothing can be read now, if so.
+func (s *Store) readable(ctx context.Context) error {
+	select {
+	case <-s.done:
+		return store.ErrClosed
+	default:
+		return ctx.Err()
+	}
+}
+
+// writable returns why nothing can be written now, if so.
+func (s *Store) writable(ctx context.Context) error {
+	if err := s.readable(ctx); err != nil {
+		return err
+	}
+	if !s.writer {
+		return fmt.Errorf("write to consul: %w", store.ErrReadOnly)
+	}
+	return nil
+}
+
+// get reads a key, nil when there is none: as Consul's leader has it, or, when
+// there is no leader, as any server has it.
+func (s *Store) get(ctx context.Context, key string) (*consul.KVPair, error) {
+	read := func(o consul.QueryOptions) (*consul.KVPair, error) {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		pair, _, err := s.kv.Get(s.prefix+key, o.WithContext(ctx))
+		return pair, err
+	}
+	pair, err := read(consul.QueryOptions{})
+	if err != nil && ctx.Err() == nil {
+		pair, err = read(consul.QueryOptions{AllowStale: true})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s%s from consul: %w", s.prefix, key, err)
+	}
+	return pair, nil
+}
+
+// commit writes several keys at once or none; false when one was not as a
+// check-and-set wanted it.
+func (s *Store) commit(ctx context.Context, ops ...*consul.KVTxnOp) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var o consul.QueryOptions
+	all := make(consul.TxnOps, 0, len(ops))
+	for _, op := range ops {
+		op.Key = s.prefix + op.Key
+		all = append(all, &consul.TxnOp{KV: op})
+	}
+	done, answer, _, err := s.txn.Txn(all, o.WithContext(ctx))
+	switch {
+	case err != nil:
+		return false, fmt.Errorf("write %s to consul: %w", ops[0].Key, err)
+	case done:
+		return true, nil
+	}
+	for _, e := range answer.Errors {
+		if !strings.Contains(e.What, "stale") && !strings.Contains(e.What, "exist") { // Consul's words for a failed check-and-set
+			return false, fmt.Errorf("write %s to consul: %s", ops[0].Key, e.What)
+		}
+	}
+	return false, nil
+}
+
+// head is the value under one of the keys of PREFIX/heads/.
+type head[T any] struct {
+	Form  int    `json:"form"`
+	Value T      `json:"value"`
+	index uint64 // of Consul, for check-and-set; 0 = the key does not exist
+}
+
+// readHead reads a head; one that was never written is empty.
+func readHead[T any](ctx context.Context, s *Store, name string) (head[T], error) {
+	var h head[T]
+	pair, err := s.get(ctx, "heads/"+name)
+	if err != nil || pair == nil {
+		return h, err
+	}
+	h.index = pair.ModifyIndex
+	if err := json.Unmarshal(pair.Value, &h); err != nil {
+		return h, fmt.Errorf("%s is damaged: %w; delete the key to begin without", pair.Key, err)
+	}
+	if h.Form != form {
+		return h, fmt.Errorf("%s has form %d, this release reads form %d: upgrade this node", pair.Key, h.Form, form)
+	}
+	return h, nil
+}
+
+// put is the operation that replaces the head by another value, if nobody else
+// did since it was read.
+func (h head[T]) put(name string, value T) (*consul.KVTxnOp, error) {
+	data, err := json.Marshal(head[T]{Form: form, Value: value})
+	return &consul.KVTxnOp{Verb: consul.KVCAS, Key: "heads/" + name, Value: data, Index: h.index}, err
+}
+
+// change replaces a head by what f makes of it, again from the start when
+// somebody else was faster.
+func change[T any](ctx context.Context, s *Store, name string, f func(T) (T, error)) error {
+	for {
+		h, err := readHead[T](ctx, s, name)
+		if err != nil {
+			return err
+		}
+		next, err := f(h.Value)
+		if err != nil {
+			return err
+		}
+		op, err := h.put(name, next)
+		if err != nil {
+			return err
+		}
+		if done, err := s.commit(ctx, op); done || err != nil {
+			return err
+		}
+	}
+}
+
+// damaged is an error for something that must not be as it is.
+func damaged(format string, args ...any) error {
+	return errors.New("consul: " + fmt.Sprintf(format, args...))
+}

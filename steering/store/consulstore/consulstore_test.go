@@ -1,0 +1,234 @@
+package consulstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"fairway/steering"
+	"fairway/steering/store"
+	"fairway/steering/store/consultest"
+	"fairway/steering/store/storetest"
+
+	"github.com/google/go-cmp/cmp"
+	consul "github.com/hashicorp/consul/api"
+)
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+var deployments atomic.Int64
+
+// openAt opens an empty deployment of its own.
+func openAt(t *testing.T, address string) *Store {
+	t.Helper()
+	s, err := Open(Options{Address: address, Prefix: fmt.Sprint("test/", deployments.Add(1)), Writer: true, Warn: func(err error) { t.Log(err) }})
+	must(t, err)
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func TestStore(t *testing.T) {
+	server := consultest.Start(t, 1)[0]
+	storetest.Run(t, func(t *testing.T) store.Store { return openAt(t, server.Address) })
+}
+
+// stateWith is a state of many services; marked ones have a detail of their own.
+func stateWith(generation uint64, services int, marked map[int]string) steering.State {
+	state := steering.State{
+		Version: steering.StateVersion, Generation: generation, Published: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), Revision: "abc",
+		Services: make(map[string]map[string]steering.SplitRecord),
+	}
+	for i := range services {
+		groups := make(map[string]steering.SplitRecord)
+		for region := range 20 {
+			groups[fmt.Sprintf("r%d/rule", region)] = steering.SplitRecord{
+				TTL: time.Second, Reason: steering.Reason{Code: steering.ReasonBest, Detail: marked[i]},
+				Candidates: []steering.CandidateRecord{{Endpoint: fmt.Sprintf("s%d/alpha", i), Weight: 1, Verdict: steering.Healthy}},
+			}
+		}
+		state.Services[fmt.Sprint("s", i)] = groups
+	}
+	return state
+}
+
+// A change of one service sends its bucket, the root and the head, however many
+// services there are.
+func TestOnlyChangesTravel(t *testing.T) {
+	server := consultest.Start(t, 1)[0]
+	s := openAt(t, server.Address)
+	ctx := t.Context()
+	must(t, s.PutState(ctx, stateWith(1, 200, nil)))
+	first := len(s.stored)
+	must(t, s.PutState(ctx, stateWith(2, 200, map[int]string{7: "changed"})))
+	if sent := len(s.stored) - first; sent != 2 || first < 50 {
+		t.Errorf("%d pieces at first, %d more for one changed service; want 2: its bucket and the root", first, sent)
+	}
+	reader, err := Open(Options{Address: server.Address, Prefix: s.prefix})
+	must(t, err)
+	for range 2 { // also from the cache
+		got, found, err := reader.State(ctx)
+		must(t, err)
+		if diff := cmp.Diff(stateWith(2, 200, map[int]string{7: "changed"}), got); !found || diff != "" {
+			t.Fatalf("found %v (-want +got):\n%s", found, diff)
+		}
+	}
+	if err := reader.PutState(ctx, stateWith(3, 1, nil)); !errors.Is(err, store.ErrReadOnly) {
+		t.Errorf("a reader wrote: %v", err)
+	}
+}
+
+// What no head names is removed, also what another writer left; what is in use
+// stays.
+func TestGarbage(t *testing.T) {
+	server := consultest.Start(t, 1)[0]
+	first := openAt(t, server.Address)
+	ctx := t.Context()
+	for g := range uint64(5) {
+		must(t, first.PutState(ctx, stateWith(g+1, 10, map[int]string{1: fmt.Sprint(g)})))
+	}
+	s, err := Open(Options{Address: server.Address, Prefix: first.prefix, Writer: true})
+	must(t, err)
+	must(t, s.PutState(ctx, stateWith(6, 10, nil)))
+	for name := range s.garbage.since {
+		s.garbage.since[name] = time.Now().Add(-2 * discardAfter)
+	}
+	if len(s.garbage.since) < 5 {
+		t.Errorf("%d pieces of garbage were found, want those of five generations", len(s.garbage.since))
+	}
+	last := stateWith(7, 10, map[int]string{1: "4"}) // a bucket that is garbage comes into use again
+	must(t, s.PutState(ctx, last))
+	keys, _, err := s.kv.Keys(s.prefix+stateFolder, "", nil)
+	must(t, err)
+	_, pieces, err := packState(last)
+	must(t, err)
+	if len(keys) > len(pieces)+3 { // and those of generation 6, which have just become garbage
+		t.Errorf("%d pieces are stored, %d are needed", len(keys), len(pieces))
+	}
+	got, _, err := s.State(ctx)
+	must(t, err)
+	if diff := cmp.Diff(last, got); diff != "" {
+		t.Errorf("the state (-want +got):\n%s", diff)
+	}
+}
+
+// A large file is cut into pieces, and comes back whole.
+func TestLargeFile(t *testing.T) {
+	server := consultest.Start(t, 1)[0]
+	s := openAt(t, server.Address)
+	data := make([]byte, 3*pieceSize)
+	random := uint32(1)
+	for i := range data { // nothing that compresses
+		random ^= random << 13
+		random ^= random >> 17
+		random ^= random << 5
+		data[i] = byte(random)
+	}
+	_, err := s.PutRevision(t.Context(), store.Revision{Hash: "h", Files: []store.File{{Name: "a", Data: data}, {Name: "empty"}}})
+	must(t, err)
+	got, err := s.Revision(t.Context(), 1)
+	must(t, err)
+	if string(got.Files[0].Data) != string(data) || len(got.Files[1].Data) != 0 {
+		t.Error("the files are not what was stored")
+	}
+}
+
+// A Consul that lost everything, or whose values somebody changed, gives an
+// error or nothing, never something wrong; and the next state mends it.
+func TestDamage(t *testing.T) {
+	server := consultest.Start(t, 1)[0]
+	s := openAt(t, server.Address)
+	ctx := t.Context()
+	must(t, s.PutState(ctx, stateWith(1, 10, nil)))
+	_, err := s.kv.DeleteTree(s.prefix, nil)
+	must(t, err)
+	if _, found, err := s.State(ctx); found || err != nil {
+		t.Errorf("of an emptied Consul: found %v, %v", found, err)
+	}
+	must(t, s.PutState(ctx, stateWith(2, 10, nil)))
+	fresh := func() *Store {
+		r, err := Open(Options{Address: server.Address, Prefix: s.prefix})
+		must(t, err)
+		return r
+	}
+	if got, _, err := fresh().State(ctx); err != nil || got.Generation != 2 {
+		t.Errorf("after the emptied Consul was written: generation %d, %v", got.Generation, err)
+	}
+	keys, _, err := s.kv.Keys(s.prefix, "", nil)
+	must(t, err)
+	for _, key := range keys {
+		pair, _, err := s.kv.Get(key, nil)
+		must(t, err)
+		for what, value := range map[string][]byte{"garbage": []byte("garbage"), "empty": {}, "torn": pair.Value[:len(pair.Value)/2]} {
+			_, err = s.kv.Put(&consul.KVPair{Key: key, Value: value}, nil)
+			must(t, err)
+			if _, found, err := fresh().State(ctx); found || err == nil || !strings.Contains(err.Error(), key) {
+				t.Errorf("%s is %s: found %v, %v; want an error that names the key", key, what, found, err)
+			}
+		}
+		_, err = s.kv.Put(pair, nil)
+		must(t, err)
+	}
+}
+
+// With two of three servers gone, what is stored is still read, and nothing can
+// be written; when they are back all is as before.
+func TestNoLeader(t *testing.T) {
+	servers := consultest.Start(t, 3)
+	s := openAt(t, servers[0].Address)
+	ctx := t.Context()
+	must(t, s.PutState(ctx, stateWith(1, 3, nil)))
+	changes := s.Watch(ctx)
+	servers[1].Kill()
+	servers[2].Kill()
+	got, found, err := s.State(ctx)
+	if !found || err != nil || got.Generation != 1 {
+		t.Errorf("without a leader: found %v, %v", found, err)
+	}
+	short, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	if err := s.PutState(short, stateWith(2, 3, nil)); err == nil {
+		t.Error("a state was stored without a leader")
+	}
+	servers[1].Run(t)
+	servers[2].Run(t)
+	consultest.AwaitLeader(t, servers)
+	for begin := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+		if err = s.PutState(ctx, stateWith(3, 3, nil)); err == nil {
+			break
+		}
+		if time.Since(begin) > time.Minute {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case c := <-changes:
+		if !c.State {
+			t.Errorf("told of %+v", c)
+		}
+	case <-time.After(time.Minute):
+		t.Error("the change was not told of")
+	}
+}
+
+// Nothing that a Consul says makes the store panic, and a Consul that is not
+// there is told of within the time that a request may take.
+func TestNobodyThere(t *testing.T) {
+	s := openAt(t, "127.0.0.1:1")
+	if _, _, err := s.State(t.Context()); err == nil || !strings.Contains(err.Error(), "heads/state") {
+		t.Errorf("State: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	changes := s.Watch(ctx)
+	cancel()
+	for range changes {
+	}
+}

@@ -1,0 +1,137 @@
+package consulstore
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"time"
+
+	"fairway/steering/store"
+
+	consul "github.com/hashicorp/consul/api"
+)
+
+const (
+	// waitFor is how long Consul holds a blocking query when nothing changes; it
+	// adds up to a sixteenth, so that a fleet does not ask in step.
+	waitFor = 2 * time.Minute
+	// A Consul that does not answer is asked again after retryFirst, doubling up
+	// to retryMost, each shortened by chance to as little as half.
+	retryFirst = 200 * time.Millisecond
+	retryMost  = 10 * time.Second
+)
+
+// Watch implements store.Store.
+func (s *Store) Watch(ctx context.Context) <-chan store.Change {
+	changes := make(chan store.Change)
+	seen, at, err := s.look(ctx, 0) // before the caller reads, so that nothing falls in between
+	found := make(chan store.Change)
+	ctx, stop := context.WithCancel(ctx)
+	go func() {
+		defer close(found)
+		s.follow(ctx, seen, at, err, found)
+	}()
+	go func() {
+		defer stop()
+		defer close(changes)
+		join(s.done, found, changes)
+	}()
+	return changes
+}
+
+// join hands changes on, joined as long as nobody receives.
+func join(done <-chan struct{}, found <-chan store.Change, changes chan<- store.Change) {
+	var pending store.Change
+	for {
+		send := changes
+		if !pending.Any() {
+			send = nil
+		}
+		select {
+		case <-done:
+			return
+		case c, open := <-found:
+			if !open {
+				return
+			}
+			pending = pending.Or(c)
+		case send <- pending:
+			pending = store.Change{}
+		}
+	}
+}
+
+// follow asks Consul again and again what the heads are.
+func (s *Store) follow(ctx context.Context, seen heads, at uint64, err error, found chan<- store.Change) {
+	retry := retryFirst
+	for ctx.Err() == nil {
+		if err != nil {
+			s.warn(fmt.Errorf("consul does not tell of changes; what is known serves on: %w", err))
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(retry/2 + rand.N(retry/2)):
+			}
+			retry = min(2*retry, retryMost)
+		}
+		var now heads
+		var next uint64
+		if now, next, err = s.look(ctx, at); err != nil {
+			continue
+		}
+		retry = retryFirst
+		if next < at {
+			next = 0 // a restored Consul counts anew: ask without waiting once
+		}
+		at = next
+		if c := now.since(seen); c.Any() {
+			select {
+			case <-ctx.Done():
+				return
+			case found <- c:
+			}
+		}
+		seen = now
+	}
+}
+
+// heads is Consul's index of each head; nil = not known yet.
+type heads map[string]uint64
+
+// look reads the heads: at once when at is 0, else when they changed since at or
+// waitFor is over.
+func (s *Store) look(ctx context.Context, at uint64) (heads, uint64, error) {
+	limit := patience
+	if at > 0 {
+		limit += waitFor + waitFor/16
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	o := consul.QueryOptions{AllowStale: true, WaitIndex: at, WaitTime: waitFor}
+	folder := s.prefix + "heads/"
+	pairs, meta, err := s.kv.List(folder, o.WithContext(ctx))
+	if err != nil {
+		return nil, 0, err
+	}
+	now := make(heads)
+	for _, pair := range pairs {
+		now[pair.Key[len(folder):]] = pair.ModifyIndex
+	}
+	return now, meta.LastIndex, nil
+}
+
+// since says which heads are not as they were.
+func (h heads) since(o heads) store.Change {
+	if o == nil {
+		return store.Change{Revision: true, Overrides: true, State: true}
+	}
+	if maps.Equal(h, o) {
+		return store.Change{}
+	}
+	return store.Change{
+		Revision:  h[revisionsHead] != o[revisionsHead] || h[inForceHead] != o[inForceHead],
+		Overrides: h[overridesHead] != o[overridesHead],
+		State:     h[stateHead] != o[stateHead],
+	}
+}
