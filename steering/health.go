@@ -2,7 +2,6 @@ package steering
 
 import (
 	"fmt"
-	"maps"
 	"time"
 )
 
@@ -59,46 +58,4 @@ func (h Health) Age(now time.Time) time.Duration {
 		return 0
 	}
 	return max(0, now.Sub(h.Newest))
-}
-
-// HealthTable holds one Health per subject × region. A table that has been
-// handed out never changes; With makes the next one.
-type HealthTable struct {
-	rows map[Subject]map[string]Health
-}
-
-// Get returns the health of a subject in a region; the zero Health (unknown)
-// where there is none.
-func (t HealthTable) Get(subject Subject, region string) Health { return t.rows[subject][region] }
-
-// Row returns the health of a subject in every region. It must not be changed.
-func (t HealthTable) Row(subject Subject) map[string]Health { return t.rows[subject] }
-
-// Subjects returns how many subjects have a row.
-func (t HealthTable) Subjects() int { return len(t.rows) }
-
-// All calls yield for every row until it returns false, in no order.
-func (t HealthTable) All(yield func(Subject, map[string]Health) bool) {
-	for subject, row := range t.rows {
-		if !yield(subject, row) {
-			return
-		}
-	}
-}
-
-// With returns a table with the given rows put in place of the old ones; a nil
-// row removes the subject. Rows not named are shared with the old table.
-func (t HealthTable) With(rows map[Subject]map[string]Health) HealthTable {
-	next := maps.Clone(t.rows)
-	if next == nil {
-		next = make(map[Subject]map[string]Health, len(rows))
-	}
-	for subject, row := range rows {
-		if row == nil {
-			delete(next, subject)
-		} else {
-			next[subject] = row
-		}
-	}
-	return HealthTable{rows: next}
 }

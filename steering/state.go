@@ -3,6 +3,7 @@ package steering
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 )
 
@@ -10,25 +11,25 @@ import (
 // sent: names instead of pointers. Together with a layout of the same revision
 // it gives the snapshot again.
 type State struct {
-	Version    int                               `json:"version"` // StateVersion
-	Generation uint64                            `json:"generation"`
-	Published  time.Time                         `json:"published"`
-	Revision   string                            `json:"revision"` // Revision.Hash it was made for
-	Services   map[string]map[string]SplitRecord `json:"services"` // service key → group key
-	Health     map[Subject]map[string]Health     `json:"health,omitempty"`
-	Canary     *CanaryState                      `json:"canary,omitempty"` // nil = no revision is on trial
-	Usage      *UsageState                       `json:"usage,omitempty"`  // nil = none was reported
+	Version    int                     `json:"version"` // StateVersion
+	Generation uint64                  `json:"generation"`
+	Published  time.Time               `json:"published"`
+	Revision   string                  `json:"revision"` // Revision.Hash it was made for
+	Services   map[string]GroupRecords `json:"services"` // by service key
+	Health     HealthTable             `json:"health,omitzero"`
+	Canary     *CanaryState            `json:"canary,omitempty"` // nil = no revision is on trial
+	Usage      *UsageState             `json:"usage,omitempty"`  // nil = none was reported
 }
 
 // CanaryState is the canary of a snapshot by name.
 type CanaryState struct {
-	Revision string                            `json:"revision"` // hash of the revision on trial
-	Share    float64                           `json:"share"`
-	Services map[string]map[string]SplitRecord `json:"services"`
+	Revision string                  `json:"revision"` // hash of the revision on trial
+	Share    float64                 `json:"share"`
+	Services map[string]GroupRecords `json:"services"`
 }
 
 // StateVersion is the form that this release writes.
-const StateVersion = 1
+const StateVersion = 2
 
 // SplitRecord is a Split by name, with what the next decision must remember.
 type SplitRecord struct {
@@ -54,15 +55,79 @@ type Memory struct {
 	Measured  bool                 `json:"measured,omitempty"`  // a choice was once made from measurements
 	Chosen    time.Time            `json:"chosen,omitzero"`     // when the target last changed by a voluntary move
 	Moved     time.Time            `json:"moved,omitzero"`      // when weight last moved voluntarily
+	Spec      uint64               `json:"spec,omitempty"`      // hash of what the operator wrote that the target follows; 0 = not known
 	Recovered map[string]time.Time `json:"recovered,omitempty"` // endpoint → when it became eligible again
 	Lost      map[string]bool      `json:"lost,omitempty"`      // endpoints that failed or were drained and have had no clients since
 	Target    map[string]float64   `json:"target,omitempty"`    // endpoint → the share that the split moves towards
 }
 
-// Restore makes a snapshot from a layout and a stored state. What the state
-// does not know (a new service, a renamed rule) gets a split over all its
-// endpoints by static weight, to be replaced by the first decision; what the
-// layout does not know is dropped. The second result counts the splits made so.
+// Join gives every service × group of a layout what the state remembers of it. A
+// group that the state does not know goes on from another one of its region, so
+// that a renamed rule does not lose the last good choice. The split is nil where
+// there is nothing to go on from; what the layout does not know is dropped.
+func (s *State) Join(layout *Layout, yield func(service, group int, split *Split, memory Memory)) {
+	for i, sl := range layout.Services {
+		made := make(map[shared]*Split)
+		records := s.Services[sl.Service.Key]
+		byRegion := records.byRegion(layout, i)
+		for g, group := range sl.Groups {
+			record, known := records[group.Key()]
+			if !known {
+				record, known = records[byRegion[group.Region]]
+			}
+			if !known {
+				yield(i, g, nil, Memory{})
+				continue
+			}
+			from := record.shared()
+			split := made[from]
+			if split == nil || from.candidates == nil {
+				split = record.Split(sl.Service)
+				made[from] = split
+			}
+			if split == nil {
+				record.Memory = Memory{}
+			}
+			yield(i, g, split, record.Memory)
+		}
+	}
+}
+
+// byRegion names for each region that has a group without a record of its own
+// the record to go on from.
+func (r GroupRecords) byRegion(layout *Layout, service int) map[string]string {
+	var wanted map[string]string
+	for _, group := range layout.Services[service].Groups {
+		if _, known := r[group.Key()]; !known {
+			wanted = put(wanted, group.Region, "")
+		}
+	}
+	if wanted == nil {
+		return nil
+	}
+	for key := range r {
+		at := strings.LastIndexByte(key, '/')
+		if at < 0 {
+			continue
+		}
+		if least, is := wanted[key[:at]]; is && (least == "" || key < least) {
+			wanted[key[:at]] = key
+		}
+	}
+	return wanted
+}
+
+func put[K comparable, V any](m map[K]V, key K, value V) map[K]V {
+	if m == nil {
+		m = make(map[K]V)
+	}
+	m[key] = value
+	return m
+}
+
+// Restore makes a snapshot from a layout and a stored state: see Join. Where
+// there is nothing to go on from, a split over all endpoints by static weight
+// stands until the first decision. The second result counts these.
 func Restore(layout *Layout, state State) (*Snapshot, int, error) {
 	if state.Version != StateVersion {
 		return nil, 0, fmt.Errorf("state has version %d, this release reads %d", state.Version, StateVersion)
@@ -71,16 +136,14 @@ func Restore(layout *Layout, state State) (*Snapshot, int, error) {
 	splits := make([][]*Split, len(layout.Services))
 	for i, sl := range layout.Services {
 		splits[i] = make([]*Split, len(sl.Groups))
-		for g, group := range sl.Groups {
-			record, known := state.Services[sl.Service.Key][group.Key()]
-			split := record.Split(sl.Service)
-			if !known || split == nil {
-				fresh++
-				split = StaticSplit(sl.Service)
-			}
-			splits[i][g] = split
-		}
 	}
+	state.Join(layout, func(i, g int, split *Split, _ Memory) {
+		if split == nil {
+			fresh++
+			split = StaticSplit(layout.Services[i].Service)
+		}
+		splits[i][g] = split
+	})
 	s, err := NewSnapshot(state.Generation, state.Published, layout, splits, nil)
 	return s, fresh, err
 }

@@ -37,7 +37,12 @@ func (c *control) Status() api.Status {
 	}
 	seen := make(map[string]time.Time)
 	c.seen.Range(func(vantage, at any) bool { seen[vantage.(string)] = at.(time.Time); return true })
-	s.Describe(api.World{Snapshot: c.current.Load(), Health: c.health(), LastSeen: seen, Now: time.Now()})
+	world := api.World{Snapshot: c.current.Load(), Health: c.health(), LastSeen: seen, Now: time.Now()}
+	if c.loop != nil {
+		view := c.loop.View()
+		world.Snapshot, world.Health, world.Holds = view.Snapshot, view.Health, view.Holds
+	}
+	s.Describe(world)
 	return s
 }
 

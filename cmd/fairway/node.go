@@ -62,9 +62,9 @@ type node struct {
 	failure  atomic.Pointer[string]        // why the last reload failed; nil = it did not
 	served   string                        // fingerprint of the files at the start
 	draining atomic.Bool
-	followed atomic.Pointer[map[steering.Subject]map[string]steering.Health] // of the state that a node without control follows
-	ordering sync.Mutex                                                      // held from reading the stored overrides until they are in force
-	seen     sync.Map                                                        // vantage → time.Time of its newest measurement
+	followed atomic.Pointer[steering.HealthTable] // of the state that a node without control follows
+	ordering sync.Mutex                           // held from reading the stored overrides until they are in force
+	seen     sync.Map                             // vantage → time.Time of its newest measurement
 
 	loop    *publish.Loop     // control
 	rollout *rollout.Rollout  // control
@@ -416,7 +416,7 @@ func (n *node) health() steering.HealthTable {
 		return n.loop.View().Health
 	}
 	if followed := n.followed.Load(); followed != nil {
-		return steering.HealthTable{}.With(*followed)
+		return *followed
 	}
 	return steering.HealthTable{}
 }

@@ -22,10 +22,23 @@ type Entry struct {
 	Recovered time.Time // when its ramp began; zero = not ramping
 }
 
+// Terms are by what a group's clients are divided, and what bounds the moves.
+type Terms struct {
+	Split  steering.SplitSpec
+	Bounds steering.Switch
+	// Spec is a hash of what the operator wrote that Split and the scores follow
+	// from. When it changes, margin holds nothing back: an edit is no noise. 0 = not
+	// known.
+	Spec uint64
+	// Free lifts all bounds: the group has no choice worth keeping.
+	Free bool
+}
+
 // Clock is what the bounds remember of a group as a whole.
 type Clock struct {
 	Chosen time.Time // when the target last changed
 	Moved  time.Time // up to when the shift allowance is used up
+	Spec   uint64    // that the target follows
 }
 
 // Outcome says what kept the shares from the ideal.
@@ -34,39 +47,64 @@ type Outcome struct {
 	Next  time.Time // when time alone will change the outcome; zero = never
 }
 
-// Allocate decides the shares of a group and updates entries and clock. free
-// lifts all bounds: the group has no choice worth keeping. When no entry is
-// eligible every share becomes 0.
-func Allocate(entries []Entry, split steering.SplitSpec, bounds steering.Switch, clock *Clock, now time.Time, free bool) Outcome {
-	a := allocation{entries: entries, bounds: bounds, clock: clock, now: now}
+// Allocate decides the shares of a group and updates entries and clock. When no
+// entry is eligible every share becomes 0.
+func Allocate(entries []Entry, terms Terms, clock *Clock, now time.Time) Outcome {
+	a := allocation{Terms: terms, entries: entries, bounds: terms.Bounds, clock: clock, now: now}
 	a.forgetFuture()
 	a.forgetLost()
-	target := a.target(split, free)
+	target := a.target()
 	if target == nil {
 		for i := range entries {
 			entries[i].Share, entries[i].Target = 0, 0
 		}
 		return a.out
 	}
-	base := a.withoutLost(target)
 	for i := range entries {
 		entries[i].Target = target[i]
 	}
-	if free || base == nil {
+	kept, some := a.kept()
+	if a.Free || !some {
 		a.settle(target)
 		a.endRamps()
 		return a.out
 	}
-	a.settle(a.shift(base, a.ramp(base, target)))
+	want := a.ramp(kept, target)
+	a.settle(a.shift(a.withoutLost(kept, want), want))
 	return a.out
 }
 
 type allocation struct {
+	Terms
 	entries []Entry
 	bounds  steering.Switch
 	clock   *Clock
 	now     time.Time
 	out     Outcome
+
+	// Room for the shares that are worked with, so that a group of the usual size
+	// needs no heap.
+	room  [64]float64
+	taken int
+	flags [2][8]bool
+}
+
+// take returns zeroed room for one share per entry.
+func (a *allocation) take() []float64 {
+	n := len(a.entries)
+	if a.taken+n > len(a.room) {
+		return make([]float64, n)
+	}
+	a.taken += n
+	return a.room[a.taken-n : a.taken : a.taken]
+}
+
+// flag returns one of the sets of marks, one per entry.
+func (a *allocation) flag(set int) []bool {
+	if len(a.entries) > len(a.flags[set]) {
+		return make([]bool, len(a.entries))
+	}
+	return a.flags[set][:len(a.entries)]
 }
 
 // forgetFuture brings times that lie ahead back to now: the clock was set back,
@@ -110,36 +148,43 @@ func (a *allocation) forgetLost() {
 }
 
 // target returns where the shares should go, nil when nothing is eligible.
-func (a *allocation) target(split steering.SplitSpec, free bool) []float64 {
-	plain := ideal(a.entries, split, nil, 0)
+func (a *allocation) target() []float64 {
+	if a.clock.Spec == 0 {
+		a.clock.Spec = a.Spec
+	}
+	split := a.Split
+	plain := ideal(a.take(), a.entries, split, nil, 0)
 	if plain == nil {
 		return nil
 	}
 	kept := 0.0
-	incumbent := make([]bool, len(a.entries))
+	incumbent := a.flag(0)
 	for i := range a.entries {
 		if e := &a.entries[i]; e.Serves() && e.Target > 0 {
 			kept += e.Target
 			incumbent[i] = true
 		}
 	}
-	if free || kept == 0 {
-		a.clock.Chosen = a.now
-		return plain
+	if a.Free || kept == 0 {
+		return a.choose(plain)
 	}
-	want := ideal(a.entries, split, incumbent, a.bounds.Margin)
+	edited := a.Spec != a.clock.Spec && a.Spec != 0
+	want := plain
+	if !edited {
+		want = ideal(a.take(), a.entries, split, incumbent, a.bounds.Margin)
+	}
 	if kept < 1-tolerance { // part of the old target is gone: this choice is forced
-		a.clock.Chosen = a.now
-		return want
+		return a.choose(want)
 	}
-	old := make([]float64, len(a.entries))
+	old := a.take()
 	for i := range a.entries {
 		old[i] = a.entries[i].Target
 	}
 	if same(plain, old) {
+		a.clock.Spec = a.Spec
 		return old
 	}
-	if same(want, old) || (split.Kind == steering.SplitScore && distance(want, old) <= a.bounds.Margin) {
+	if !edited && (same(want, old) || (split.Kind == steering.SplitScore && distance(want, old) <= a.bounds.Margin)) {
 		a.hold(steering.HoldMargin, time.Time{}, "no challenger is better by the margin")
 		return old
 	}
@@ -147,36 +192,48 @@ func (a *allocation) target(split steering.SplitSpec, free bool) []float64 {
 		a.hold(steering.HoldDwell, until, "the present choice is too young")
 		return old
 	}
-	a.clock.Chosen = a.now
-	return want
+	return a.choose(want)
 }
 
-// withoutLost returns the present shares with those of lost endpoints given to
-// the others as the target says; nil when nobody able has a share.
-func (a *allocation) withoutLost(target []float64) []float64 {
-	base := make([]float64, len(a.entries))
-	kept := 0.0
+// choose makes a new target.
+func (a *allocation) choose(target []float64) []float64 {
+	a.clock.Chosen, a.clock.Spec = a.now, a.Spec
+	return target
+}
+
+// kept returns the shares of those that may keep them; false when there are none.
+func (a *allocation) kept() ([]float64, bool) {
+	kept, sum := a.take(), 0.0
 	for i := range a.entries {
 		if a.entries[i].Serves() {
-			base[i] = a.entries[i].Share
-			kept += base[i]
+			kept[i] = a.entries[i].Share
+			sum += kept[i]
 		}
 	}
-	if kept <= tolerance {
-		return nil
+	return kept, sum > tolerance
+}
+
+// withoutLost gives the clients of lost endpoints to the others as want says.
+func (a *allocation) withoutLost(kept, want []float64) []float64 {
+	sum := 0.0
+	for _, share := range kept {
+		sum += share
 	}
-	for i := range base {
-		base[i] += max(0, 1-kept) * target[i]
+	base := a.take()
+	for i := range kept {
+		base[i] = kept[i] + max(0, 1-sum)*want[i]
 	}
 	return base
 }
 
-// ramp lowers the target of endpoints that come back to their present step;
-// what they may not have yet stays with those that have it now.
-func (a *allocation) ramp(base, target []float64) []float64 {
-	want := append([]float64(nil), target...)
+// ramp lowers the target of endpoints that come back to their present step.
+// What they may not have yet stays with those that have it now; where these are
+// gone, with those that are next best.
+func (a *allocation) ramp(kept, target []float64) []float64 {
+	want := a.take()
+	copy(want, target)
 	held, holders := 0.0, 0.0
-	ramping := make([]bool, len(target))
+	ramping := a.flag(1)
 	var until time.Time
 	for i := range a.entries {
 		e := &a.entries[i]
@@ -196,24 +253,38 @@ func (a *allocation) ramp(base, target []float64) []float64 {
 	if held == 0 {
 		return want
 	}
-	for i := range base {
-		if !ramping[i] && a.entries[i].Serves() {
-			holders += base[i]
+	for i := range kept {
+		if !ramping[i] {
+			holders += kept[i]
 		}
 	}
-	if holders <= tolerance { // nobody else can serve them: enough is always left
+	if holders <= tolerance {
+		kept = a.standIns(ramping)
+		holders = 1
+	}
+	if kept == nil { // nobody else can serve them: enough is always left
 		for i := range a.entries {
 			a.entries[i].Recovered = time.Time{}
 		}
 		return target
 	}
-	for i := range base {
-		if !ramping[i] && a.entries[i].Serves() {
-			want[i] += held * base[i] / holders
+	for i := range kept {
+		if !ramping[i] {
+			want[i] += held * kept[i] / holders
 		}
 	}
 	a.hold(steering.HoldRamp, until, "a recovered endpoint comes back step by step")
 	return want
+}
+
+// standIns returns how the split would divide the clients over those that are not
+// ramping, nil when there are none.
+func (a *allocation) standIns(ramping []bool) []float64 {
+	others := append([]Entry(nil), a.entries...)
+	for i := range others {
+		others[i].Eligible = others[i].Eligible && !ramping[i]
+	}
+	return ideal(a.take(), others, a.Split, nil, 0)
 }
 
 // step returns the part of its target that an endpoint may have now, and when

@@ -24,6 +24,7 @@ type group struct {
 	clock   Clock
 	bounds  steering.Switch
 	split   steering.SplitSpec
+	spec    uint64 // of what the operator wrote
 	now     time.Time
 	out     Outcome
 }
@@ -38,7 +39,7 @@ func newGroup(split steering.SplitSpec, bounds steering.Switch, scores ...float6
 }
 
 func (g *group) decide(free bool) {
-	g.out = Allocate(g.entries, g.split, g.bounds, &g.clock, g.now, free)
+	g.out = Allocate(g.entries, Terms{Split: g.split, Bounds: g.bounds, Spec: g.spec, Free: free}, &g.clock, g.now)
 }
 
 // after lets time pass and decides again.
@@ -103,7 +104,7 @@ func TestIdeal(t *testing.T) {
 		"ineligible ones do not set best": {[]Entry{{Score: 9, Weight: 1}, {Eligible: true, Score: 1, Weight: 1}}, within, []float64{0, 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := ideal(c.entries, c.split, nil, 0)
+			got := ideal(make([]float64, len(c.entries)), c.entries, c.split, nil, 0)
 			if len(got) != len(c.want) || (got != nil && !same(got, c.want)) {
 				t.Errorf("ideal = %v, want %v", got, c.want)
 			}
@@ -244,6 +245,43 @@ func TestScoreSplitIgnoresNoise(t *testing.T) {
 	g.after(time.Second).want(t, "noise", 0.5, 0.5)
 	g.entries[0].Score = 0.9
 	g.after(time.Second).want(t, "a real change", 0.9/1.4, 0.5/1.4)
+}
+
+// An operator's edit is no noise, however little it moves: margin must not hold it,
+// dwell may.
+func TestEditIsNotHeldByMargin(t *testing.T) {
+	g := newGroup(steering.SplitSpec{Kind: steering.SplitScore}, steering.Switch{Margin: 0.1, Dwell: time.Minute}, 0.5, 0.5)
+	g.spec = 1
+	g.after(time.Hour).want(t, "before the edit", 0.5, 0.5)
+	g.spec, g.entries[0].Weight = 2, 1.1
+	g.after(time.Second).want(t, "edited", 1.1/2.1, 1/2.1)
+	g.spec, g.entries[0].Weight = 3, 1
+	g.after(time.Second).want(t, "edited again, too soon", 1.1/2.1, 1/2.1)
+	g.heldBy(t, steering.HoldDwell)
+	g.after(time.Minute).want(t, "after the dwell", 0.5, 0.5)
+	g.entries[0].Score = 0.55
+	g.after(time.Hour).want(t, "noise is held again", 0.5, 0.5)
+	g.heldBy(t, steering.HoldMargin)
+
+	b := newGroup(best, steering.Switch{Margin: 0.1}, 0.50, 0.48)
+	b.spec = 1
+	b.after(time.Second)
+	b.spec, b.entries[1].Score = 2, 0.52 // another score expression
+	b.after(time.Second).want(t, "best by the new score", 0, 1)
+}
+
+// What comes back does so step by step also when the one that held its place
+// dies: a third one that is well and idle takes that place.
+func TestRampGivesWayToAnIdleThird(t *testing.T) {
+	g := newGroup(best, steering.Switch{Ramp: []float64{0.1, 1}, RampStep: time.Minute}, 0.9, 0.6, 0.5)
+	g.fail(0)
+	g.after(time.Second).want(t, "the second takes over", 0, 1, 0)
+	g.recover(0)
+	g.after(time.Second).want(t, "ramping", 0.1, 0.9, 0)
+	g.fail(1)
+	g.after(time.Second).want(t, "the third stands in", 0.1, 0, 0.9)
+	g.heldBy(t, steering.HoldRamp)
+	g.after(time.Minute).want(t, "the ramp ends as it would have", 1, 0, 0)
 }
 
 // TestInvariants drives random groups through random failures.

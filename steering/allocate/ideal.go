@@ -2,10 +2,10 @@ package allocate
 
 import "fairway/steering"
 
-// ideal returns the shares that the split would give the eligible entries if
+// ideal fills and returns the shares that the split would give the eligible entries if
 // nothing held it back, nil when none is eligible. Incumbents (nil = nobody)
 // are given the margin: they stay until somebody is better by it.
-func ideal(entries []Entry, split steering.SplitSpec, incumbent []bool, margin float64) []float64 {
+func ideal(shares []float64, entries []Entry, split steering.SplitSpec, incumbent []bool, margin float64) []float64 {
 	handicapped := func(i int) float64 {
 		if incumbent != nil && incumbent[i] {
 			return entries[i].Score * (1 + margin)
@@ -27,7 +27,6 @@ func ideal(entries []Entry, split steering.SplitSpec, incumbent []bool, margin f
 	if best < 0 {
 		return nil
 	}
-	shares := make([]float64, len(entries))
 	switch split.Kind {
 	case steering.SplitWithin:
 		top := 0.0

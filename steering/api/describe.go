@@ -12,6 +12,9 @@ type World struct {
 	Health   steering.HealthTable
 	LastSeen map[string]time.Time // vantage → its newest measurement
 	Now      time.Time
+	// Holds tells what keeps a service's group from its target now, by their indices
+	// in the layout; nil = what the splits say, which is as old as their generation.
+	Holds func(service, group int) []steering.Hold
 }
 
 // Describe fills everything of a status that follows from the snapshot and the
@@ -31,7 +34,7 @@ func (s *Status) Describe(w World) {
 	s.Geo.Cells = len(w.Snapshot.Layout.Table.Cells())
 	s.Regions = revision.RegionNames()
 	for i, layout := range w.Snapshot.Layout.Services {
-		s.Services = append(s.Services, w.service(layout, w.Snapshot.Splits(i)))
+		s.Services = append(s.Services, w.service(i, layout))
 	}
 	for _, pool := range revision.Pools {
 		s.Pools = append(s.Pools, w.pool(pool))
@@ -41,7 +44,7 @@ func (s *Status) Describe(w World) {
 	}
 }
 
-func (w *World) service(layout *steering.ServiceLayout, splits []*steering.Split) ServiceStatus {
+func (w *World) service(at int, layout *steering.ServiceLayout) ServiceStatus {
 	service := layout.Service
 	s := ServiceStatus{
 		Key: service.Key, Hostnames: service.Hostnames, Policy: service.Policy.Name,
@@ -51,7 +54,11 @@ func (w *World) service(layout *steering.ServiceLayout, splits []*steering.Split
 		s.Endpoints = append(s.Endpoints, EndpointStatus{ID: e.ID, Provider: e.Provider, Pool: e.Pool, Host: e.Host, URL: e.URL})
 	}
 	for g, group := range layout.Groups {
-		s.Regions = append(s.Regions, w.region(group, splits[g]))
+		r := w.region(group, w.Snapshot.Split(at, g))
+		if w.Holds != nil {
+			r.Holds = w.Holds(at, g)
+		}
+		s.Regions = append(s.Regions, r)
 	}
 	return s
 }

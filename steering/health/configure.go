@@ -1,6 +1,7 @@
 package health
 
 import (
+	"maps"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -22,43 +23,43 @@ func (j *Judge) Configure(r *steering.Revision) {
 	}
 	j.regions = regionsOf(r)
 	j.subjects = make(map[steering.Subject]*subject)
-	j.dirty = nil
-	for name, t := range targetsOf(r) {
+	j.rows, j.dirty = nil, nil
+	targets := targetsOf(r)
+	names := slices.Sorted(maps.Keys(targets))
+	j.index = steering.NewHealthIndex(names, columnsOf(j.regions))
+	homes := homesOf(j.regions, old.regions)
+	for at, name := range names {
+		t := targets[name]
 		s := &subject{
-			name: name, target: t, limits: limitsOf(&t.Probe),
+			name: name, at: at, target: t, limits: limitsOf(&t.Probe),
 			views:   make([]view, len(j.names)),
 			regions: make([]standing, len(j.regions)),
 			all:     true,
 		}
 		if was := old.subjects[name]; was != nil {
-			j.carryOver(s, was, &old)
+			j.carryOver(s, was, &old, homes)
 		}
 		j.subjects[name] = s
+		j.rows = append(j.rows, s)
 		j.touch(s)
-	}
-	for name := range old.subjects {
-		if j.subjects[name] == nil {
-			j.gone = append(j.gone, name)
-		}
 	}
 }
 
-// carryOver gives s what its predecessor knew.
-func (j *Judge) carryOver(s, was *subject, old *Judge) {
+// carryOver gives s what its predecessor knew; homes are as of homesOf.
+func (j *Judge) carryOver(s, was *subject, old *Judge, homes []int) {
 	unchanged := reflect.DeepEqual(s.target, was.target)
 	for i := range was.views {
 		if at, still := j.vantages[old.names[i]]; still && unchanged {
 			s.views[at] = was.views[i]
 		}
 	}
-	for i := range was.regions {
-		at := slices.IndexFunc(j.regions, func(r region) bool { return r.name == old.regions[i].name })
+	for i, at := range homes {
 		if at < 0 {
 			continue
 		}
-		s.regions[at] = was.regions[i]
+		s.regions[i] = was.regions[at]
 		if !unchanged {
-			s.regions[at].held = was.regions[i].health.Verdict != steering.Unknown
+			s.regions[i].held = was.regions[at].health.Verdict != steering.Unknown
 		}
 	}
 }
@@ -100,9 +101,10 @@ func targetsOf(r *steering.Revision) map[steering.Subject]target {
 	return targets
 }
 
-// region is a region with the vantages that measure it.
+// region is one region, or several with the same vantages: these always have the
+// same health, which is judged once.
 type region struct {
-	name       string
+	names      []string
 	vantages   []int
 	borrowed   bool   // no vantage was meant for this region: all of them stand in
 	measuredIn string // as Health.MeasuredIn
@@ -112,7 +114,7 @@ func regionsOf(r *steering.Revision) []region {
 	var regions []region
 	for _, name := range r.RegionNames() {
 		declared := r.Region(name)
-		in := region{name: name}
+		in := region{names: []string{name}}
 		if declared != nil {
 			in.vantages = pick(r, func(v *steering.Vantage) bool { return slices.Contains(declared.MeasuredBy, v.Name) })
 			in.measuredIn = whereabouts(r, in.vantages, name)
@@ -124,9 +126,46 @@ func regionsOf(r *steering.Revision) []region {
 			in.vantages = pick(r, func(*steering.Vantage) bool { return true })
 			in.measuredIn, in.borrowed = "all vantages", true
 		}
+		if at := slices.IndexFunc(regions, in.alike); at >= 0 {
+			regions[at].names = append(regions[at].names, name)
+			continue
+		}
 		regions = append(regions, in)
 	}
 	return regions
+}
+
+// alike tells whether two regions always have the same health.
+func (r *region) alike(o region) bool {
+	return r.borrowed == o.borrowed && r.measuredIn == o.measuredIn && slices.Equal(r.vantages, o.vantages)
+}
+
+// homesOf gives for each region the earlier one whose verdicts it goes on from, -1
+// for none.
+func homesOf(regions, old []region) []int {
+	columns := columnsOf(old)
+	homes := make([]int, len(regions))
+	for i := range regions {
+		homes[i] = -1
+		for _, name := range regions[i].names {
+			if at, known := columns[name]; known {
+				homes[i] = at
+				break
+			}
+		}
+	}
+	return homes
+}
+
+// columnsOf gives each region's column in a health table.
+func columnsOf(regions []region) map[string]int {
+	columns := make(map[string]int)
+	for i := range regions {
+		for _, name := range regions[i].names {
+			columns[name] = i
+		}
+	}
+	return columns
 }
 
 func pick(r *steering.Revision, wanted func(*steering.Vantage) bool) []int {

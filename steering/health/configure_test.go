@@ -21,10 +21,10 @@ func TestRestoredVerdictStands(t *testing.T) {
 	for _, restoreFirst := range []bool{true, false} {
 		j := New()
 		w := &world{t: t, judge: j}
-		restored := map[steering.Subject]map[string]steering.Health{
+		restored := steering.HealthTable{}.With(map[steering.Subject]map[string]steering.Health{
 			live:             {"eu": last(steering.Down, at(-2)), "mars": last(steering.Down, at(-2))},
 			"endpoint other": {"eu": last(steering.Down, at(-2))},
-		}
+		})
 		if restoreFirst {
 			j.Restore(restored)
 		}
@@ -56,7 +56,7 @@ func TestRestoredVerdictStands(t *testing.T) {
 func TestRestoredVerdictIsReplacedByAQuorum(t *testing.T) {
 	w := &world{t: t, judge: New()}
 	w.judge.Configure(revision(probe()))
-	w.judge.Restore(map[steering.Subject]map[string]steering.Health{live: {"eu": last(steering.Down, at(-2))}})
+	w.judge.Restore(steering.HealthTable{}.With(map[steering.Subject]map[string]steering.Health{live: {"eu": last(steering.Down, at(-2))}}))
 	w.rounds(0, map[string][]string{"ams": {"o"}})
 	w.want("eu", steering.Down) // one vantage is not enough
 	w.rounds(1, map[string][]string{"fra": {"F"}})
@@ -72,7 +72,7 @@ func TestRestoreRefusesTheFutureAndTheStale(t *testing.T) {
 	for _, newest := range []time.Time{{}, at(-18), at(100)} {
 		w := &world{t: t, judge: New()}
 		w.judge.Configure(revision(probe()))
-		w.judge.Restore(map[steering.Subject]map[string]steering.Health{live: {"eu": last(steering.Down, newest)}})
+		w.judge.Restore(steering.HealthTable{}.With(map[steering.Subject]map[string]steering.Health{live: {"eu": last(steering.Down, newest)}}))
 		w.look(at(0))
 		w.want("eu", steering.Unknown)
 	}
@@ -81,7 +81,7 @@ func TestRestoreRefusesTheFutureAndTheStale(t *testing.T) {
 func TestRestoreAfterMeasurementsChangesNothing(t *testing.T) {
 	w := newWorld(t, revision(probe()))
 	w.rounds(0, map[string][]string{"iad": {"o"}})
-	w.judge.Restore(map[steering.Subject]map[string]steering.Health{live: {"na": last(steering.Down, at(0))}})
+	w.judge.Restore(steering.HealthTable{}.With(map[steering.Subject]map[string]steering.Health{live: {"na": last(steering.Down, at(0))}}))
 	w.look(at(1))
 	w.want("na", steering.Healthy)
 }

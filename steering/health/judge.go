@@ -22,11 +22,12 @@ type Judge struct {
 	vantages map[string]int
 	names    []string // vantages by index
 	regions  []region
+	index    *steering.HealthIndex
 	subjects map[steering.Subject]*subject
+	rows     []*subject // as in index
 	dirty    []*subject
 	early    []steering.Measurement // from the future, as far as we know
-	restored map[steering.Subject]map[string]steering.Health
-	gone     []steering.Subject // rows to remove
+	restored steering.HealthTable
 	table    steering.HealthTable
 	figures  figures // scratch
 	looked   []bool  // scratch: views just judged
@@ -43,13 +44,13 @@ type Change struct {
 
 // New returns a Judge that knows nothing.
 func New() *Judge {
-	return &Judge{subjects: make(map[steering.Subject]*subject)}
+	return &Judge{subjects: make(map[steering.Subject]*subject), index: steering.NewHealthIndex(nil, nil)}
 }
 
 // Restore gives the last verdicts after a restart, before or after Configure;
 // they take effect with the next Judge. A verdict that was reached since then
 // is not touched.
-func (j *Judge) Restore(t map[steering.Subject]map[string]steering.Health) { j.restored = t }
+func (j *Judge) Restore(t steering.HealthTable) { j.restored = t }
 
 // Observe takes in one measurement. Those of unknown subjects and vantages, and
 // those too old to matter, are ignored.
@@ -77,21 +78,21 @@ func (j *Judge) Observe(m steering.Measurement) {
 func (j *Judge) Judge(now time.Time) (t steering.HealthTable, changed []Change) {
 	j.tick(now)
 	j.restore()
-	rows := make(map[steering.Subject]map[string]steering.Health, len(j.gone)+len(j.dirty))
-	for _, name := range j.gone {
-		rows[name] = nil
-	}
+	var rows map[int][]steering.Health
 	for _, s := range j.dirty {
 		var moved bool
 		if changed, moved = j.judge(s, changed); moved {
-			rows[s.name] = s.row(j.regions)
+			if rows == nil {
+				rows = make(map[int][]steering.Health, len(j.dirty))
+			}
+			rows[s.at] = s.row()
 		}
 		s.dirty, s.all = false, false
 	}
 	clear(j.dirty)
-	j.dirty, j.gone = j.dirty[:0], nil
-	if len(rows) > 0 {
-		j.table = j.table.With(rows)
+	j.dirty = j.dirty[:0]
+	if len(rows) > 0 || j.table.Index() != j.index {
+		j.table = j.table.WithRows(j.index, rows)
 	}
 	slices.SortFunc(changed, func(a, b Change) int {
 		return cmp.Or(cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Region, b.Region))
@@ -104,7 +105,7 @@ func (j *Judge) Judge(now time.Time) (t steering.HealthTable, changed []Change) 
 // revision need a Judge without waiting for it.
 func (j *Judge) NextDeadline() time.Time {
 	next := int64(0)
-	for _, s := range j.subjects {
+	for _, s := range j.rows {
 		next = earlier(next, s.deadline)
 	}
 	if next == 0 {
@@ -128,7 +129,7 @@ func (j *Judge) tick(now time.Time) {
 		}
 	}
 	nanos := now.UnixNano()
-	for _, s := range j.subjects {
+	for _, s := range j.rows {
 		if setBack {
 			s.lookAgain()
 		}
@@ -140,21 +141,27 @@ func (j *Judge) tick(now time.Time) {
 
 // restore puts restored verdicts where none was reached yet.
 func (j *Judge) restore() {
-	for name, row := range j.restored {
-		s := j.subjects[name]
-		if s == nil {
+	if j.restored.IsZero() {
+		return
+	}
+	for _, s := range j.rows {
+		row := j.restored.Subject(s.name)
+		if row < 0 {
 			continue
 		}
 		for i := range s.regions {
-			h, known := row[j.regions[i].name]
-			if known && s.regions[i].health.Verdict == steering.Unknown {
-				s.regions[i] = standing{health: h, held: h.Verdict != steering.Unknown}
+			column := slices.IndexFunc(j.regions[i].names, func(name string) bool { return j.restored.Column(name) >= 0 })
+			if column < 0 || s.regions[i].health.Verdict != steering.Unknown {
+				continue
+			}
+			if h := j.restored.At(row, j.restored.Column(j.regions[i].names[column])); *h != (steering.Health{}) {
+				s.regions[i] = standing{health: *h, held: h.Verdict != steering.Unknown}
 			}
 		}
 		s.all = true
 		j.touch(s)
 	}
-	j.restored = nil
+	j.restored = steering.HealthTable{}
 }
 
 // touch has the next Judge look at a subject.

@@ -11,6 +11,7 @@ import (
 // subject is an endpoint or an origin with all that is known of it.
 type subject struct {
 	name     steering.Subject
+	at       int // its row
 	target   target
 	limits   limits
 	views    []view     // by vantage
@@ -23,7 +24,8 @@ type subject struct {
 // standing is the verdict on a subject in one region.
 type standing struct {
 	health steering.Health
-	held   bool // restored, and not yet replaced by measurements
+	held   bool   // restored, and not yet replaced by measurements
+	ballot ballot // that the health was made of
 }
 
 // lookAgain has every view and every region judged anew.
@@ -34,11 +36,11 @@ func (s *subject) lookAgain() {
 	}
 }
 
-// row gives a subject's health by region.
-func (s *subject) row(regions []region) map[string]steering.Health {
-	row := make(map[string]steering.Health, len(regions))
-	for i := range regions {
-		row[regions[i].name] = s.regions[i].health
+// row gives a subject's health by column.
+func (s *subject) row() []steering.Health {
+	row := make([]steering.Health, len(s.regions))
+	for i := range s.regions {
+		row[i] = s.regions[i].health
 	}
 	return row
 }
@@ -64,9 +66,11 @@ func (j *Judge) judge(s *subject, changed []Change) ([]Change, bool) {
 			j.judgeRegion(s, r, st)
 			moved = true
 			if h := &st.health; h.Verdict != before {
-				changed = append(changed, Change{
-					Subject: s.name, Region: r.name, From: before, To: h.Verdict, At: j.now, Evidence: h.Evidence,
-				})
+				for _, name := range r.names {
+					changed = append(changed, Change{
+						Subject: s.name, Region: name, From: before, To: h.Verdict, At: j.now, Evidence: h.Evidence,
+					})
+				}
 			}
 		}
 		if st.held {
@@ -95,8 +99,12 @@ func (j *Judge) judgeRegion(s *subject, r *region, st *standing) {
 	} else if newest := s.newest(r); newest != 0 {
 		h.Newest = time.Unix(0, newest).UTC()
 	}
-	h.Evidence = s.evidence(r, &b, &h)
-	st.health = h
+	if b == st.ballot && h.Verdict == steering.Healthy && b.down+b.degraded == 0 && st.health.Evidence != "" {
+		h.Evidence = st.health.Evidence // the same words again
+	} else {
+		h.Evidence = s.evidence(r, &b, &h)
+	}
+	st.health, st.ballot = h, b
 }
 
 // stands tells whether a restored verdict is still recent enough.

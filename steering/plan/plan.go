@@ -83,7 +83,7 @@ func Compare(in Input) (*Plan, error) {
 	c := &comparison{Input: in, now: now}
 	rows := max(1, len(in.After.Services)*(len(in.After.Revision.Regions)+1))
 	c.strata = survey(in.Before.Table, in.After.Table, min(clientsPerRegion, max(64, clientsInAll/rows)))
-	c.health = steering.HealthTable{}.With(in.State.Health)
+	c.health = in.State.Health
 	foreseen := c.foresee()
 	if c.old, err = settle(c.world(in.Before, c.health)); err != nil {
 		return nil, err

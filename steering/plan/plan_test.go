@@ -138,6 +138,7 @@ func TestMovesAnyway(t *testing.T) {
 		h.P50, h.P95 = 10*time.Millisecond, 20*time.Millisecond // bravo's clients in east come later
 		state := in.State
 		group := state.Services["live"]["east/best"]
+		group.Candidates = slices.Clone(group.Candidates) // regions may share them
 		for i := range group.Candidates {
 			group.Candidates[i].Weight = map[bool]float64{true: 1}[group.Candidates[i].Endpoint == "live/bravo"]
 		}
@@ -146,7 +147,7 @@ func TestMovesAnyway(t *testing.T) {
 		group.Memory.Chosen = in.Now
 		state.Services["live"]["east/best"] = group
 		rows["endpoint live/alpha"]["east"] = h
-		in.State.Health = rows
+		in.State.Health = steering.HealthTable{}.With(rows)
 	})
 	r := row(t, p, "live", "east")
 	near(t, "moved anyway", r.MovedAnyway, 1, 0)
@@ -157,9 +158,9 @@ func TestMovesAnyway(t *testing.T) {
 	}
 }
 
-func maps(h map[steering.Subject]map[string]steering.Health) map[steering.Subject]map[string]steering.Health {
+func maps(h steering.HealthTable) map[steering.Subject]map[string]steering.Health {
 	next := make(map[steering.Subject]map[string]steering.Health)
-	for s, row := range h {
+	for s, row := range h.All {
 		next[s] = make(map[string]steering.Health)
 		for region, health := range row {
 			next[s][region] = health

@@ -16,7 +16,7 @@ import (
 // Moment is what a node had measured and was told at one time.
 type Moment struct {
 	At        time.Time
-	Health    map[steering.Subject]map[string]steering.Health
+	Health    steering.HealthTable
 	Overrides []steering.Override
 }
 
@@ -73,7 +73,7 @@ func Replay(layout *steering.Layout, rec Recording) (*Run, error) {
 	r.weigh(rec.Traffic)
 	var state *steering.State
 	for i, m := range rec.Moments {
-		c.health = steering.HealthTable{}.With(m.Health)
+		c.health = m.Health
 		view, err := publish.Still(publish.World{
 			Layout: layout, Health: c.foresee(), Overrides: m.Overrides, Now: m.At, State: state,
 		})

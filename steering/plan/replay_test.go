@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"fairway/steering"
 	"fairway/steering/plan"
 )
 
@@ -18,13 +19,13 @@ func recorded(t *testing.T) plan.Recording {
 			health[subject] = row
 		}
 		if second >= 180 && second < 240 {
-			row := maps(health)["endpoint live/bravo"]
+			row := health["endpoint live/bravo"]
 			h := row["west"]
 			h.Verdict = 3 // down
 			row["west"] = h
 			health["endpoint live/bravo"] = row
 		}
-		rec.Moments = append(rec.Moments, plan.Moment{At: now.Add(time.Duration(second) * time.Second), Health: health})
+		rec.Moments = append(rec.Moments, plan.Moment{At: now.Add(time.Duration(second) * time.Second), Health: steering.HealthTable{}.With(health)})
 	}
 	return rec
 }

@@ -1,31 +1,35 @@
 package publish
 
 import (
-	"maps"
 	"strings"
 
 	"fairway/steering"
 )
 
-// restoredSlots makes slots from a stored state. A group that the state does
-// not know starts from another group of its region, if there is one, else from
-// nothing: a renamed rule does not lose the last good choice.
+// restoredSlots makes slots from a stored state, as steering.Restore makes splits.
+// A group without anything to go on from has none.
 func restoredSlots(layout *steering.Layout, state steering.State) [][]*slot {
+	slots := emptySlots(layout)
 	if state.Version != steering.StateVersion {
-		return make2(layout, func(*steering.ServiceLayout, steering.Group) *slot { return nil })
+		return slots
 	}
-	return make2(layout, func(sl *steering.ServiceLayout, group steering.Group) *slot {
-		records := state.Services[sl.Service.Key]
-		record, known := records[group.Key()]
-		if !known {
-			record, known = sameRegion(records, group.Region)
+	type known struct {
+		slot   *slot
+		memory steering.Memory
+	}
+	made := make(map[*steering.Split]known) // groups that share a decision share a slot
+	state.Join(layout, func(i, g int, split *steering.Split, m steering.Memory) {
+		if split == nil {
+			return
 		}
-		split := record.Split(sl.Service)
-		if !known || split == nil {
-			return nil
+		was, is := made[split]
+		if !is || !was.memory.Equal(&m) {
+			was = known{restored(layout.Services[i].Service, split, &m), m}
+			made[split] = was
 		}
-		return &slot{split: split, memory: record.Memory}
+		slots[i][g] = was.slot
 	})
+	return slots
 }
 
 // canaryState is the part of a stored state that the slots of a canary go on
@@ -37,63 +41,98 @@ func canaryState(state steering.State, layout *steering.Layout) steering.State {
 	return state
 }
 
-// carriedSlots makes slots for a new layout from those of the old one, by name:
-// the endpoints of the new layout are other values.
+// carriedSlots gives a new layout the slots of the old one, by name. Their
+// endpoints are those of the old revision until they are decided again.
 func carriedSlots(layout, old *steering.Layout, slots [][]*slot) [][]*slot {
-	return restoredSlots(layout, stateOf(old, slots))
-}
-
-// sameRegion finds a record of a region under whatever rule.
-func sameRegion(records map[string]steering.SplitRecord, region string) (steering.SplitRecord, bool) {
-	least := ""
-	for key := range records {
-		if strings.HasPrefix(key, region+"/") && (least == "" || key < least) {
-			least = key
-		}
-	}
-	record, known := records[least]
-	return record, known
-}
-
-// stateOf gives slots by name.
-func stateOf(layout *steering.Layout, slots [][]*slot) steering.State {
-	state := steering.State{
-		Version: steering.StateVersion, Revision: layout.Revision.Hash,
-		Services: make(map[string]map[string]steering.SplitRecord, len(slots)),
-	}
+	next := emptySlots(layout)
+	type grouping struct{ next, old *steering.Group }
+	homes := make(map[grouping][]int) // services that share a policy share their groups
 	for i, sl := range layout.Services {
-		records := make(map[string]steering.SplitRecord, len(sl.Groups))
-		for g, group := range sl.Groups {
-			if s := slots[i][g]; s != nil && s.split != nil {
-				records[group.Key()] = s.record()
+		at := old.ByKey(sl.Service.Key)
+		if at < 0 || len(sl.Groups) == 0 || len(old.Services[at].Groups) == 0 {
+			continue
+		}
+		g := grouping{&sl.Groups[0], &old.Services[at].Groups[0]}
+		home, known := homes[g]
+		if !known {
+			home = groupHomes(sl.Groups, old.Services[at].Groups)
+			homes[g] = home
+		}
+		for g, from := range home {
+			if from >= 0 {
+				next[i][g] = slots[at][from]
 			}
 		}
-		state.Services[sl.Service.Key] = records
 	}
-	return state
+	return next
+}
+
+// groupHomes gives for each group the earlier one that it goes on from: that of
+// the same region and rule, else one of its region, else none (-1). See
+// steering.State.Join.
+func groupHomes(groups, old []steering.Group) []int {
+	byKey, byRegion := make(map[string]int, len(old)), make(map[string]int)
+	for g := range old {
+		byKey[old[g].Key()] = g
+		least, known := byRegion[old[g].Region]
+		if !known || strings.Compare(old[g].Rule.Name, old[least].Rule.Name) < 0 {
+			byRegion[old[g].Region] = g
+		}
+	}
+	homes := make([]int, len(groups))
+	for g := range groups {
+		at, known := byKey[groups[g].Key()]
+		if !known {
+			at, known = byRegion[groups[g].Region]
+		}
+		if !known {
+			at = -1
+		}
+		homes[g] = at
+	}
+	return homes
+}
+
+func emptySlots(layout *steering.Layout) [][]*slot {
+	slots := make([][]*slot, len(layout.Services))
+	for i, sl := range layout.Services {
+		slots[i] = make([]*slot, len(sl.Groups))
+	}
+	return slots
+}
+
+// servicesOf gives slots by name.
+func servicesOf(layout *steering.Layout, slots [][]*slot) map[string]steering.GroupRecords {
+	services := make(map[string]steering.GroupRecords, len(slots))
+	for i, sl := range layout.Services {
+		records := make(steering.GroupRecords, len(sl.Groups))
+		made := make(map[*slot]steering.SplitRecord)
+		for g, group := range sl.Groups {
+			s := slots[i][g]
+			if s == nil {
+				continue
+			}
+			record, known := made[s]
+			if !known {
+				record = s.record()
+				made[s] = record
+			}
+			records[group.Key()] = record
+		}
+		services[sl.Service.Key] = records
+	}
+	return services
 }
 
 // State gives the dynamic half of the view, fit to be stored.
 func (v *View) State() steering.State {
-	state := stateOf(v.Snapshot.Layout, v.slots)
-	state.Generation, state.Published = v.Snapshot.Generation, v.Snapshot.Published
-	state.Health = maps.Collect(v.Health.All)
+	state := steering.State{
+		Version: steering.StateVersion, Generation: v.Snapshot.Generation, Published: v.Snapshot.Published,
+		Revision: v.Snapshot.Layout.Revision.Hash, Services: servicesOf(v.Snapshot.Layout, v.slots), Health: v.Health,
+	}
 	if c := v.Snapshot.Canary; c != nil && v.canary != nil {
 		layout := c.Snapshot.Layout
-		state.Canary = &steering.CanaryState{
-			Revision: layout.Revision.Hash, Share: c.Share, Services: stateOf(layout, v.canary.slots).Services,
-		}
+		state.Canary = &steering.CanaryState{Revision: layout.Revision.Hash, Share: c.Share, Services: servicesOf(layout, v.canary.slots)}
 	}
 	return state
-}
-
-func make2(layout *steering.Layout, f func(*steering.ServiceLayout, steering.Group) *slot) [][]*slot {
-	slots := make([][]*slot, len(layout.Services))
-	for i, sl := range layout.Services {
-		slots[i] = make([]*slot, len(sl.Groups))
-		for g, group := range sl.Groups {
-			slots[i][g] = f(sl, group)
-		}
-	}
-	return slots
 }

@@ -1,28 +1,16 @@
 package publish
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
 	"fairway/steering"
 )
 
-// evidence is what the filter chain reads beside the rule: one consistent view
-// of the world at one time.
-type evidence struct {
-	revision  *steering.Revision
-	health    steering.HealthTable
-	poolDown  map[string]string // pool → why; only those that are down
-	overrides []steering.Override
-	market    market
-	now       time.Time
-}
-
 // option is one endpoint on its way through the chain.
 type option struct {
 	endpoint *steering.Endpoint
-	health   steering.Health
+	health   *steering.Health
 	inputs   steering.Inputs
 	score    float64
 	plain    float64         // the score before the pace of a commit moved it
@@ -33,10 +21,11 @@ type option struct {
 
 // chain is one run of a rule's filter chain over a service's endpoints.
 type chain struct {
-	ev      *evidence
-	service *steering.Service
+	*decider
 	group   steering.Group
-	prev    *slot // the last decision; nil = none
+	region  *steering.Region // nil = not declared
+	column  int              // of the region in the health table
+	prev    *slot            // the last decision; nil = none
 	options []option
 	trace   *[]steering.StageTrace // nil = not wanted
 
@@ -59,9 +48,8 @@ const patientBelow = 9
 // run goes through the stages in order. Afterwards the options that are left
 // are those to divide the clients over.
 func (c *chain) run() {
-	c.options = make([]option, len(c.service.Endpoints))
 	for i, e := range c.service.Endpoints {
-		c.options[i] = option{endpoint: e, left: true, health: c.ev.health.Get(e.Subject(), c.group.Region)}
+		c.options = append(c.options, option{endpoint: e, left: true, health: c.health.At(c.rows[i], c.column)})
 	}
 	c.eligibility()
 	c.healthStage()
@@ -84,7 +72,7 @@ func (c *chain) eligibility() {
 			o.aside(steering.ReasonDenied, "in the rule's deny")
 		default:
 			if d := c.override(steering.Drain, o.endpoint); d != nil {
-				o.aside(steering.ReasonDrained, fmt.Sprintf("%s, by %s until %s", d.Reason, d.Author, d.Expires.UTC().Format(time.RFC3339)))
+				o.aside(steering.ReasonDrained, d.why)
 				o.gone = true
 			}
 		}
@@ -94,35 +82,49 @@ func (c *chain) eligibility() {
 
 // healthStage puts aside what is down, then what is worse than what is left.
 func (c *chain) healthStage() {
-	before := c.leftOnes()
-	c.drained = len(before) == 0
-	for _, o := range before {
+	c.drained = c.count() == 0
+	for o := range c.leftOnes {
 		if o.health.Verdict == steering.Down {
 			o.aside(steering.ReasonDown, o.health.Evidence)
 			o.gone = true
-		} else if why, down := c.ev.poolDown[o.endpoint.Pool]; down {
+		} else if why, down := c.poolDown[o.endpoint.Pool]; down {
 			o.aside(steering.ReasonPoolDown, why)
 			o.gone = true
 		}
 	}
-	if len(c.leftOnes()) == 0 {
-		c.allDown(before)
+	if c.count() == 0 {
+		c.allDown()
 		c.note("health", c.service.Place, c.why.Detail)
 		return
 	}
 	if c.service.Probe != nil {
 		c.lapsed = c.justLapsed()
 		c.asideUnlessAll(steering.Unknown, steering.ReasonUnknown, "not measured here yet")
-		c.blind = !slices.ContainsFunc(c.options, func(o option) bool { return o.left && o.health.Verdict != steering.Unknown })
-		c.young = slices.ContainsFunc(c.options, func(o option) bool {
-			return o.left && o.health.Samples < youngBelow
-		}) || slices.ContainsFunc(c.options, func(o option) bool { return o.reason.Code == steering.ReasonUnknown }) &&
-			!slices.ContainsFunc(c.options, func(o option) bool { return o.left && o.health.Samples >= patientBelow })
+		c.blind = !c.any(func(o *option) bool { return o.health.Verdict != steering.Unknown })
+		c.young = c.tooYoung()
 	}
 	if c.service.Policy.Degraded != steering.DegradedAllow {
 		c.asideUnlessAll(steering.Degraded, steering.ReasonDegraded, "")
 	}
 	c.note("health", c.service.Place, "")
+}
+
+// tooYoung tells whether a choice would rest on too few samples: of what is left,
+// or of what nobody has measured yet and is still waited for.
+func (c *chain) tooYoung() bool {
+	waiting, patient := false, true
+	for i := range c.options {
+		o := &c.options[i]
+		switch {
+		case o.left && o.health.Samples < youngBelow:
+			return true
+		case o.left && o.health.Samples >= patientBelow:
+			patient = false
+		case o.reason.Code == steering.ReasonUnknown:
+			waiting = true
+		}
+	}
+	return waiting && patient
 }
 
 // justLapsed returns an endpoint of the last choice that is unknown, and was not
@@ -133,8 +135,8 @@ func (c *chain) justLapsed() string {
 		return ""
 	}
 	grace := c.service.Probe.Stale + c.service.Probe.Timeout
-	for _, o := range c.leftOnes() {
-		if o.health.Verdict == steering.Unknown && c.prev.memory.Target[o.endpoint.ID] > 0 && c.ev.now.Sub(o.health.Since) < grace {
+	for o := range c.leftOnes {
+		if o.health.Verdict == steering.Unknown && c.now.Sub(o.health.Since) < grace && c.prev.memory.target(o.endpoint) > 0 {
 			return o.endpoint.ID
 		}
 	}
@@ -144,11 +146,10 @@ func (c *chain) justLapsed() string {
 // asideUnlessAll puts aside the options with a verdict, unless nothing else is
 // left.
 func (c *chain) asideUnlessAll(verdict steering.Verdict, code steering.ReasonCode, detail string) {
-	left := c.leftOnes()
-	if !slices.ContainsFunc(left, func(o *option) bool { return o.health.Verdict != verdict }) {
+	if !c.any(func(o *option) bool { return o.health.Verdict != verdict }) {
 		return
 	}
-	for _, o := range left {
+	for o := range c.leftOnes {
 		if o.health.Verdict == verdict {
 			why := detail
 			if why == "" {
@@ -161,16 +162,16 @@ func (c *chain) asideUnlessAll(verdict steering.Verdict, code steering.ReasonCod
 
 // allDown brings options back as on_all_down says. Denied endpoints stay out:
 // no failure makes a rule's deny lawful. Drained ones come back only when
-// nothing else could (before is empty).
-func (c *chain) allDown(before []*option) {
+// nothing else could.
+func (c *chain) allDown() {
 	c.failed = true
 	mode := c.service.Policy.OnAllDown
-	back := before
-	if c.drained {
-		for i := range c.options {
-			if c.options[i].reason.Code == steering.ReasonDrained {
-				back = append(back, &c.options[i])
-			}
+	var back []*option
+	for i := range c.options {
+		o := &c.options[i]
+		if o.reason.Code == steering.ReasonDown || o.reason.Code == steering.ReasonPoolDown ||
+			c.drained && o.reason.Code == steering.ReasonDrained {
+			back = append(back, o)
 		}
 	}
 	what := "all that the rule allows are down"
@@ -181,14 +182,14 @@ func (c *chain) allDown(before []*option) {
 	case c.drained:
 		what = "all that the rule allows are drained"
 		up := slices.DeleteFunc(slices.Clone(back), func(o *option) bool {
-			return o.health.Verdict == steering.Down || c.ev.poolDown[o.endpoint.Pool] != ""
+			return o.health.Verdict == steering.Down || c.poolDown[o.endpoint.Pool] != ""
 		})
 		if len(up) > 0 {
 			back = up
 		}
 	}
+	c.why = steering.Reason{Code: steering.ReasonAllDown, Detail: c.say(what, "; on_all_down: ", modeText(mode))}
 	if mode.Mode == steering.AllDownNone {
-		c.why = steering.Reason{Code: steering.ReasonAllDown, Detail: what + "; on_all_down: none"}
 		return
 	}
 	if mode.Mode == steering.AllDownFallback {
@@ -200,7 +201,6 @@ func (c *chain) allDown(before []*option) {
 	for _, o := range back {
 		o.left, o.gone, o.reason = true, false, steering.Reason{}
 	}
-	c.why = steering.Reason{Code: steering.ReasonAllDown, Detail: fmt.Sprintf("%s; on_all_down: %s", what, modeText(mode))}
 }
 
 func modeText(m steering.OnAllDown) string {
@@ -212,20 +212,22 @@ func modeText(m steering.OnAllDown) string {
 
 // forced keeps only what an operator forces, if any of it can serve.
 func (c *chain) forced() {
-	var chosen *steering.Override
-	for _, o := range c.leftOnes() {
-		if f := c.override(steering.Force, o.endpoint); f != nil {
-			chosen = f
+	if len(c.concerns) == 0 {
+		return
+	}
+	var chosen *inForce
+	for o := range c.leftOnes {
+		if chosen = c.override(steering.Force, o.endpoint); chosen != nil {
 			break
 		}
 	}
 	if chosen == nil {
 		return
 	}
-	c.why = steering.Reason{Code: steering.ReasonForced, Detail: chosen.Reason + ", by " + chosen.Author}
-	for _, o := range c.leftOnes() {
+	c.why = steering.Reason{Code: steering.ReasonForced, Detail: chosen.why}
+	for o := range c.leftOnes {
 		if c.override(steering.Force, o.endpoint) == nil {
-			o.aside(steering.ReasonNotForced, "forced elsewhere by override "+chosen.ID)
+			o.aside(steering.ReasonNotForced, c.say("forced elsewhere by override ", chosen.ID, ""))
 		}
 	}
 	c.note("override", steering.Place{}, c.why.Detail)
@@ -235,41 +237,40 @@ func (c *chain) forced() {
 // its chain of fallbacks that has any left. Endpoints without a pool are local
 // everywhere.
 func (c *chain) locality() {
-	region := c.ev.revision.Region(c.group.Region)
-	if region == nil || region.Pool == "" {
+	if c.region == nil || c.region.Pool == "" {
 		return
 	}
-	for name, seen := region.Pool, map[string]bool{}; name != "" && !seen[name]; {
-		seen[name] = true
+	name := c.region.Pool
+	for range len(c.revision.Pools) + 1 { // a circle of fallbacks ends as well
 		local := func(o *option) bool { return o.endpoint.Pool == name || o.endpoint.Pool == "" }
-		if slices.ContainsFunc(c.leftOnes(), local) {
-			for _, o := range c.leftOnes() {
+		if c.any(local) {
+			for o := range c.leftOnes {
 				if !local(o) {
-					o.aside(steering.ReasonOtherPool, "clients here go to pool "+name)
+					o.aside(steering.ReasonOtherPool, c.say("clients here go to pool ", name, ""))
 				}
 			}
-			c.note("locality", region.Place, "pool "+name)
+			c.note("locality", c.region.Place, "pool "+name)
 			return
 		}
-		pool := c.ev.revision.Pool(name)
-		if pool == nil {
+		pool := c.revision.Pool(name)
+		if pool == nil || pool.Fallback == "" {
 			break
 		}
 		name = pool.Fallback
 	}
-	c.note("locality", region.Place, "no endpoint of pool "+region.Pool+" or its fallbacks is left: any pool")
+	c.note("locality", c.region.Place, "no endpoint of pool "+c.region.Pool+" or its fallbacks is left: any pool")
 }
 
 // prefer keeps the endpoints of the first provider in the list that has any.
 func (c *chain) prefer() {
 	for _, provider := range c.group.Rule.Prefer {
 		wanted := func(o *option) bool { return o.endpoint.Provider == provider }
-		if !slices.ContainsFunc(c.leftOnes(), wanted) {
+		if !c.any(wanted) {
 			continue
 		}
-		for _, o := range c.leftOnes() {
+		for o := range c.leftOnes {
 			if !wanted(o) {
-				o.aside(steering.ReasonLessLiked, provider+" is preferred")
+				o.aside(steering.ReasonLessLiked, c.say("", provider, " is preferred"))
 			}
 		}
 		c.note("prefer", c.group.Rule.Place, provider)
@@ -282,7 +283,7 @@ func (c *chain) prefer() {
 func (c *chain) score() {
 	cheapest := 0.0
 	for i := range c.options {
-		price := c.ev.market.price(c.options[i].endpoint, c.group.Region)
+		price := c.market.price(c.options[i].endpoint, c.group.Region)
 		c.options[i].inputs.PricePerGB = price
 		if price > 0 && (cheapest == 0 || price < cheapest) {
 			cheapest = price
@@ -290,9 +291,9 @@ func (c *chain) score() {
 	}
 	for i := range c.options {
 		o := &c.options[i]
-		o.read(cheapest, c.ev.now)
-		o.inputs.Load = c.ev.market.load(o.endpoint, c.group.Region)
-		pace := c.ev.market.pace(o.endpoint, c.ev.now)
+		o.read(cheapest, c.now)
+		o.inputs.Load = c.market.load(o.endpoint, c.group.Region)
+		pace := c.market.pace(o.endpoint, c.now)
 		o.inputs.Pace, o.inputs.Pull = pace.Ratio, pace.Pull
 		o.score = 1
 		if c.group.Rule.Score != nil {
@@ -310,7 +311,7 @@ const (
 
 // read fills the inputs of an option, whose price is known.
 func (o *option) read(cheapest float64, now time.Time) {
-	e, h, price := o.endpoint, &o.health, o.inputs.PricePerGB
+	e, h, price := o.endpoint, o.health, o.inputs.PricePerGB
 	o.inputs = steering.Inputs{
 		Availability:  h.Availability,
 		Throughput:    h.Throughput / (h.Throughput + throughputRefBps),
@@ -335,24 +336,43 @@ func (o *option) read(cheapest float64, now time.Time) {
 
 // override returns the first override of a kind that is in force on an
 // endpoint here.
-func (c *chain) override(kind steering.OverrideKind, e *steering.Endpoint) *steering.Override {
-	for i := range c.ev.overrides {
-		o := &c.ev.overrides[i]
-		if o.Kind == kind && o.Active(c.ev.now) && o.Applies(e, c.group.Region) {
+func (c *chain) override(kind steering.OverrideKind, e *steering.Endpoint) *inForce {
+	for _, o := range c.concerns {
+		if o.Kind == kind && o.Applies(e, c.group.Region) {
 			return o
 		}
 	}
 	return nil
 }
 
-func (c *chain) leftOnes() []*option {
-	var left []*option
+// leftOnes yields what is still in the running.
+func (c *chain) leftOnes(yield func(*option) bool) {
 	for i := range c.options {
-		if c.options[i].left {
-			left = append(left, &c.options[i])
+		if c.options[i].left && !yield(&c.options[i]) {
+			return
 		}
 	}
-	return left
+}
+
+// any tells whether something that is left meets a condition.
+func (c *chain) any(condition func(*option) bool) bool {
+	for i := range c.options {
+		if c.options[i].left && condition(&c.options[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// count is how many are left.
+func (c *chain) count() int {
+	n := 0
+	for i := range c.options {
+		if c.options[i].left {
+			n++
+		}
+	}
+	return n
 }
 
 // spare tells whether the option was put aside for something less than being

@@ -50,15 +50,12 @@ func (c *chain) atMost(price float64) {
 	if price == 0 {
 		return
 	}
-	left := c.leftOnes()
-	for _, o := range left {
-		if o.inputs.PricePerGB <= price {
-			for _, dear := range left {
-				if p := dear.inputs.PricePerGB; p > price {
-					dear.aside(steering.ReasonTooDear, fmt.Sprintf("%.6g per GB, the rule's cost allows %.6g", p, price))
-				}
-			}
-			return
+	if !c.any(func(o *option) bool { return o.inputs.PricePerGB <= price }) {
+		return
+	}
+	for o := range c.leftOnes {
+		if p := o.inputs.PricePerGB; p > price {
+			o.aside(steering.ReasonTooDear, c.figures("%.6g per GB, the rule's cost allows %.6g", p, price))
 		}
 	}
 }
@@ -70,12 +67,11 @@ func (c *chain) breakTies(part float64) {
 		return
 	}
 	best, cheapest := 0.0, 0.0
-	left := c.leftOnes()
-	for _, o := range left {
+	for o := range c.leftOnes {
 		best = max(best, o.score)
 	}
 	tied := func(o *option) bool { return o.score >= best*(1-part) }
-	for _, o := range left {
+	for o := range c.leftOnes {
 		if price := o.inputs.PricePerGB; tied(o) && price > 0 && (cheapest == 0 || price < cheapest) {
 			cheapest = price
 		}
@@ -83,9 +79,17 @@ func (c *chain) breakTies(part float64) {
 	if cheapest == 0 {
 		return
 	}
-	for _, o := range left {
+	for o := range c.leftOnes {
 		if price := o.inputs.PricePerGB; tied(o) && (price == 0 || price > cheapest) {
-			o.aside(steering.ReasonDearer, fmt.Sprintf("score %.3f is within %.0f %% of the best, and one at %.6g per GB is too", o.score, 100*part, cheapest))
+			o.aside(steering.ReasonDearer, c.figures("score %.3f is within %.0f %% of the best, and one at %.6g per GB is too", o.score, 100*part, cheapest))
 		}
 	}
+}
+
+// figures writes a text with figures for somebody who asks, and nothing otherwise.
+func (c *chain) figures(format string, figures ...any) string {
+	if !c.detail && c.trace == nil {
+		return ""
+	}
+	return fmt.Sprintf(format, figures...)
 }

@@ -3,7 +3,6 @@ package publish
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -11,37 +10,15 @@ import (
 	"fairway/steering/allocate"
 )
 
-// slot is what the loop keeps of one service × group between rounds. A slot
-// that has been handed out never changes.
-type slot struct {
-	split  *steering.Split
-	memory steering.Memory
-	next   time.Time // when time alone will change it; zero = never
-}
-
-// decide runs the chain and the allocation for one service × group. prev is
-// nil when there is no earlier decision. A trace that is not nil is filled.
-func decide(ev *evidence, service *steering.Service, group steering.Group, prev *slot, trace *[]steering.StageTrace) (*slot, *chain) {
-	c := &chain{ev: ev, service: service, group: group, prev: prev, trace: trace}
-	c.run()
-	d := decision{chain: c, prev: prev, spec: group.Rule.Split}
-	if prev != nil {
-		d.memory = prev.memory
-	}
-	d.divide()
-	c.note("split", d.spec.Place, d.splitNote())
-	return d.slot(), c
-}
-
 // decision is the work of one decide after its chain.
 type decision struct {
 	*chain
-	prev    *slot
-	spec    steering.SplitSpec
-	memory  steering.Memory
-	entries []allocate.Entry
-	outcome allocate.Outcome
-	reason  steering.Reason // of the split as a whole
+	spec     steering.SplitSpec
+	measured bool // a choice was once made from measurements
+	clock    allocate.Clock
+	entries  []allocate.Entry
+	outcome  allocate.Outcome
+	reason   steering.Reason // of the split as a whole
 }
 
 // divide settles every option's share.
@@ -49,24 +26,24 @@ func (d *decision) divide() {
 	d.load()
 	d.reason = d.why
 	switch {
-	case len(d.leftOnes()) == 0:
+	case d.count() == 0:
 		// Nothing may be handed out; the memory stays for the time after.
 		for i := range d.entries {
 			d.entries[i].Share = 0
 		}
-	case d.blind && d.why.Code == "" && d.memory.Measured && d.keepShares():
+	case d.blind && d.why.Code == "" && d.measured && d.keepShares():
 		d.reason = steering.Reason{Code: steering.ReasonBlind, Detail: "nothing here is measured now: the last decision stands"}
-	case d.lapsed != "" && d.why.Code == "" && d.memory.Measured && d.keepShares():
-		d.reason = steering.Reason{Code: steering.ReasonBlind, Detail: d.lapsed + " is not measured just now: the last decision stands"}
+	case d.lapsed != "" && d.why.Code == "" && d.measured && d.keepShares():
+		d.reason = steering.Reason{Code: steering.ReasonBlind, Detail: d.say("", d.lapsed, " is not measured just now: the last decision stands")}
 	case d.blind && d.why.Code == "":
 		d.spec = steering.SplitSpec{Kind: steering.SplitWeighted, Place: d.spec.Place}
 		d.allocate(true)
 		d.reason = steering.Reason{Code: steering.ReasonUnproven, Detail: "nothing here is measured yet: by static weight"}
 	case d.failed && d.service.Policy.OnAllDown.Mode == steering.AllDownLast && d.keepShares():
 	default:
-		d.allocate(!d.memory.Measured || d.beginsAllDown())
+		d.allocate(!d.measured || d.beginsAllDown())
 		if !d.blind && !d.young && !d.failed {
-			d.memory.Measured = true
+			d.measured = true
 		}
 	}
 }
@@ -77,21 +54,51 @@ func (d *decision) beginsAllDown() bool {
 	return d.failed && (d.prev == nil || d.prev.split.Reason.Code != steering.ReasonAllDown)
 }
 
-// load makes the allocation's entries from the options and the memory.
+// load makes the allocation's entries from the options and the last decision.
 func (d *decision) load() {
-	d.entries = make([]allocate.Entry, len(d.options))
 	for i := range d.options {
 		o := &d.options[i]
-		id := o.endpoint.ID
-		d.entries[i] = allocate.Entry{
+		d.entries = append(d.entries, allocate.Entry{
 			Eligible: o.left, Spare: o.spare() && d.why.Code != steering.ReasonForced, Gone: o.gone,
 			Score: o.score, Weight: d.weight(o.endpoint),
-			Target: d.memory.Target[id], Lost: d.memory.Lost[id], Recovered: d.memory.Recovered[id],
-		}
-		if d.prev != nil {
-			d.entries[i].Share = d.prev.split.Weight(id)
+		})
+	}
+	d.position = slices.Grow(d.position[:0], len(d.options))[:len(d.options)]
+	for i := range d.position {
+		d.position[i] = len(d.options) + i
+	}
+	if d.prev == nil {
+		return
+	}
+	d.measured, d.clock = d.prev.memory.measured, d.prev.memory.clock
+	for at := range d.prev.split.Candidates {
+		c := &d.prev.split.Candidates[at]
+		if i := d.find(c.Endpoint); i >= 0 {
+			d.entries[i].Share, d.position[i] = c.Weight, at
 		}
 	}
+	for at := range d.prev.memory.ends {
+		p := &d.prev.memory.ends[at]
+		if i := d.find(p.endpoint); i >= 0 {
+			e := &d.entries[i]
+			e.Target, e.Lost, e.Recovered = p.target, p.lost, p.recovered
+		}
+	}
+}
+
+// find returns the option of an endpoint, -1 for none.
+func (d *decision) find(e *steering.Endpoint) int {
+	for i := range d.options {
+		if d.options[i].endpoint == e {
+			return i
+		}
+	}
+	for i := range d.options { // an endpoint of an earlier revision
+		if d.options[i].endpoint.ID == e.ID {
+			return i
+		}
+	}
+	return -1
 }
 
 // weight is an endpoint's weight in the rule's split: its own entry, else its
@@ -106,32 +113,27 @@ func (d *decision) weight(e *steering.Endpoint) float64 {
 	return d.spec.Weights[e.Provider]
 }
 
-// allocate lets package allocate divide the clients and keeps what it must
-// remember.
+// allocate lets package allocate divide the clients.
 func (d *decision) allocate(free bool) {
-	clock := allocate.Clock{Chosen: d.memory.Chosen, Moved: d.memory.Moved}
-	d.outcome = allocate.Allocate(d.entries, d.spec, d.service.Policy.Switch, &clock, d.ev.now, free)
-	next := steering.Memory{Measured: d.memory.Measured, Chosen: clock.Chosen, Moved: clock.Moved}
-	for i := range d.entries {
-		e, id := &d.entries[i], d.options[i].endpoint.ID
-		if e.Lost {
-			next.Lost = put(next.Lost, id, true)
-		}
-		if !e.Recovered.IsZero() {
-			next.Recovered = put(next.Recovered, id, e.Recovered)
-		}
-		if e.Target > 0 {
-			next.Target = put(next.Target, id, e.Target)
-		}
-	}
-	d.memory = next
+	terms := allocate.Terms{Split: d.spec, Bounds: d.service.Policy.Switch, Spec: d.specOf(d.group.Rule), Free: free}
+	d.outcome = allocate.Allocate(d.entries, terms, &d.clock, d.now)
 }
 
-func put[V any](m map[string]V, key string, value V) map[string]V {
-	if m == nil {
-		m = make(map[string]V)
+// remember is what the next decision must know.
+func (d *decision) remember() memory {
+	m := memory{measured: d.measured, clock: d.clock}
+	n := 0
+	for i := range d.entries {
+		if e := &d.entries[i]; e.Target > 0 || e.Lost || !e.Recovered.IsZero() {
+			n++
+		}
 	}
-	m[key] = value
+	m.ends = make([]past, 0, n)
+	for i := range d.entries {
+		if e := &d.entries[i]; e.Target > 0 || e.Lost || !e.Recovered.IsZero() {
+			m.ends = append(m.ends, past{endpoint: d.options[i].endpoint, target: e.Target, recovered: e.Recovered, lost: e.Lost})
+		}
+	}
 	return m
 }
 
@@ -168,7 +170,7 @@ func (d *decision) slot() *slot {
 	} else {
 		split.Trouble = d.trouble()
 	}
-	return &slot{split: split, memory: d.memory, next: d.wake()}
+	return &slot{split: split, holds: d.outcome.Holds, memory: d.remember(), next: d.wake()}
 }
 
 // trouble says in what way the decision is less than the policy wants.
@@ -178,7 +180,7 @@ func (d *decision) trouble() steering.Trouble {
 		return steering.TroubleStale
 	case !d.failed:
 		return ""
-	case !slices.ContainsFunc(d.options, func(o option) bool { return o.reason.Code != steering.ReasonDenied }):
+	case d.lawless():
 		return steering.TroubleDenied
 	case d.drained:
 		return steering.TroubleDrained
@@ -186,13 +188,21 @@ func (d *decision) trouble() steering.Trouble {
 	return steering.TroubleAllDown
 }
 
-// wake is when a bound or an override that concerns the service ends.
+// lawless tells whether the rule allows no endpoint at all.
+func (d *decision) lawless() bool {
+	for i := range d.options {
+		if d.options[i].reason.Code != steering.ReasonDenied {
+			return false
+		}
+	}
+	return true
+}
+
+// wake is when a bound or an override that concerns the group ends.
 func (d *decision) wake() time.Time {
 	next := d.outcome.Next
-	for i := range d.ev.overrides {
-		o := &d.ev.overrides[i]
-		concerns := slices.ContainsFunc(d.service.Endpoints, func(e *steering.Endpoint) bool { return o.Applies(e, d.group.Region) })
-		if concerns && o.Active(d.ev.now) && (next.IsZero() || o.Expires.Before(next)) {
+	for _, o := range d.concerns {
+		if (o.Region == "" || o.Region == d.group.Region) && (next.IsZero() || o.Expires.Before(next)) {
 			next = o.Expires
 		}
 	}
@@ -202,13 +212,14 @@ func (d *decision) wake() time.Time {
 // candidates ranks the options. Denied ones are no candidates at all: they may
 // never be handed out.
 func (d *decision) candidates() []steering.Candidate {
-	order := make([]int, 0, len(d.options))
+	order := d.ranked[:0]
 	for i := range d.options {
 		if d.options[i].reason.Code != steering.ReasonDenied {
 			order = append(order, i)
 		}
 	}
 	d.rank(order)
+	d.ranked = order
 	candidates := make([]steering.Candidate, 0, len(order))
 	for _, i := range order {
 		o := &d.options[i]
@@ -223,23 +234,11 @@ func (d *decision) candidates() []steering.Candidate {
 // then by score. Where scores are closer than the margin the earlier order
 // stands, so that noise does not reshuffle the tail.
 func (d *decision) rank(order []int) {
-	position := make(map[string]int)
-	if d.prev != nil {
-		for at := range d.prev.split.Candidates {
-			position[d.prev.split.Candidates[at].Endpoint.ID] = at
-		}
-	}
-	at := func(i int) int {
-		if p, ok := position[d.options[i].endpoint.ID]; ok {
-			return p
-		}
-		return len(position) + i
-	}
 	slices.SortStableFunc(order, func(a, b int) int {
-		return cmp.Or(
-			cmp.Compare(d.entries[b].Share, d.entries[a].Share),
-			cmp.Compare(d.class(a), d.class(b)),
-			cmp.Compare(at(a), at(b)))
+		if x, y := d.entries[a].Share, d.entries[b].Share; x != y {
+			return cmp.Compare(y, x)
+		}
+		return cmp.Or(cmp.Compare(d.class(a), d.class(b)), cmp.Compare(d.position[a], d.position[b]))
 	})
 	margin := 1 + d.service.Policy.Switch.Margin
 	for n := 1; n < len(order); n++ { // insertion sort: each passes those that it beats by the margin
@@ -259,35 +258,60 @@ func (d *decision) class(i int) int {
 	if d.options[i].left {
 		return 0
 	}
-	return 1 + slices.Index([]steering.ReasonCode{
-		steering.ReasonDearer, steering.ReasonTooDear, steering.ReasonLessLiked, steering.ReasonOtherPool, steering.ReasonUnknown, steering.ReasonDegraded,
-		steering.ReasonNotForced, steering.ReasonPoolDown, steering.ReasonDown, steering.ReasonDrained,
-	}, d.options[i].reason.Code)
+	return 1 + slices.Index(objections[:], d.options[i].reason.Code)
 }
 
-// candidateReason says why an option has its share, or none.
+// objections are the reasons for being put aside, the least one first.
+var objections = [...]steering.ReasonCode{
+	steering.ReasonDearer, steering.ReasonTooDear, steering.ReasonLessLiked, steering.ReasonOtherPool, steering.ReasonUnknown, steering.ReasonDegraded,
+	steering.ReasonNotForced, steering.ReasonPoolDown, steering.ReasonDown, steering.ReasonDrained,
+}
+
+// candidateReason says why an option has its share, or none. Figures are told
+// only to somebody who asks: they are dear to write, and scores stand beside.
 func (d *decision) candidateReason(i int) steering.Reason {
 	o, e := &d.options[i], &d.entries[i]
-	score := fmt.Sprintf("score %.3f", o.score)
-	switch {
-	case !o.left && e.Share == 0:
+	if !o.left && e.Share == 0 {
 		return o.reason
-	case e.Share == 0:
-		return steering.Reason{Code: steering.ReasonWorse, Detail: score}
-	case d.reason.Code != "":
-		return steering.Reason{Code: d.reason.Code, Detail: score}
-	case !o.left:
-		return steering.Reason{Code: steering.ReasonHeld, Detail: "until a voluntary move may take its clients; " + o.reason.String()}
-	case len(d.leftOnes()) == 1:
-		return steering.Reason{Code: steering.ReasonOnly, Detail: score}
-	case e.Share < e.Target && !e.Recovered.IsZero():
-		return steering.Reason{Code: steering.ReasonRamping, Detail: fmt.Sprintf("%s, at %.0f %% of clients on the way to %.0f %%", score, 100*e.Share, 100*e.Target)}
-	case d.byCommit(i):
-		return steering.Reason{Code: steering.ReasonCommit, Detail: fmt.Sprintf("%s, %.3f without the pace of its commit (%.2f)", score, o.plain, o.inputs.Pace)}
-	case d.held(i):
-		return steering.Reason{Code: steering.ReasonHeld, Detail: score + ", a switch bound keeps it"}
 	}
-	return steering.Reason{Code: splitCode(d.spec.Kind), Detail: score}
+	code, detail := d.candidateCode(i)
+	if d.detail || d.trace != nil {
+		score := fmt.Sprintf("score %.3f", o.score)
+		switch {
+		case !o.left && code == steering.ReasonHeld:
+			detail += "; " + o.reason.String()
+		case code == steering.ReasonRamping:
+			detail = fmt.Sprintf("%s, at %.0f %% of clients on the way to %.0f %%", score, 100*e.Share, 100*e.Target)
+		case code == steering.ReasonCommit:
+			detail = fmt.Sprintf("%s, %.3f without the pace of its commit (%.2f)", score, o.plain, o.inputs.Pace)
+		case code == steering.ReasonHeld:
+			detail = score + ", " + detail
+		default:
+			detail = score
+		}
+	}
+	return steering.Reason{Code: code, Detail: detail}
+}
+
+func (d *decision) candidateCode(i int) (code steering.ReasonCode, detail string) {
+	o, e := &d.options[i], &d.entries[i]
+	switch {
+	case e.Share == 0:
+		return steering.ReasonWorse, ""
+	case d.reason.Code != "":
+		return d.reason.Code, ""
+	case !o.left:
+		return steering.ReasonHeld, "until a voluntary move may take its clients"
+	case d.count() == 1:
+		return steering.ReasonOnly, ""
+	case e.Share < e.Target && !e.Recovered.IsZero():
+		return steering.ReasonRamping, ""
+	case d.byCommit(i):
+		return steering.ReasonCommit, ""
+	case d.held(i):
+		return steering.ReasonHeld, "a switch bound keeps it"
+	}
+	return splitCode(d.spec.Kind), ""
 }
 
 // held tells whether an option has clients only because a bound keeps them.
@@ -298,7 +322,7 @@ func (d *decision) held(i int) bool {
 	if d.spec.Kind != steering.SplitBest {
 		return false
 	}
-	return slices.ContainsFunc(d.options, func(o option) bool { return o.left && o.score > d.options[i].score })
+	return d.any(func(o *option) bool { return o.score > d.options[i].score })
 }
 
 func splitCode(kind steering.SplitKind) steering.ReasonCode {
@@ -317,10 +341,13 @@ func (d *decision) splitReason() steering.Reason {
 	if d.reason.Code != "" {
 		return d.reason
 	}
-	return steering.Reason{Code: splitCode(d.spec.Kind), Detail: fmt.Sprintf("rule %s (%s)", d.group.Rule.Name, d.group.Rule.Place)}
+	return steering.Reason{Code: splitCode(d.spec.Kind), Detail: d.ruleText(d.group.Rule)}
 }
 
 func (d *decision) splitNote() string {
+	if d.trace == nil {
+		return ""
+	}
 	note := string(d.spec.Kind)
 	if d.spec.Kind == steering.SplitWithin {
 		note = fmt.Sprintf("within %.0f %%", 100*d.spec.Within)
@@ -329,11 +356,4 @@ func (d *decision) splitNote() string {
 		note += "; " + d.reason.String()
 	}
 	return note
-}
-
-// record gives the slot by name for the store.
-func (s *slot) record() steering.SplitRecord {
-	m := s.memory
-	m.Target, m.Lost, m.Recovered = maps.Clone(m.Target), maps.Clone(m.Lost), maps.Clone(m.Recovered)
-	return s.split.Record(m)
 }

@@ -17,8 +17,9 @@
 // # When
 //
 // Inputs are coalesced: at most one decision round each Config.Coalesce. A round
-// looks again only at services whose evidence changed or whose bounds have run
-// out, and makes a generation only if some client would get another answer.
+// looks again only at groups whose evidence changed or whose bounds have run out,
+// decides those in the same situation once, and makes a generation only if some
+// client would get another answer.
 //
 // # Canary
 //

@@ -42,16 +42,17 @@ func (v *View) Explain(service string, client netip.Addr) (*steering.Explanation
 		}
 	}
 	prev := decided.slots[i][slices.Index(sl.Groups, d.Group)]
-	ev := &evidence{revision: layout.Revision, health: v.Health, poolDown: decided.poolDown, overrides: v.Overrides, now: v.At}
-	fresh, c := decide(ev, sl.Service, d.Group, prev, &x.Stages)
-	x.Holds = fresh.split.Holds
-	x.Endpoints = v.endpoints(d, c, prev)
+	ev := newDecider(&evidence{revision: layout.Revision, health: v.Health, poolDown: decided.poolDown, overrides: v.Overrides, now: v.At})
+	ev.begin(sl.Service, nil)
+	fresh := ev.decide(spotOf(d.Group, layout.Revision, v.Health), prev, &x.Stages)
+	x.Holds = fresh.holds
+	x.Endpoints = v.endpoints(d, &ev.chain, prev, fresh)
 	return x, nil
 }
 
 // endpoints lists what the client should try in order, then what the rule
 // denies it.
-func (v *View) endpoints(d steering.Decision, c *chain, prev *slot) []steering.EndpointTrace {
+func (v *View) endpoints(d steering.Decision, c *chain, prev, fresh *slot) []steering.EndpointTrace {
 	byEndpoint := make(map[*steering.Endpoint]*option, len(c.options))
 	for i := range c.options {
 		byEndpoint[c.options[i].endpoint] = &c.options[i]
@@ -61,11 +62,11 @@ func (v *View) endpoints(d steering.Decision, c *chain, prev *slot) []steering.E
 		e := o.endpoint
 		t := steering.EndpointTrace{
 			ID: e.ID, Provider: e.Provider, Pool: e.Pool, Host: e.Host, URL: e.URL, Place: e.Place,
-			Health: o.health, AgeSeconds: o.health.Age(v.At).Seconds(), Inputs: o.inputs, Score: o.score,
+			Health: *o.health, AgeSeconds: o.health.Age(v.At).Seconds(), Inputs: o.inputs, Score: o.score,
 			Weight: weight, Reason: reason,
 		}
 		if prev != nil {
-			t.Target = prev.memory.Target[e.ID]
+			t.Target = prev.memory.target(e)
 		}
 		for i := range v.Overrides {
 			if v.Overrides[i].Applies(e, c.group.Region) {
@@ -74,8 +75,16 @@ func (v *View) endpoints(d steering.Decision, c *chain, prev *slot) []steering.E
 		}
 		traces = append(traces, t)
 	}
+	told := make(map[*steering.Endpoint]steering.Reason)
+	for i := range fresh.split.Candidates {
+		told[fresh.split.Candidates[i].Endpoint] = fresh.split.Candidates[i].Reason
+	}
 	for _, candidate := range d.AppendRanked(nil) {
-		add(byEndpoint[candidate.Endpoint], candidate.Weight, candidate.Reason)
+		reason := candidate.Reason
+		if now := told[candidate.Endpoint]; now.Code == reason.Code {
+			reason = now // the same, with its figures
+		}
+		add(byEndpoint[candidate.Endpoint], candidate.Weight, reason)
 		delete(byEndpoint, candidate.Endpoint)
 	}
 	for i := range c.options {
@@ -85,3 +94,7 @@ func (v *View) endpoints(d steering.Decision, c *chain, prev *slot) []steering.E
 	}
 	return traces
 }
+
+// Holds returns what keeps a service's group (by their indices in the layout) from
+// its target now. What a split says of that is as old as its generation.
+func (v *View) Holds(service, group int) []steering.Hold { return v.slots[service][group].holds }

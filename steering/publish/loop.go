@@ -33,7 +33,8 @@ type Config struct {
 	// Coalesce is the least time between two decision rounds, default 100 ms.
 	// Larger saves work and delays every reaction by so much at most.
 	Coalesce time.Duration
-	// SaveEvery is the least time between two saves, default 1 s.
+	// SaveEvery is the least time between two saves, default 1 s. Where a save takes
+	// long, the time between is longer: see savePart.
 	SaveEvery time.Duration
 	// Logger gets verdict changes and generations. nil = none.
 	Logger *slog.Logger
@@ -205,10 +206,12 @@ func (l *Loop) View() *View { return l.view.Load() }
 // Run works until ctx ends, saves a last time and returns.
 func (l *Loop) Run(ctx context.Context) error {
 	var saver sync.WaitGroup
+	ended := make(chan struct{})
 	if l.config.Save != nil {
-		saver.Go(func() { l.saveLoop(ctx) })
+		saver.Go(func() { l.saveLoop(ctx, ended) })
 	}
 	defer saver.Wait()
+	defer close(ended)
 	timer := time.NewTimer(l.config.Coalesce)
 	defer timer.Stop()
 	last := time.Now()
@@ -246,9 +249,6 @@ func (l *Loop) takeWaiting() {
 func (l *Loop) observe(batch []steering.Measurement) {
 	for _, m := range batch {
 		l.judge.Observe(m)
-		for _, t := range l.tracks() {
-			t.touch(m.Subject)
-		}
 	}
 }
 

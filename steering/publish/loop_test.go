@@ -24,6 +24,7 @@ type rig struct {
 	broken  func(steering.Subject, string) bool
 	latency map[string]time.Duration
 	silent  bool // the vantages are cut off
+	atEnd   func()
 }
 
 func inBubble(t *testing.T, w *world, saved *steering.State, f func(*rig)) {
@@ -47,6 +48,9 @@ func inBubble(t *testing.T, w *world, saved *steering.State, f func(*rig)) {
 		f(r)
 		cancel()
 		done.Wait()
+		if r.atEnd != nil {
+			r.atEnd()
+		}
 	})
 }
 
@@ -238,6 +242,86 @@ func TestLoopNewLayoutKeepsChoices(t *testing.T) {
 		}
 		if got := r.first(euClient); got != "b" {
 			r.Errorf("after the reload: %s, want b", got)
+		}
+	})
+}
+
+// Another bound takes over and no answer changes, so no generation is made: what
+// status shows must follow all the same.
+func TestHoldsAreThoseOfNow(t *testing.T) {
+	w := newWorld()
+	w.service.Policy.Switch.Dwell = time.Minute
+	inBubble(t, w, nil, func(r *rig) {
+		latency := func(of string, l time.Duration) {
+			r.mu.Lock()
+			r.latency[of] = l
+			r.mu.Unlock()
+			time.Sleep(15 * time.Second)
+		}
+		heldBy := func() string {
+			v := r.loop.View()
+			text := ""
+			for _, h := range v.Holds(0, int(v.Snapshot.Layout.Services[0].ByCell[1])) { // eu
+				text += string(h.By)
+			}
+			return text
+		}
+		latency("a", 40*time.Millisecond)
+		r.eventually(euClient, "a", 5*time.Second)
+		latency("b", 20*time.Millisecond)
+		before := r.current.Load().Generation
+		if got := heldBy(); got != "dwell" {
+			r.Errorf("held by %q, want dwell", got)
+		}
+		latency("b", 35*time.Millisecond)
+		if got := heldBy(); got != "margin" {
+			r.Errorf("held by %q, want margin: b is hardly better now", got)
+		}
+		if after := r.current.Load().Generation; after != before {
+			r.Errorf("%d generations although no answer changed", after-before)
+		}
+	})
+}
+
+// The state that is stored last is that of the last generation.
+func TestLastSaveHasTheLastGeneration(t *testing.T) {
+	for range 20 {
+		inBubble(t, newWorld(), nil, func(r *rig) {
+			r.eventually(euClient, "a", 5*time.Second)
+			r.breakIt(down("a", ""))
+			r.eventually(euClient, "b", 5*time.Second)
+			r.atEnd = func() {
+				var last steering.State
+				for len(r.states) > 0 {
+					last = <-r.states
+				}
+				if want := r.current.Load().Generation; last.Generation != want {
+					r.Errorf("generation %d was stored last, %d was published last", last.Generation, want)
+				}
+			}
+		})
+	}
+}
+
+// A save that takes long is not made every second.
+func TestSavesTakeATenthOfTheTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		saves := 0
+		l, err := New(Config{
+			Layout: newWorld().layout(t), Publish: func(*steering.Snapshot) {},
+			Save: func(context.Context, steering.State) error { saves++; time.Sleep(5 * time.Second); return nil },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var done sync.WaitGroup
+		done.Go(func() { l.Run(ctx) })
+		time.Sleep(10 * time.Minute)
+		cancel()
+		done.Wait()
+		if saves < 10 || saves > 14 {
+			t.Errorf("%d saves of 5 s each in 10 minutes, want 12: a tenth of the time", saves)
 		}
 	})
 }

@@ -48,3 +48,22 @@ func (m market) load(e *steering.Endpoint, region string) float64 {
 	}
 	return max(of(account.Volume, e.Account.Terms), of(account.Regions[region], e.Account.Regions[region]))
 }
+
+// terms is the region's name where contracts or traffic say something about it
+// alone for one of a service's endpoints, else empty.
+func (m market) terms(service *steering.Service, region string) string {
+	for _, e := range service.Endpoints {
+		if e.Account == nil {
+			continue
+		}
+		if _, own := e.Account.Regions[region]; own {
+			return region
+		}
+		if account := m.traffic.Account(e.Provider); account != nil {
+			if _, own := account.Regions[region]; own {
+				return region
+			}
+		}
+	}
+	return ""
+}

@@ -15,7 +15,7 @@ func poolsDown(revision *steering.Revision, health steering.HealthTable) map[str
 	for _, pool := range revision.Pools {
 		failed := 0
 		for _, origin := range pool.Origins {
-			if originDown(health.Row(steering.OriginSubject(pool.Name, origin))) {
+			if originDown(health, steering.OriginSubject(pool.Name, origin)) {
 				failed++
 			}
 		}
@@ -26,9 +26,9 @@ func poolsDown(revision *steering.Revision, health steering.HealthTable) map[str
 	return down
 }
 
-func originDown(row map[string]steering.Health) bool {
+func originDown(health steering.HealthTable, origin steering.Subject) bool {
 	known, down := 0, 0
-	for _, h := range row {
+	for _, h := range health.Regions(origin) {
 		if h.Verdict != steering.Unknown {
 			known++
 		}

@@ -19,7 +19,7 @@ func (l *Loop) round(now time.Time, restored uint64) time.Time {
 	}
 	changed := false
 	for _, t := range l.tracks() {
-		next, different := t.decide(l.table, l.overrides, now)
+		next, different := t.decide(l.overrides, now)
 		changed = changed || different
 		if !next.IsZero() {
 			due = soonest(due, next)
@@ -42,9 +42,6 @@ func (l *Loop) judgeAll(now time.Time) {
 	l.table = table
 	for _, c := range changes {
 		l.log.Info("verdict", "subject", c.Subject, "region", c.Region, "from", c.From.String(), "to", c.To.String(), "evidence", c.Evidence)
-		for _, t := range l.tracks() {
-			t.touch(c.Subject)
-		}
 	}
 	for _, t := range l.tracks() {
 		t.judged(table, l.log)

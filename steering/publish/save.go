@@ -5,29 +5,42 @@ import (
 	"time"
 )
 
+// verdictsEvery is how often the state is stored for its verdicts alone.
+const verdictsEvery = 10 * time.Second
+
+// savePart is which part of the time saving may take: a state of a million
+// decisions takes seconds to write, and they must not be every second's.
+const savePart = 10
+
 // saveLoop stores the newest view whenever a generation was made, and the
 // verdicts now and then; not oftener than SaveEvery. A failed save is tried
-// again with the next one: serving never depends on it.
-func (l *Loop) saveLoop(ctx context.Context) {
-	const verdictsEvery = 10 * time.Second
+// again with the next one: serving never depends on it. ended is closed after the
+// last round, whose view is stored in any case.
+func (l *Loop) saveLoop(ctx context.Context, ended <-chan struct{}) {
 	tick := time.NewTicker(verdictsEvery)
 	defer tick.Stop()
+	var rest <-chan time.Time // a save must not begin before
 	for {
+		wanted, verdicts := l.saves, tick.C
+		if rest != nil {
+			wanted, verdicts = nil, nil
+		}
 		select {
-		case <-ctx.Done():
+		case <-ended:
 			// The last state is worth a moment even while stopping.
 			final, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 			defer cancel()
 			l.save(final)
 			return
-		case <-l.saves:
-		case <-tick.C:
+		case <-rest:
+			rest = nil
+			continue
+		case <-wanted:
+		case <-verdicts:
 		}
+		began := time.Now()
 		l.save(ctx)
-		select {
-		case <-ctx.Done():
-		case <-time.After(l.config.SaveEvery):
-		}
+		rest = time.After(max(l.config.SaveEvery, (savePart-1)*time.Since(began)))
 	}
 }
 

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"errors"
+	"log/slog"
 	"time"
 
 	"fairway/steering"
@@ -17,6 +18,8 @@ type World struct {
 	// State is what was decided before, so that margin, dwell and ramp bound what
 	// follows; nil = nothing was, and the first choice is free.
 	State *steering.State
+	// Detail has the reasons of candidates tell their figures, for people.
+	Detail bool
 }
 
 // Still decides every service × group once, as a Loop would at World.Now. It is
@@ -29,24 +32,11 @@ func Still(w World) (*View, error) {
 	if w.State != nil {
 		state = *w.State
 	}
-	ev := &evidence{
-		revision: w.Layout.Revision, health: w.Health, poolDown: poolsDown(w.Layout.Revision, w.Health),
-		overrides: w.Overrides, now: w.Now,
-	}
-	slots := restoredSlots(w.Layout, state)
-	splits := make([][]*steering.Split, len(slots))
-	for i, sl := range w.Layout.Services {
-		splits[i] = make([]*steering.Split, len(sl.Groups))
-		for g, group := range sl.Groups {
-			slots[i][g], _ = decide(ev, sl.Service, group, slots[i][g], nil)
-			splits[i][g] = slots[i][g].split
-		}
-	}
-	snapshot, err := steering.NewSnapshot(state.Generation+1, w.Now, w.Layout, splits, nil)
-	if err != nil {
-		return nil, err
-	}
+	t := newTrack(w.Layout, restoredSlots(w.Layout, state))
+	t.judged(w.Health, slog.New(slog.DiscardHandler))
+	t.detail, t.afresh = w.Detail, true
+	t.decide(w.Overrides, w.Now)
 	return &View{
-		Snapshot: snapshot, Health: w.Health, Overrides: w.Overrides, PoolDown: ev.poolDown, At: w.Now, slots: slots,
+		Snapshot: t.seal(state.Generation+1, w.Now, nil), Health: w.Health, Overrides: w.Overrides, PoolDown: t.poolDown, At: w.Now, slots: t.slots,
 	}, nil
 }

@@ -38,40 +38,58 @@ func (l *Layouts) measured() *steering.Revision {
 // canary's are decided alike, from the same health and overrides.
 type track struct {
 	layout   *steering.Layout
-	slots    [][]*slot // service × group
-	dirty    []bool    // per service: its evidence changed
-	users    map[steering.Subject][]int
+	slots    [][]*slot           // service × group
+	splits   [][]*steering.Split // of the slots; a service's slice is made anew when one of them changes
+	services []due
 	poolDown map[string]string // pool → why
+
+	health steering.HealthTable       // as last decided
+	rows   [][]int                    // service × endpoint → row of the table
+	users  [][]int                    // row → services
+	spots  map[*steering.Group][]spot // by the first group of a service: those with one policy share their groups
+
+	detail bool // candidates' reasons tell their figures
+	afresh bool // splits that give the same answers as before are made anew all the same
+}
+
+// due says which groups of a service must be decided, and when others will be.
+type due struct {
+	all     bool
+	columns []uint64 // a bit for each column of the health table that changed
+	any     bool     // one of them is set
+	next    time.Time
 }
 
 func newTrack(layout *steering.Layout, slots [][]*slot) *track {
 	t := &track{
-		layout: layout, slots: slots, dirty: make([]bool, len(layout.Services)), users: make(map[steering.Subject][]int),
-	}
-	for i, sl := range layout.Services {
-		for _, e := range sl.Service.Endpoints {
-			t.users[e.Subject()] = append(t.users[e.Subject()], i)
-		}
+		layout: layout, slots: slots, splits: make([][]*steering.Split, len(slots)), services: make([]due, len(slots)),
 	}
 	t.markAll()
 	return t
 }
 
 func (t *track) markAll() {
-	for i := range t.dirty {
-		t.dirty[i] = true
+	for i := range t.services {
+		t.services[i].all = true
 	}
 }
 
-// touch marks the services that a subject is part of.
-func (t *track) touch(subject steering.Subject) {
-	for _, service := range t.users[subject] {
-		t.dirty[service] = true
-	}
-}
-
-// judged takes in what pools are down by a new table.
+// judged takes in a new table: whose evidence changed, and what pools are down.
 func (t *track) judged(table steering.HealthTable, log *slog.Logger) {
+	switch {
+	case table.Index() != t.health.Index() || t.rows == nil:
+		t.relate(table)
+		t.markAll()
+	case table.Same(t.health):
+		return
+	default:
+		for row, users := range t.users {
+			if len(users) > 0 && !table.SameRow(t.health, row) {
+				t.mark(row, users, table)
+			}
+		}
+	}
+	t.health = table
 	down := poolsDown(t.layout.Revision, table)
 	if !maps.Equal(down, t.poolDown) {
 		for pool, why := range down {
@@ -84,89 +102,156 @@ func (t *track) judged(table steering.HealthTable, log *slog.Logger) {
 	t.poolDown = down
 }
 
-// decide decides what may have changed. It returns when the next thing is due
-// (zero = nothing is), and whether any client's answer changed.
-func (t *track) decide(table steering.HealthTable, overrides []steering.Override, now time.Time) (next time.Time, changed bool) {
-	ev := &evidence{revision: t.layout.Revision, health: table, poolDown: t.poolDown, overrides: overrides, now: now}
-	for i := range t.layout.Services {
-		due, different := t.decideService(ev, i)
-		changed = changed || different
-		if !due.IsZero() && (next.IsZero() || due.Before(next)) {
-			next = due
-		}
+// relate finds endpoints and regions in a table of another shape.
+func (t *track) relate(table steering.HealthTable) {
+	width := 0
+	if table.Index() != nil {
+		width = table.Index().Columns()
 	}
-	return next, changed
+	t.rows, t.users = make([][]int, len(t.layout.Services)), make([][]int, table.Rows())
+	t.spots = make(map[*steering.Group][]spot)
+	regions := make(map[string]*steering.Region)
+	for i := range t.layout.Revision.Regions {
+		regions[t.layout.Revision.Regions[i].Name] = &t.layout.Revision.Regions[i]
+	}
+	for i, sl := range t.layout.Services {
+		t.rows[i] = rowsOf(sl.Service, table)
+		for _, row := range t.rows[i] {
+			if row >= 0 {
+				t.users[row] = append(t.users[row], i)
+			}
+		}
+		t.services[i].columns = make([]uint64, (width+63)/64)
+		if len(sl.Groups) == 0 || t.spots[&sl.Groups[0]] != nil {
+			continue
+		}
+		spots := make([]spot, len(sl.Groups))
+		for g, group := range sl.Groups {
+			spots[g] = spot{group, regions[group.Region], table.Column(group.Region)}
+		}
+		t.spots[&sl.Groups[0]] = spots
+	}
 }
 
-// decideService decides the groups of a service that are due. It returns when
-// the next one is, and whether any client's answer changed.
-func (t *track) decideService(ev *evidence, i int) (time.Time, bool) {
-	sl, old := t.layout.Services[i], t.slots[i]
-	dirty := t.dirty[i]
-	t.dirty[i] = false
-	var next time.Time
-	var slots []*slot // a copy, made on the first change: views share the old one
-	changed := false
-	for g, group := range sl.Groups {
-		s := old[g]
-		if dirty || s == nil || s.split == nil || (!s.next.IsZero() && !ev.now.Before(s.next)) {
-			made, _ := decide(ev, sl.Service, group, decided(s), nil)
-			if slots == nil {
-				slots = slices.Clone(old)
+// mark marks the groups that see what changed in a row.
+func (t *track) mark(row int, users []int, table steering.HealthTable) {
+	for column := range table.Index().Columns() {
+		if *table.At(row, column) == *t.health.At(row, column) {
+			continue
+		}
+		for _, i := range users {
+			s := &t.services[i]
+			s.columns[column/64] |= 1 << (column % 64)
+			s.any = true
+		}
+	}
+}
+
+// decide decides what may have changed. It returns when the next thing is due
+// (zero = nothing is), and whether any client's answer changed.
+func (t *track) decide(overrides []steering.Override, now time.Time) (next time.Time, changed bool) {
+	var d *decider
+	for i := range t.services {
+		s := &t.services[i]
+		if s.all || s.any || (!s.next.IsZero() && !now.Before(s.next)) {
+			if d == nil {
+				d = newDecider(&evidence{
+					revision: t.layout.Revision, health: t.health, poolDown: t.poolDown, overrides: overrides, now: now,
+				})
+				d.detail = t.detail
 			}
-			if s == nil || !made.split.SameAnswers(s.split) {
-				changed = true
-			} else {
-				made.split = s.split // the same answers: keep what doors already hold
-			}
-			slots[g], s = made, made
+			changed = t.decideService(d, i) || changed
 		}
 		if !s.next.IsZero() && (next.IsZero() || s.next.Before(next)) {
 			next = s.next
 		}
 	}
-	if slots != nil {
-		t.slots[i] = slots
-	}
 	return next, changed
 }
 
-// decided returns the slot as a previous decision, nil when it holds none.
-func decided(s *slot) *slot {
-	if s == nil || s.split == nil {
-		return nil
+// situation is all that a decision follows from beside the service and the time:
+// groups in the same one are decided once.
+type situation struct {
+	rule      *steering.Rule
+	column    int
+	pool      string
+	prev      *slot
+	overrides uint64 // a bit for each order that concerns the service and applies in the region
+	terms     string // the region, where prices, caps or traffic are its own
+}
+
+// decideService decides the groups of a service that are due, and tells whether
+// any client's answer changed.
+func (t *track) decideService(d *decider, i int) bool {
+	sl, old, s := t.layout.Services[i], t.slots[i], &t.services[i]
+	var spots []spot
+	if len(sl.Groups) > 0 {
+		spots = t.spots[&sl.Groups[0]]
 	}
-	return s
+	d.begin(sl.Service, t.rows[i])
+	var slots []*slot // a copy, made on the first change: views share the old one
+	same := len(d.concerns) <= 64
+	decided := d.decided
+	clear(decided)
+	changed := t.splits[i] == nil
+	next := time.Time{}
+	for g := range spots {
+		was, at := old[g], &spots[g]
+		if s.all || was == nil || s.sees(at.column) || (!was.next.IsZero() && !d.now.Before(was.next)) {
+			var made *slot
+			in := situation{at.Rule, at.column, at.pool(), was, d.applying(at.Region), d.market.terms(sl.Service, at.Region)}
+			if same {
+				made = decided[in]
+			}
+			if made == nil {
+				made = d.decide(*at, was, nil)
+				if was != nil && !t.afresh && made.split.SameAnswers(was.split) {
+					made.split = was.split // keep what doors already hold
+				}
+				decided[in] = made
+			}
+			changed = changed || was == nil || made.split != was.split
+			if slots == nil {
+				slots = slices.Clone(old)
+			}
+			slots[g], was = made, made
+		}
+		if !was.next.IsZero() && (next.IsZero() || was.next.Before(next)) {
+			next = was.next
+		}
+	}
+	s.all, s.any, s.next = false, false, next
+	clear(s.columns)
+	if slots != nil {
+		t.slots[i] = slots
+	}
+	if changed {
+		t.splits[i] = splitsOf(t.slots[i])
+	}
+	return changed
+}
+
+// sees tells whether the health in a column changed.
+func (s *due) sees(column int) bool {
+	return s.any && column >= 0 && s.columns[column/64]&(1<<(column%64)) != 0
+}
+
+func splitsOf(slots []*slot) []*steering.Split {
+	splits := make([]*steering.Split, len(slots))
+	for g, s := range slots {
+		splits[g] = s.split
+	}
+	return splits
 }
 
 // seal makes the snapshot of the slots. Services without a change keep their
 // slice, which lets the snapshot skip them.
 func (t *track) seal(generation uint64, now time.Time, prev *steering.Snapshot) *steering.Snapshot {
-	splits := make([][]*steering.Split, len(t.slots))
-	for i, slots := range t.slots {
-		if prev != nil && prev.Layout == t.layout && sameSplits(prev.Splits(i), slots) {
-			splits[i] = prev.Splits(i)
-			continue
-		}
-		splits[i] = make([]*steering.Split, len(slots))
-		for g, s := range slots {
-			splits[i][g] = s.split
-		}
-	}
-	snapshot, err := steering.NewSnapshot(generation, now, t.layout, splits, prev)
+	snapshot, err := steering.NewSnapshot(generation, now, t.layout, slices.Clone(t.splits), prev)
 	if err != nil {
 		panic("publish: " + err.Error()) // every group was just decided
 	}
 	return snapshot
-}
-
-func sameSplits(old []*steering.Split, slots []*slot) bool {
-	for g, s := range slots {
-		if old[g] != s.split {
-			return false
-		}
-	}
-	return true
 }
 
 // side is what a view keeps of a track.

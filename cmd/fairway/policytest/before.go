@@ -13,7 +13,7 @@ import (
 func (p *parser) before(v value, now time.Time) *steering.State {
 	state := &steering.State{
 		Version: steering.StateVersion, Generation: 1, Revision: p.stage.revision.Hash,
-		Services: make(map[string]map[string]steering.SplitRecord),
+		Services: make(map[string]steering.GroupRecords),
 	}
 	for _, item := range v.items() {
 		f := item.fields("service region shares ago")
@@ -39,7 +39,7 @@ func (p *parser) before(v value, now time.Time) *steering.State {
 			regions = []string{name}
 		}
 		if state.Services[service.Key] == nil {
-			state.Services[service.Key] = make(map[string]steering.SplitRecord)
+			state.Services[service.Key] = make(steering.GroupRecords)
 		}
 		for _, region := range regions {
 			for _, rule := range service.Policy.Rules {

@@ -59,10 +59,10 @@ var created = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 func stateOf(generation uint64) steering.State {
 	s := steering.State{
 		Version: steering.StateVersion, Generation: generation, Published: created.Add(time.Duration(generation)),
-		Services: map[string]map[string]steering.SplitRecord{},
+		Services: map[string]steering.GroupRecords{},
 	}
 	for i := range 5 {
-		s.Services[fmt.Sprint("service", i)] = map[string]steering.SplitRecord{"eu/default": {
+		s.Services[fmt.Sprint("service", i)] = steering.GroupRecords{"eu/default": {
 			TTL: time.Second, Reason: steering.Reason{Code: steering.ReasonBest, Detail: fmt.Sprint(generation)},
 		}}
 	}

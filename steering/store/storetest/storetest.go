@@ -76,7 +76,7 @@ func stateOf(generation uint64) steering.State {
 	best := steering.Reason{Code: steering.ReasonBest, Detail: fmt.Sprint("generation ", generation)}
 	return steering.State{
 		Version: steering.StateVersion, Generation: generation, Published: created, Revision: "abc",
-		Services: map[string]map[string]steering.SplitRecord{"live": {"eu/default": {
+		Services: map[string]steering.GroupRecords{"live": {"eu/default": {
 			TTL: 30 * time.Second, Reason: best,
 			Holds: []steering.Hold{{By: steering.HoldDwell, Until: created.Add(time.Minute), Note: "alpha"}},
 			Candidates: []steering.CandidateRecord{
@@ -85,9 +85,9 @@ func stateOf(generation uint64) steering.State {
 			},
 			Memory: steering.Memory{Measured: true, Chosen: created, Recovered: map[string]time.Time{"live/bravo": created}},
 		}}},
-		Health: map[steering.Subject]map[string]steering.Health{"endpoint live/alpha": {"eu": {
+		Health: steering.HealthTable{}.With(map[steering.Subject]map[string]steering.Health{"endpoint live/alpha": {"eu": {
 			Verdict: steering.Healthy, Since: created, Samples: 12, Availability: 11.0 / 12, P50: time.Millisecond, Newest: created,
-		}}},
+		}}}),
 	}
 }
 
@@ -277,7 +277,6 @@ func resultsBelongToTheCaller(t *testing.T, s store.Store) {
 	spoil := func(r store.Revision, st steering.State) {
 		r.Files[0].Data[0] = 'X'
 		delete(st.Services, "live")
-		delete(st.Health, "endpoint live/alpha")
 	}
 	spoil(r, st)
 	gotRevision, _, err := s.LatestRevision(ctx)

@@ -1,0 +1,88 @@
+package publish
+
+import (
+	"time"
+
+	"fairway/steering"
+	"fairway/steering/allocate"
+)
+
+// slot is what the loop keeps of one service × group between rounds. A slot
+// that has been handed out never changes; groups in the same situation share one.
+type slot struct {
+	split  *steering.Split
+	holds  []steering.Hold // as of now: the split's are those of its generation
+	memory memory
+	next   time.Time // when time alone will change it; zero = never
+}
+
+// memory is what the bounds remember: steering.Memory without maps. Its
+// endpoints may be those of an earlier revision.
+type memory struct {
+	measured bool
+	clock    allocate.Clock
+	ends     []past // of endpoints of which there is something to remember
+}
+
+type past struct {
+	endpoint  *steering.Endpoint
+	target    float64
+	recovered time.Time
+	lost      bool
+}
+
+// same tells whether two endpoints are the same one, perhaps in two revisions.
+func sameEndpoint(a, b *steering.Endpoint) bool { return a == b || a.ID == b.ID }
+
+// target is the share that an endpoint is on its way to.
+func (m *memory) target(e *steering.Endpoint) float64 {
+	for i := range m.ends {
+		if sameEndpoint(m.ends[i].endpoint, e) {
+			return m.ends[i].target
+		}
+	}
+	return 0
+}
+
+// record gives the slot by name for the store.
+func (s *slot) record() steering.SplitRecord {
+	m := steering.Memory{Measured: s.memory.measured, Chosen: s.memory.clock.Chosen, Moved: s.memory.clock.Moved, Spec: s.memory.clock.Spec}
+	for i := range s.memory.ends {
+		p := &s.memory.ends[i]
+		id := p.endpoint.ID
+		if p.target > 0 {
+			m.Target = put(m.Target, id, p.target)
+		}
+		if p.lost {
+			m.Lost = put(m.Lost, id, true)
+		}
+		if !p.recovered.IsZero() {
+			m.Recovered = put(m.Recovered, id, p.recovered)
+		}
+	}
+	r := s.split.Record(m)
+	r.Holds = s.holds
+	return r
+}
+
+func put[V any](m map[string]V, key string, value V) map[string]V {
+	if m == nil {
+		m = make(map[string]V)
+	}
+	m[key] = value
+	return m
+}
+
+// restored makes a slot of what was stored.
+func restored(service *steering.Service, split *steering.Split, m *steering.Memory) *slot {
+	s := &slot{split: split, holds: split.Holds, memory: memory{
+		measured: m.Measured, clock: allocate.Clock{Chosen: m.Chosen, Moved: m.Moved, Spec: m.Spec},
+	}}
+	for _, e := range service.Endpoints {
+		p := past{endpoint: e, target: m.Target[e.ID], recovered: m.Recovered[e.ID], lost: m.Lost[e.ID]}
+		if p.target > 0 || p.lost || !p.recovered.IsZero() {
+			s.memory.ends = append(s.memory.ends, p)
+		}
+	}
+	return s
+}
