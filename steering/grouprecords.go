@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -35,7 +36,8 @@ func (r *SplitRecord) shared() shared {
 func (r GroupRecords) MarshalJSON() ([]byte, error) {
 	stored := storedRecords{Splits: []SplitRecord{}, Groups: make(map[string]int, len(r))}
 	seen := make(map[shared]int, len(r))
-	for key, record := range r {
+	for _, key := range slices.Sorted(maps.Keys(r)) { // the same records are the same octets
+		record := r[key]
 		from := record.shared()
 		at, known := seen[from]
 		if !known || from.candidates == nil || !stored.Splits[at].Memory.Equal(&record.Memory) {

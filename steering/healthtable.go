@@ -229,46 +229,59 @@ func (t HealthTable) With(rows map[Subject]map[string]Health) HealthTable {
 	return HealthTable{}.WithRows(index, made)
 }
 
-// storedHealth is the form in which a table is stored and sent.
+// Parts gives the table in a form to be stored in pieces: each region's column,
+// and each subject's health by column. They must not be changed.
+func (t HealthTable) Parts() (regions map[string]int, rows map[Subject][]Health) {
+	regions, rows = map[string]int{}, make(map[Subject][]Health, len(t.rows))
+	if t.index != nil {
+		regions = t.index.columns
+		for i, subject := range t.index.names {
+			if t.rows[i] != nil {
+				rows[subject] = t.rows[i]
+			}
+		}
+	}
+	return regions, rows
+}
+
+// HealthOf makes a table of its parts, and of nothing that does not hold together.
+func HealthOf(regions map[string]int, rows map[Subject][]Health) (HealthTable, error) {
+	for region, column := range regions {
+		if column < 0 || column >= len(regions) {
+			return HealthTable{}, fmt.Errorf("health: region %q has column %d of %d at most", region, column, len(regions))
+		}
+	}
+	index := NewHealthIndex(slices.Sorted(maps.Keys(rows)), regions)
+	numbered := make(map[int][]Health, len(rows))
+	for subject, row := range rows {
+		if len(row) != index.width {
+			return HealthTable{}, fmt.Errorf("health: %q has %d columns, want %d", subject, len(row), index.width)
+		}
+		numbered[index.subjects[subject]] = row
+	}
+	return HealthTable{}.WithRows(index, numbered), nil
+}
+
+// storedHealth is the form in which a table is stored and sent as a whole.
 type storedHealth struct {
-	Regions  map[string]int       `json:"regions"` // region → column
+	Regions  map[string]int       `json:"regions"`
 	Subjects map[Subject][]Health `json:"subjects"`
 }
 
 // MarshalJSON writes each column once, however many regions share it.
 func (t HealthTable) MarshalJSON() ([]byte, error) {
-	stored := storedHealth{Regions: map[string]int{}, Subjects: make(map[Subject][]Health, len(t.rows))}
-	if t.index != nil {
-		stored.Regions = t.index.columns
-		for i, subject := range t.index.names {
-			if t.rows[i] != nil {
-				stored.Subjects[subject] = t.rows[i]
-			}
-		}
-	}
+	var stored storedHealth
+	stored.Regions, stored.Subjects = t.Parts()
 	return json.Marshal(stored)
 }
 
-// UnmarshalJSON reads what MarshalJSON writes, and nothing that does not hold
-// together.
+// UnmarshalJSON reads what MarshalJSON writes.
 func (t *HealthTable) UnmarshalJSON(text []byte) error {
 	var stored storedHealth
 	if err := json.Unmarshal(text, &stored); err != nil {
 		return err
 	}
-	for region, column := range stored.Regions {
-		if column < 0 || column >= len(stored.Regions) {
-			return fmt.Errorf("health: region %q has column %d of %d at most", region, column, len(stored.Regions))
-		}
-	}
-	index := NewHealthIndex(slices.Sorted(maps.Keys(stored.Subjects)), stored.Regions)
-	rows := make(map[int][]Health, len(stored.Subjects))
-	for subject, row := range stored.Subjects {
-		if len(row) != index.width {
-			return fmt.Errorf("health: %q has %d columns, want %d", subject, len(row), index.width)
-		}
-		rows[index.subjects[subject]] = row
-	}
-	*t = HealthTable{}.WithRows(index, rows)
-	return nil
+	table, err := HealthOf(stored.Regions, stored.Subjects)
+	*t = table
+	return err
 }

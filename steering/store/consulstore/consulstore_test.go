@@ -45,10 +45,10 @@ func TestStore(t *testing.T) {
 func stateWith(generation uint64, services int, marked map[int]string) steering.State {
 	state := steering.State{
 		Version: steering.StateVersion, Generation: generation, Published: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), Revision: "abc",
-		Services: make(map[string]map[string]steering.SplitRecord),
+		Services: make(map[string]steering.GroupRecords),
 	}
 	for i := range services {
-		groups := make(map[string]steering.SplitRecord)
+		groups := make(steering.GroupRecords)
 		for region := range 20 {
 			groups[fmt.Sprintf("r%d/rule", region)] = steering.SplitRecord{
 				TTL: time.Second, Reason: steering.Reason{Code: steering.ReasonBest, Detail: marked[i]},

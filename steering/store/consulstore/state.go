@@ -35,6 +35,7 @@ type stateRoot struct {
 	Services []blob         `json:"services"`
 	Canary   []blob         `json:"canary,omitempty"` // services of the revision on trial
 	Health   []blob         `json:"health,omitempty"`
+	Regions  map[string]int `json:"regions,omitempty"` // the columns of health
 }
 
 // names are all pieces that the root refers to.
@@ -86,13 +87,15 @@ func (s *Store) PutState(ctx context.Context, state steering.State) error {
 // packState cuts a state into pieces; the last of them are its root.
 func packState(state steering.State) (stateRef, []piece, error) {
 	root := stateRoot{State: state}
-	root.State.Services, root.State.Health = nil, nil
+	root.State.Services, root.State.Health = nil, steering.HealthTable{}
 	var all []piece
 	var err error
 	if root.Services, all, err = packBuckets(all, state.Services); err != nil {
 		return stateRef{}, nil, err
 	}
-	if root.Health, all, err = packBuckets(all, state.Health); err != nil {
+	var rows map[steering.Subject][]steering.Health
+	root.Regions, rows = state.Health.Parts()
+	if root.Health, all, err = packBuckets(all, rows); err != nil {
 		return stateRef{}, nil, err
 	}
 	if state.Canary != nil {
@@ -289,14 +292,18 @@ func (s *Store) stateOf(ctx context.Context, ref stateRef) (steering.State, erro
 	}
 	maps.Copy(s.cache, got)
 	state := root.State
-	if state.Services, err = unpackBuckets[string, map[string]steering.SplitRecord](ctx, s, root.Services); err != nil {
+	if state.Services, err = unpackBuckets[string, steering.GroupRecords](ctx, s, root.Services); err != nil {
 		return state, err
 	}
-	if state.Health, err = unpackBuckets[steering.Subject, map[string]steering.Health](ctx, s, root.Health); err != nil {
+	rows, err := unpackBuckets[steering.Subject, []steering.Health](ctx, s, root.Health)
+	if err != nil {
 		return state, err
+	}
+	if state.Health, err = steering.HealthOf(root.Regions, rows); err != nil {
+		return state, damaged("health of the state: %v", err)
 	}
 	if state.Canary != nil {
-		state.Canary.Services, err = unpackBuckets[string, map[string]steering.SplitRecord](ctx, s, root.Canary)
+		state.Canary.Services, err = unpackBuckets[string, steering.GroupRecords](ctx, s, root.Canary)
 	}
 	return state, err
 }
