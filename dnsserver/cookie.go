@@ -53,6 +53,11 @@ type Cookies struct {
 	// Default: one made at random, which other servers do not know and which a
 	// restart forgets; clients with its cookies get new ones.
 	Secrets []Secret
+	// Require answers a query that comes over UDP with a COOKIE option and without
+	// a valid server cookie with BADCOOKIE and the right one, and nothing else
+	// (RFC 7873 §5.2.3 and §5.2.4). Queries without the option are answered all the
+	// same: most clients know no cookies.
+	Require bool
 }
 
 // cookieJar holds the secrets. The first makes cookies, all of them are accepted,

@@ -29,14 +29,23 @@ func (s *Server) exchange(m *scratch, packet []byte, client netip.Addr, transpor
 			answer = s.survive(packet, fault)
 		}
 	}()
-	if answer := s.exchangeFast(m, packet, client, transport); answer != nil {
-		if m.decided {
-			s.observer.Decided(door, &m.decision)
-		}
-		s.observer.Answered(transport, typeName(m.query.qtype), rcodeLabel(int(m.rcode)), s.took(m))
-		return answer
+	m.cookie, m.dnssecOK, m.decided = cookieNone, false, false
+	if answer = s.exchangeFast(m, packet, client, transport); answer != nil {
+		m.qtype = typeName(m.query.qtype)
+	} else if answer = s.exchangeGeneral(m, packet, client, transport); answer == nil {
+		return nil
 	}
-	return s.exchangeGeneral(m, packet, client, transport)
+	if transport == transportUDP {
+		if answer = s.guard.pass(m, packet, answer, client); answer == nil {
+			s.took(m)
+			return nil
+		}
+	}
+	if m.decided {
+		s.observer.Decided(door, &m.decision)
+	}
+	s.observer.Answered(transport, m.qtype, rcodeLabel(int(m.rcode)), s.took(m))
+	return answer
 }
 
 // clock is the time since the server was made: half the price of time.Now, which
@@ -93,12 +102,12 @@ func (s *Server) exchangeGeneral(m *scratch, packet []byte, client netip.Addr, t
 	out, err := s.answer(m, q)
 	if err != nil {
 		s.log.Error("dns door: an answer could not be written; answered SERVFAIL", "name", questionName(q.request), "error", err)
-		return serverFailure(packet)
+		out = outcome{octets: serverFailure(packet), rcode: dns.RcodeServerFailure}
 	}
-	if out.decision != nil {
-		s.observer.Decided(door, out.decision)
+	m.qtype, m.rcode = typeLabel(q.request), uint8(out.rcode)
+	if m.decided = out.decision != nil; m.decided {
+		m.decision = *out.decision
 	}
-	s.observer.Answered(transport, typeLabel(q.request), rcodeLabel(out.rcode), s.took(m))
 	return out.octets
 }
 

@@ -21,7 +21,10 @@ type scratch struct {
 	decided  bool      // the decision hands an endpoint out
 	opt      optRecord // of the answer; only where the query has one
 	cookie   cookieState
+	dnssecOK bool   // the query's DO bit
+	limited  uint64 // responses over the limit so far
 	rcode    uint8
+	qtype    string        // of the answer at hand, as it is counted
 	cut      bool          // the answer at hand is truncated
 	unix     uint32        // the time of day …
 	unixAt   time.Duration // … when it was asked for, on the server's clock

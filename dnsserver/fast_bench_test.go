@@ -57,7 +57,10 @@ func benchServer(b *testing.B, names int) *Server {
 		b.Fatal(err)
 	}
 	current, _ := steering.NewCurrent(snapshot)
-	s, err := New(Config{Listen: []string{"127.0.0.1:0"}, Current: current})
+	s, err := New(Config{
+		Listen: []string{"127.0.0.1:0"}, Current: current,
+		Limits: Limits{Answers: 1e9, Negatives: 1e9, Errors: 1e9, Slip: 2, Amplification: 5, SignedAmplification: 12},
+	})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -117,6 +120,24 @@ func benchFast(b *testing.B, s *Server, ask func(i int) *dns.Msg) {
 	for i := 0; b.Loop(); i++ {
 		if s.exchangeFast(m, packets[i%len(packets)], client, transportUDP) == nil {
 			b.Fatal("declined")
+		}
+	}
+}
+
+// BenchmarkExchange is what a back end calls, with the guard and its limits.
+func BenchmarkExchange(b *testing.B) {
+	s := benchServer(b, 0)
+	packet, err := query("live.fairway.test.", dns.TypeA, withClient("198.51.100.0/24")).Pack()
+	if err != nil {
+		b.Fatal(err)
+	}
+	m := newScratch()
+	m.batched = true
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		client := netip.AddrFrom4([4]byte{10, byte(i >> 12), byte(i >> 4), 1})
+		if s.exchange(m, packet, client, transportUDP) == nil {
+			b.Fatal("no answer")
 		}
 	}
 }

@@ -430,11 +430,14 @@ func TestFastFollowsSnapshot(t *testing.T) {
 
 // TestFastDoesNotAllocate: no allocation per query, with an observer.
 func TestFastDoesNotAllocate(t *testing.T) {
-	s, _ := newServer(t)
+	s, _ := newServer(t, func(c *Config) {
+		c.Limits = Limits{Answers: 1_000_000, Negatives: 1, Errors: 1, Slip: 2, Amplification: 5, SignedAmplification: 12}
+	})
 	m := newScratch()
 	client := netip.MustParseAddr(inEU)
 	for _, name := range []string{"live.fairway.test.", "VOD.fairway.test.", "shop.fairway.test.", "inside.fairway.test.", "www.fairway.test.", "nothing.fairway.test."} {
-		for _, change := range []func(*dns.Msg){func(*dns.Msg) {}, withEDNS(1232), withClient("198.51.100.0/24"), withClient("2001:db8::/48")} {
+		for _, change := range []func(*dns.Msg){func(*dns.Msg) {}, withEDNS(1232), withClient("198.51.100.0/24"), withClient("2001:db8::/48"),
+			withOption(dns.EDNS0COOKIE, 1, 2, 3, 4, 5, 6, 7, 8), withOption(dns.EDNS0NSID)} {
 			packet, _ := query(name, dns.TypeA, change).Pack()
 			if s.exchangeFast(m, packet, client, transportUDP) == nil {
 				t.Fatalf("%s takes the general path", name)

@@ -54,7 +54,7 @@ func (s *Server) answerOptions(m *scratch, o *optRecord, asked *options, dnssecO
 	// include an ECS option in its response […] regardless of whether the client
 	// information was needed to formulate an answer."
 	*o = optRecord{dnssecOK: dnssecOK, subnet: asked.subnetData}
-	m.cookie = cookieNone
+	m.cookie, m.dnssecOK = cookieNone, dnssecOK
 	if asked.cookie != nil && s.cookies.enabled() {
 		o.cookie = true
 		m.cookie = s.cookies.answer(&o.cookies, asked.cookie, client, s.unixTime(m))

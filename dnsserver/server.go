@@ -29,6 +29,8 @@ type Config struct {
 	NSID []byte
 	// Cookies are DNS cookies (RFC 7873, RFC 9018).
 	Cookies Cookies
+	// Limits bound what is sent over UDP. Default: nothing does.
+	Limits Limits
 	// General answers every question by the general path alone: slower by far, and
 	// the same answers. It is for comparing the two, and for doing without the
 	// fast path should it ever be wrong.
@@ -58,6 +60,7 @@ type Server struct {
 
 	nsid    []byte
 	cookies cookieJar
+	guard   *guard
 	now     func() time.Time // the time of day, for cookies
 
 	zones      zoneCache
@@ -88,6 +91,10 @@ func New(c Config) (*Server, error) {
 	if err := checkBackend(backend); err != nil {
 		findings = append(findings, err)
 	}
+	c.Limits.defaults()
+	if err := c.Limits.check(); err != nil {
+		findings = append(findings, err)
+	}
 	if len(c.NSID) > MaxNSID {
 		findings = append(findings, fmt.Errorf("dns door: the NSID has %d octets; use at most %d, so that it fits the smallest answer", len(c.NSID), MaxNSID))
 	}
@@ -109,6 +116,7 @@ func New(c Config) (*Server, error) {
 		s.nsid = slices.Clone(c.NSID)
 	}
 	s.cookies.set(c.Cookies)
+	s.guard = newGuard(c.Limits, c.Cookies.Require && !c.Cookies.Off)
 	if s.observer == nil {
 		s.observer = silent{}
 	}
