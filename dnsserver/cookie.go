@@ -1,9 +1,11 @@
 package dnsserver
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/binary"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -43,7 +45,12 @@ const (
 	cookieClient             // a client cookie alone: we have not met, or it forgot
 	cookieBad                // a server cookie that is not ours, or too old
 	cookieValid              // the sender has been told this cookie: its address is no forgery
+	cookieStates
 )
+
+func (c cookieState) String() string {
+	return [cookieStates]string{"none", "client", "bad", "valid"}[c]
+}
 
 // Cookies is the configuration of DNS cookies.
 type Cookies struct {
@@ -53,6 +60,9 @@ type Cookies struct {
 	// Default: one made at random, which other servers do not know and which a
 	// restart forgets; clients with its cookies get new ones.
 	Secrets []Secret
+	// SecretFile is read instead (see ReadSecrets), and again when it changes; as
+	// long as it cannot be read, the secrets that were in it stand.
+	SecretFile string
 	// Require answers a query that comes over UDP with a COOKIE option and without
 	// a valid server cookie with BADCOOKIE and the right one, and nothing else
 	// (RFC 7873 §5.2.3 and §5.2.4). Queries without the option are answered all the
@@ -63,17 +73,42 @@ type Cookies struct {
 // cookieJar holds the secrets. The first makes cookies, all of them are accepted,
 // so that a new one can be brought to every server before any uses it
 // (RFC 9018 §5).
-type cookieJar struct{ secrets atomic.Pointer[[]Secret] }
+type cookieJar struct {
+	secrets atomic.Pointer[[]Secret] // nil = no cookies
+	seen    [cookieStates]atomic.Uint64
+}
 
-func (j *cookieJar) set(c Cookies) {
+// fill takes the secrets in.
+func (j *cookieJar) fill(c Cookies) error {
 	if c.Off {
-		return
+		return nil
 	}
 	secrets := slices.Clone(c.Secrets)
+	if c.SecretFile != "" {
+		var err error
+		if secrets, err = ReadSecrets(c.SecretFile); err != nil {
+			return err
+		}
+	}
 	if len(secrets) == 0 {
 		secrets = []Secret{NewSecret()}
 	}
 	j.secrets.Store(&secrets)
+	return nil
+}
+
+// follow takes up the secrets whenever their file changes.
+func (j *cookieJar) follow(ctx context.Context, c Cookies, log *slog.Logger) {
+	if c.Off || c.SecretFile == "" {
+		return
+	}
+	follow(ctx, []string{c.SecretFile}, func() {
+		if err := j.fill(c); err != nil {
+			log.Error("dns door: the cookie secrets have changed and cannot be read; the old ones stand", "error", err)
+			return
+		}
+		log.Info("dns door: took up the cookie secrets", "file", c.SecretFile, "count", len(*j.secrets.Load()))
+	})
 }
 
 // NewSecret makes a secret at random.

@@ -78,7 +78,7 @@ func (s *Server) exchangeUDP(m *scratch, packet []byte, client netip.Addr) []byt
 // it cannot.
 func (s *Server) exchangeFast(m *scratch, packet []byte, client netip.Addr, transport string) []byte {
 	snapshot := s.current.Load()
-	if s.general || snapshot == nil {
+	if s.config.General || snapshot == nil {
 		return nil
 	}
 	if m.layout != snapshot.Layout {

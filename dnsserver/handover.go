@@ -37,18 +37,18 @@ func (s *Server) Retire() { s.retirement.Do(func() { close(s.retired) }) }
 // listenUDP takes over the sockets of an address, all of them, as each has
 // packets queued; or it binds some.
 func (s *Server) listenUDP(configured, address string) (udpSocket, error) {
-	files := s.inherited.Take("udp", configured)
+	files := s.config.Sockets.Take("udp", configured)
 	defer func() {
 		for _, f := range files {
 			f.Close()
 		}
 	}()
-	u, err := openUDP(s.backend, address, files)
+	u, err := openUDP(s.config.Backend, address, files)
 	if err != nil {
 		return nil, err
 	}
 	for _, c := range u.sockets() {
-		s.inherited.Keep("udp", configured, c)
+		s.config.Sockets.Keep("udp", configured, c)
 	}
 	return u, nil
 }

@@ -58,9 +58,10 @@ func (s *Server) answerOptions(m *scratch, o *optRecord, asked *options, dnssecO
 	if asked.cookie != nil && s.cookies.enabled() {
 		o.cookie = true
 		m.cookie = s.cookies.answer(&o.cookies, asked.cookie, client, s.unixTime(m))
+		s.cookies.seen[m.cookie].Add(1)
 	}
 	if asked.nsid {
-		o.nsid = s.nsid
+		o.nsid = s.config.NSID
 	}
 }
 

@@ -42,7 +42,7 @@ func TestRFC9018Vectors(t *testing.T) {
 		{"A.4: IPv6, and a secret rolled", testSecrets(), "2001:db8:220:1:59de:d0f4:8769:82b8", 1559741961, "22681ab97d52c298010000005cf7c57926556bd0934c72f8", "010000005cf7c609a6bb79d16625507a", cookieValid},
 	} {
 		jar := new(cookieJar)
-		jar.set(Cookies{Secrets: c.secrets})
+		jar.fill(Cookies{Secrets: c.secrets})
 		asked, err := hex.DecodeString(c.query)
 		if err != nil {
 			t.Fatal(err)
@@ -88,7 +88,7 @@ func TestRFC9018Age(t *testing.T) {
 		{"with another hash", 0, secrets[0], "192.0.2.1", 23, cookieBad, true},
 	} {
 		jar := new(cookieJar)
-		jar.set(Cookies{Secrets: secrets})
+		jar.fill(Cookies{Secrets: secrets})
 		asked := [cookieOctets]byte{1, 2, 3, 4, 5, 6, 7, 8, 1}
 		binary.BigEndian.PutUint32(asked[12:], uint32(now-c.age))
 		c.secret.seal(&asked, netip.MustParseAddr(c.from))

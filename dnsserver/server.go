@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -50,21 +49,17 @@ type Config struct {
 
 // Server answers DNS questions. Make it with New.
 type Server struct {
-	listen   []string
-	backend  Backend
-	general  bool
+	config   Config
 	made     time.Time
+	now      func() time.Time // the time of day, for cookies
 	current  *steering.Current
 	observer Observer
 	log      *slog.Logger
 
-	nsid    []byte
+	zones   zoneCache
 	cookies cookieJar
 	guard   *guard
-	now     func() time.Time // the time of day, for cookies
 
-	zones      zoneCache
-	inherited  Sockets
 	sockets    []socket
 	conns      connections
 	retired    chan struct{}
@@ -78,58 +73,68 @@ type socket struct {
 	tcp *net.TCPListener
 }
 
-// New checks the configuration and reports every finding. It opens nothing.
+// New checks the configuration and reports every finding. It opens nothing, but
+// reads the files that the configuration names.
 func New(c Config) (*Server, error) {
-	var findings []error
-	if c.Current == nil {
-		findings = append(findings, errors.New("dns door: Current is missing"))
-	}
-	if len(c.Listen) == 0 {
-		findings = append(findings, errors.New("dns door: no address to listen on; name at least one, such as 127.0.0.1:5300"))
-	}
-	backend := cmp.Or(c.Backend, BackendAuto)
-	if err := checkBackend(backend); err != nil {
-		findings = append(findings, err)
-	}
-	c.Limits.defaults()
-	if err := c.Limits.check(); err != nil {
-		findings = append(findings, err)
-	}
-	if len(c.NSID) > MaxNSID {
-		findings = append(findings, fmt.Errorf("dns door: the NSID has %d octets; use at most %d, so that it fits the smallest answer", len(c.NSID), MaxNSID))
-	}
-	seen := make(map[string]bool)
-	for _, address := range c.Listen {
-		if err := checkAddress(address); err != nil {
-			findings = append(findings, err)
-		}
-		if seen[address] && !endsInPortZero(address) {
-			findings = append(findings, fmt.Errorf("dns door: listen address %q is named twice; remove one", address))
-		}
-		seen[address] = true
+	c.defaults()
+	findings := c.check()
+	s := &Server{config: c, made: time.Now(), now: time.Now, current: c.Current, observer: c.Observer, log: c.Logger}
+	if err := s.cookies.fill(c.Cookies); err != nil {
+		findings = append(findings, fmt.Errorf("dns door: %w", err))
 	}
 	if len(findings) > 0 {
 		return nil, errors.Join(findings...)
 	}
-	s := &Server{listen: c.Listen, backend: backend, general: c.General, made: time.Now(), current: c.Current, observer: c.Observer, log: c.Logger, now: time.Now}
-	if len(c.NSID) > 0 {
-		s.nsid = slices.Clone(c.NSID)
-	}
-	s.cookies.set(c.Cookies)
 	s.guard = newGuard(c.Limits, c.Cookies.Require && !c.Cookies.Off)
-	if s.observer == nil {
-		s.observer = silent{}
-	}
-	if s.inherited = c.Sockets; s.inherited == nil {
-		s.inherited = noSockets{}
-	}
 	s.retired = make(chan struct{})
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
-	}
 	s.zones.log = s.log
 	s.conns.limit = maxConnections
 	return s, nil
+}
+
+func (c *Config) defaults() {
+	c.Backend = cmp.Or(c.Backend, BackendAuto)
+	c.Limits.defaults()
+	if c.Observer == nil {
+		c.Observer = silent{}
+	}
+	if c.Sockets == nil {
+		c.Sockets = noSockets{}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if len(c.NSID) == 0 {
+		c.NSID = nil
+	}
+}
+
+func (c *Config) check() (findings []error) {
+	note := func(err error) {
+		if err != nil {
+			findings = append(findings, err)
+		}
+	}
+	if c.Current == nil {
+		note(errors.New("dns door: Current is missing"))
+	}
+	if len(c.Listen) == 0 {
+		note(errors.New("dns door: no address to listen on; name at least one, such as 127.0.0.1:5300"))
+	}
+	note(checkBackend(c.Backend))
+	note(c.Limits.check())
+	if len(c.NSID) > MaxNSID {
+		note(fmt.Errorf("dns door: the NSID has %d octets; use at most %d, so that it fits the smallest answer", len(c.NSID), MaxNSID))
+	}
+	seen := make(map[string]bool)
+	for _, address := range c.Listen {
+		note(checkAddress(address))
+		if seen[address] && !endsInPortZero(address) {
+			note(fmt.Errorf("dns door: listen address %q is named twice; remove one", address))
+		}
+		seen[address] = true
+	}
+	return findings
 }
 
 // MaxNSID bounds what Config.NSID may be, in octets: beside every other option it
@@ -162,7 +167,7 @@ func (s *Server) Prepare(l *steering.Layout) error { return s.zones.prepare(l) }
 // any of them is reported and all are closed.
 func (s *Server) Listen() error {
 	var findings []error
-	for _, address := range s.listen {
+	for _, address := range s.config.Listen {
 		sock, err := s.bind(address)
 		if err != nil {
 			findings = append(findings, err)
@@ -193,7 +198,7 @@ func (s *Server) bind(address string) (socket, error) {
 }
 
 func (s *Server) bindOnce(address string) (socket, error) {
-	l, err := s.inherited.Listen("tcp", address)
+	l, err := s.config.Sockets.Listen("tcp", address)
 	if err != nil {
 		return socket{}, fmt.Errorf("dns door: listen on %s over TCP: %w; is another DNS server running?", address, err)
 	}
@@ -236,6 +241,11 @@ func (s *Server) Run(ctx context.Context) error {
 		loops.Go(func() { stopOn(sock.udp.serve(listening, s.exchangeUDP), fail) })
 		loops.Go(func() { stopOn(s.serveTCP(listening, sock.tcp), fail) })
 	}
+	var followers sync.WaitGroup
+	following, unfollow := context.WithCancel(ctx)
+	followers.Go(func() { s.cookies.follow(following, s.config.Cookies, s.log) })
+	defer followers.Wait()
+	defer unfollow()
 	ended := make(chan struct{})
 	go func() {
 		loops.Wait()
