@@ -60,8 +60,9 @@ type Cookies struct {
 	// Default: one made at random, which other servers do not know and which a
 	// restart forgets; clients with its cookies get new ones.
 	Secrets []Secret
-	// SecretFile is read instead (see ReadSecrets), and again when it changes; as
-	// long as it cannot be read, the secrets that were in it stand.
+	// SecretFile is read instead (see ReadSecrets), and again when it changes. As
+	// long as it cannot be read, the secrets that were in it stand, or one made at
+	// random.
 	SecretFile string
 	// Require answers a query that comes over UDP with a COOKIE option and without
 	// a valid server cookie with BADCOOKIE and the right one, and nothing else
@@ -78,23 +79,23 @@ type cookieJar struct {
 	seen    [cookieStates]atomic.Uint64
 }
 
-// fill takes the secrets in.
-func (j *cookieJar) fill(c Cookies) error {
+// fill takes the secrets in. With an error there are those of before, or one made
+// at random.
+func (j *cookieJar) fill(c Cookies) (err error) {
 	if c.Off {
 		return nil
 	}
 	secrets := slices.Clone(c.Secrets)
 	if c.SecretFile != "" {
-		var err error
-		if secrets, err = ReadSecrets(c.SecretFile); err != nil {
-			return err
-		}
+		secrets, err = ReadSecrets(c.SecretFile)
 	}
-	if len(secrets) == 0 {
-		secrets = []Secret{NewSecret()}
+	switch {
+	case len(secrets) > 0:
+		j.secrets.Store(&secrets)
+	case !j.enabled():
+		j.secrets.Store(&[]Secret{NewSecret()})
 	}
-	j.secrets.Store(&secrets)
-	return nil
+	return err
 }
 
 // follow takes up the secrets whenever their file changes.

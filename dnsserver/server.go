@@ -79,11 +79,11 @@ func New(c Config) (*Server, error) {
 	c.defaults()
 	findings := c.check()
 	s := &Server{config: c, made: time.Now(), now: time.Now, current: c.Current, observer: c.Observer, log: c.Logger}
-	if err := s.cookies.fill(c.Cookies); err != nil {
-		findings = append(findings, fmt.Errorf("dns door: %w", err))
-	}
 	if len(findings) > 0 {
 		return nil, errors.Join(findings...)
+	}
+	if err := s.cookies.fill(c.Cookies); err != nil {
+		s.log.Error("dns door: the cookie secrets cannot be read; one of this process alone stands in until they can", "error", err)
 	}
 	s.guard = newGuard(c.Limits, c.Cookies.Require && !c.Cookies.Off)
 	s.retired = make(chan struct{})

@@ -15,7 +15,7 @@ import (
 // Node is what a node needs beside the revision.
 type Node struct {
 	Listen         Listen
-	DNSBackend     string         // how the DNS door moves UDP packets: auto, mmsg or portable
+	DNS            DNS
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For and Forwarded are believed
 	HTTPHosts      []string       // further Host names that the HTTP door accepts; lower case, no final dot
 	TokenFile      string         // the API's token; empty = none named
@@ -35,18 +35,12 @@ const (
 	defaultHTTP  = "127.0.0.1:8080"
 	defaultAPI   = "127.0.0.1:8400"
 	defaultDrain = 2 * time.Second
-
-	defaultBackend = "auto"
 )
 
 // node reads the sections that concern this node alone.
 func (c *compiler) node() Node {
-	n := Node{DrainFor: defaultDrain, DNSBackend: defaultBackend}
+	n := Node{DrainFor: defaultDrain, DNS: c.dnsDoor()}
 	n.Listen = c.listen()
-	if v, ok := c.single("dns"); ok {
-		f, _ := v.fields("backend")
-		n.DNSBackend = f.choice("backend", defaultBackend, "auto", "mmsg", "portable")
-	}
 	if v, ok := c.single("http"); ok {
 		f, _ := v.fields("trusted_proxies hosts")
 		for _, item := range f.texts("trusted_proxies") {

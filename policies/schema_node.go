@@ -12,12 +12,6 @@ func listenSchema() property {
 		))
 }
 
-func dnsSchema() property {
-	return key("dns", "How the DNS door works. Taken up by a restart only.",
-		object("", key("backend", "How UDP packets are moved: mmsg (Linux) many per system call, portable one at a time; auto takes mmsg where it works.",
-			word("auto", "mmsg", "portable")).by(defaultBackend)))
-}
-
 func httpSchema() property {
 	return key("http", "What the HTTP door believes and accepts.",
 		object("",

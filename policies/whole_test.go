@@ -33,8 +33,16 @@ func TestWhole(t *testing.T) {
 		t.Errorf("revision (-want +got):\n%s", diff)
 	}
 	wantNode := Node{
-		Listen:         Listen{DNS: []string{":53", "[::1]:5353"}, HTTP: []string{"127.0.0.1:80"}, API: []string{":8400"}},
-		DNSBackend:     "portable",
+		Listen: Listen{DNS: []string{":53", "[::1]:5353"}, HTTP: []string{"127.0.0.1:80"}, API: []string{":8400"}},
+		DNS: DNS{
+			Backend: "portable", NSID: "hostname",
+			Cookies: DNSCookies{Mode: "require", SecretFile: "/etc/fairway/cookies"},
+			Limits: DNSLimits{
+				Answers: 100, Negatives: 0, Errors: 20, Slip: 3, IPv4: 28, IPv6: 48,
+				Exempt:   []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
+				Unsigned: 8, Signed: 0,
+			},
+		},
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.1/32")},
 		HTTPHosts:      []string{"go.example"},
 		TokenFile:      "/etc/fairway/token",
@@ -250,11 +258,11 @@ func TestDefaults(t *testing.T) {
 		t.Fatalf("findings:\n%s", report(findings))
 	}
 	want := Node{
-		Listen:     Listen{DNS: []string{"127.0.0.1:5300"}, HTTP: []string{"127.0.0.1:8080"}, API: []string{"127.0.0.1:8400"}},
-		DNSBackend: "auto",
-		Control:    []string{"http://127.0.0.1:8400"}, DrainFor: 2 * time.Second,
+		Listen:  Listen{DNS: []string{"127.0.0.1:5300"}, HTTP: []string{"127.0.0.1:8080"}, API: []string{"127.0.0.1:8400"}},
+		DNS:     defaultDNSDoor(),
+		Control: []string{"http://127.0.0.1:8400"}, DrainFor: 2 * time.Second,
 	}
-	if diff := cmp.Diff(want, c.Node); diff != "" {
+	if diff := cmp.Diff(want, c.Node, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 		t.Errorf("node (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]steering.Vantage{{Name: "local", Region: "default"}}, c.Revision.Vantages, cmpopts.EquateComparable(netip.Addr{})); diff != "" {

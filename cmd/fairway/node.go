@@ -114,13 +114,17 @@ func (n *node) build() error {
 	}
 	n.config.Store(c)
 	n.served += fingerprint(c.Node.Databases)
-	n.metrics = metrics.New(metrics.Config{
+	shown := metrics.Config{
 		Version:   version(),
 		Snapshot:  n.current.Load,
 		Health:    n.health,
 		Overrides: (&control{n}).Overrides,
 		Revision:  func() *steering.Revision { return n.config.Load().Revision },
-	})
+	}
+	if n.roles.dns {
+		shown.DNSCounts = n.dnsCounts
+	}
+	n.metrics = metrics.New(shown)
 	if c.lastGood != "" || c.geoError != nil {
 		n.metrics.Reloaded(false)
 	}
@@ -207,10 +211,10 @@ func (n *node) makeParts(c *configuration) error {
 	}
 	var problems []error
 	if n.roles.dns {
-		n.dns, err = dnsserver.New(dnsserver.Config{
-			Listen: c.Node.Listen.DNS, Backend: dnsserver.Backend(c.Node.DNSBackend), Current: n.current,
-			Observer: dnsObserver{n.metrics.DNS(), n.sample}, Logger: n.log.With("door", "dns"),
-		})
+		config := dnsDoor(c.Node)
+		config.Current, config.Logger = n.current, n.log.With("door", "dns")
+		config.Observer = dnsObserver{n.metrics.DNS(), n.sample}
+		n.dns, err = dnsserver.New(config)
 		problems = append(problems, err)
 	}
 	if n.roles.http {

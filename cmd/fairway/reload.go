@@ -142,14 +142,14 @@ func (n *node) take(ctx context.Context, c, canary *configuration, share float64
 		n.http.Reconfigure(c.Node.TrustedProxies, c.Node.HTTPHosts)
 	}
 	if nodeSettings(old) != nodeSettings(c) {
-		n.log.Warn("listen, dns.backend, api.token_file and control are taken up by a restart only; the old ones go on")
+		n.log.Warn("listen, dns, api.token_file and control are taken up by a restart only; the old ones go on")
 	}
 	return nil
 }
 
 // nodeSettings are those that only a restart takes up.
 func nodeSettings(c *configuration) string {
-	return fmt.Sprint(c.Node.Listen, c.Node.DNSBackend, c.Node.TokenFile, c.Node.Control)
+	return fmt.Sprint(c.Node.Listen, c.Node.DNS, c.Node.TokenFile, c.Node.Control)
 }
 
 func (n *node) fail(err error) {

@@ -27,6 +27,9 @@ type Config struct {
 	// Revision returns the configuration that is running, for nodes that probe
 	// without having a snapshot. Unset = the snapshot's.
 	Revision func() *steering.Revision
+	// DNSCounts returns what the DNS door counts by itself. Unset = there is no such
+	// door.
+	DNSCounts func() DNSCounts
 	// Now is the clock for ages. Unset = time.Now.
 	Now func() time.Time
 }
@@ -71,6 +74,9 @@ func New(config Config) *Metrics {
 		m.decisions, m.dns.queries, m.dns.took, m.http.requests, m.http.took,
 		m.probes, m.reloads, m.stores, &world{config},
 	)
+	if config.DNSCounts != nil {
+		m.Registry.MustRegister(&dnsDoor{config.DNSCounts})
+	}
 	return m
 }
 

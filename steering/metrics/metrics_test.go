@@ -84,6 +84,13 @@ func newFixture(snapshot *steering.Snapshot) *fixture {
 				{Kind: steering.Drain, Expires: epoch.Add(time.Hour)}, {Kind: steering.Drain, Expires: epoch.Add(time.Second)},
 			}
 		},
+		DNSCounts: func() DNSCounts {
+			return DNSCounts{
+				Limited: []LabelledCount{{[]string{"answer", "drop"}, 3}, {[]string{"answer", "slip"}, 2}},
+				Cookies: []LabelledCount{{[]string{"valid"}, 7}},
+				Panics:  1,
+			}
+		},
 		Now: func() time.Time { return epoch.Add(5 * time.Second) },
 	})
 	return f

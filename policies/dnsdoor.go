@@ -1,0 +1,117 @@
+package policies
+
+import (
+	"net/netip"
+)
+
+// DNS is how the DNS door of this node works.
+type DNS struct {
+	Backend string // how UDP packets are moved: auto, mmsg or portable
+	NSID    string // what this server calls itself (RFC 5001); empty = nothing
+	Cookies DNSCookies
+	Limits  DNSLimits
+}
+
+// DNSCookies is how DNS cookies (RFC 7873) are met.
+type DNSCookies struct {
+	Mode       string // answer, require or ignore
+	SecretFile string // empty = a secret of this node alone
+}
+
+// DNSLimits bound what is sent over UDP to addresses that may be forged.
+type DNSLimits struct {
+	Answers, Negatives, Errors int // responses per second to one client network; 0 = no limit
+	Slip                       int // every so many of those over the limit goes out short; 0 = none
+	IPv4, IPv6                 int // length of a client network
+	Exempt                     []netip.Prefix
+	Unsigned, Signed           int // octets of an answer for each octet of its query; 0 = no bound
+}
+
+// NSIDHostname stands in dns.nsid for the machine's own host name.
+const NSIDHostname = "hostname"
+
+// The defaults of the DNS door. A client network is what BIND and others take
+// for one; answers leave a large resolver in peace on a busy evening.
+const (
+	defaultBackend = "auto"
+	defaultCookies = "answer"
+
+	defaultAnswers   = 5000
+	defaultNegatives = 500
+	defaultErrors    = 500
+	defaultSlip      = 2
+	defaultLimitIPv4 = 24
+	defaultLimitIPv6 = 56
+	defaultUnsigned  = 5
+	defaultSigned    = 12
+
+	maxRate = 1_000_000_000
+	maxNSID = 64 // dnsserver.MaxNSID
+)
+
+func defaultDNSDoor() DNS {
+	return DNS{
+		Backend: defaultBackend,
+		Cookies: DNSCookies{Mode: defaultCookies},
+		Limits: DNSLimits{
+			Answers: defaultAnswers, Negatives: defaultNegatives, Errors: defaultErrors, Slip: defaultSlip,
+			IPv4: defaultLimitIPv4, IPv6: defaultLimitIPv6, Exempt: loopback(),
+			Unsigned: defaultUnsigned, Signed: defaultSigned,
+		},
+	}
+}
+
+// loopback is what no forged packet from outside can name as its source.
+func loopback() []netip.Prefix {
+	return []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+}
+
+// dnsDoor reads the section dns.
+func (c *compiler) dnsDoor() DNS {
+	d := defaultDNSDoor()
+	v, ok := c.single("dns")
+	if !ok {
+		return d
+	}
+	f, _ := v.fields("backend nsid cookies rate_limit amplification")
+	d.Backend = f.choice("backend", defaultBackend, "auto", "mmsg", "portable")
+	if v, ok := f.under("nsid"); ok {
+		if d.NSID, ok = v.text(); ok && len(d.NSID) > maxNSID {
+			v.fault("use a shorter one", "has %d octets; at most %d fit every answer", len(d.NSID), maxNSID)
+		}
+	}
+	if v, ok := f.under("cookies"); ok {
+		f, _ := v.as("dns.cookies").fields("mode secret_file")
+		d.Cookies.Mode = f.choice("mode", defaultCookies, "answer", "require", "ignore")
+		if v, ok := f.under("secret_file"); ok {
+			d.Cookies.SecretFile, _ = v.file()
+		}
+	}
+	if v, ok := f.under("rate_limit"); ok {
+		v.rateLimit(&d.Limits)
+	}
+	if v, ok := f.under("amplification"); ok {
+		f, _ := v.as("dns.amplification").fields("unsigned signed")
+		d.Limits.Unsigned = int(f.integer("unsigned", defaultUnsigned, 0, 100))
+		d.Limits.Signed = int(f.integer("signed", defaultSigned, 0, 100))
+	}
+	return d
+}
+
+func (v value) rateLimit(l *DNSLimits) {
+	f, _ := v.as("dns.rate_limit").fields("answers negatives errors slip ipv4 ipv6 exempt")
+	l.Answers = int(f.integer("answers", defaultAnswers, 0, maxRate))
+	l.Negatives = int(f.integer("negatives", defaultNegatives, 0, maxRate))
+	l.Errors = int(f.integer("errors", defaultErrors, 0, maxRate))
+	l.Slip = int(f.integer("slip", defaultSlip, 0, 100))
+	l.IPv4 = int(f.integer("ipv4", defaultLimitIPv4, 1, 32))
+	l.IPv6 = int(f.integer("ipv6", defaultLimitIPv6, 1, 64))
+	if _, ok := f.under("exempt"); ok {
+		l.Exempt = nil
+		for _, item := range f.texts("exempt") {
+			if p, ok := item.prefix(); ok {
+				l.Exempt = append(l.Exempt, p)
+			}
+		}
+	}
+}

@@ -1,0 +1,41 @@
+package policies
+
+func dnsSchema() property {
+	return key("dns", "How the DNS door works. Taken up by a restart only, but for the content of secret_file.",
+		object("",
+			key("backend", "How UDP packets are moved: mmsg (Linux) many per system call, portable one at a time; auto takes mmsg where it works.",
+				word("auto", "mmsg", "portable")).by(defaultBackend),
+			key("nsid", "What this server calls itself to whoever asks (RFC 5001), to tell servers behind one address apart; hostname stands for the machine's host name. At most 64 octets.",
+				text()).like("fra-1", NSIDHostname),
+			key("cookies", "DNS cookies (RFC 7873, RFC 9018).", cookiesSchema()),
+			key("rate_limit", "Responses over UDP per second that one client network gets, of each kind; as many may come at once. 0 = no limit. Whoever shows a valid cookie is not limited.",
+				rateLimitSchema()),
+			key("amplification", "How many octets an answer over UDP may have for each octet of its query, unless the client shows a valid cookie. A larger one is sent over TCP. 0 = no bound.",
+				object("",
+					key("unsigned", "Where the query asks for no DNSSEC signatures.", whole(0, 100)).by(defaultUnsigned),
+					key("signed", "Where the query asks for DNSSEC signatures.", whole(0, 100)).by(defaultSigned),
+				)),
+		))
+}
+
+func cookiesSchema() *schema {
+	return object("",
+		key("mode", "answer: whoever asks with a cookie is answered with one. require: over UDP such clients get BADCOOKIE until they show the right one. ignore: no cookies.",
+			word("answer", "require", "ignore")).by(defaultCookies),
+		key("secret_file", "The secrets, the same on every server behind one address; `fairway cookies new` makes it, mode 0600. Taken up when it changes. Default: a secret of this node alone, which a restart forgets.",
+			text()).like("/var/lib/fairway/cookies"),
+	)
+}
+
+func rateLimitSchema() *schema {
+	return object("",
+		key("answers", "Answers with records.", whole(0, maxRate)).by(defaultAnswers),
+		key("negatives", "NXDOMAIN, no data, referrals.", whole(0, maxRate)).by(defaultNegatives),
+		key("errors", "REFUSED, FORMERR and the like.", whole(0, maxRate)).by(defaultErrors),
+		key("slip", "Every so many responses over the limit goes out all the same, short, and sends an honest client over TCP. 0 = none.", whole(0, 100)).by(defaultSlip),
+		key("ipv4", "Length of an IPv4 client network.", whole(1, 32)).by(defaultLimitIPv4),
+		key("ipv6", "Length of an IPv6 client network.", whole(1, 64)).by(defaultLimitIPv6),
+		key("exempt", "Networks that are never limited, such as your own resolvers, and load balancers that hide their clients' addresses. Default: loopback.",
+			list(prefix())).like([]string{"127.0.0.0/8", "192.0.2.0/28"}),
+	)
+}

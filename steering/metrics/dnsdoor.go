@@ -1,0 +1,51 @@
+package metrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// DNSCounts is what the DNS door counts by itself, since it does so on the way of
+// every answer. Labels are words of the program.
+type DNSCounts struct {
+	Limited []LabelledCount // by kind and action
+	Cookies []LabelledCount // by state
+	Panics  uint64
+}
+
+// LabelledCount is one series of a counter.
+type LabelledCount struct {
+	Labels []string
+	Count  uint64
+}
+
+// dnsDoor shows what the DNS door counts.
+type dnsDoor struct{ counts func() DNSCounts }
+
+var (
+	dnsLimited = prometheus.NewDesc("fairway_dns_limited_total",
+		"Responses over UDP that limits held back, by kind of response (answer, negative, error) and action: drop, slip and badcookie (over the rate limit), large (over the amplification limit).",
+		[]string{"kind", "action"}, nil)
+	dnsCookies = prometheus.NewDesc("fairway_dns_cookies_total",
+		"Queries with a DNS cookie, by state: client (no server cookie), bad, valid.", []string{"state"}, nil)
+	dnsPanics = prometheus.NewDesc("fairway_dns_panics_total",
+		"Queries that made the DNS door panic; each was answered SERVFAIL.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (d *dnsDoor) Describe(ch chan<- *prometheus.Desc) {
+	for _, desc := range []*prometheus.Desc{dnsLimited, dnsCookies, dnsPanics} {
+		ch <- desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (d *dnsDoor) Collect(ch chan<- prometheus.Metric) {
+	c := d.counts()
+	for _, l := range c.Limited {
+		send(ch, dnsLimited, prometheus.CounterValue, float64(l.Count), l.Labels...)
+	}
+	for _, l := range c.Cookies {
+		send(ch, dnsCookies, prometheus.CounterValue, float64(l.Count), l.Labels...)
+	}
+	send(ch, dnsPanics, prometheus.CounterValue, float64(c.Panics))
+}
