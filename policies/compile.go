@@ -45,7 +45,7 @@ func Compile(files []File) (*Configuration, Findings) {
 }
 
 // The top level of the language. Each file may have any of these keys.
-const topLevel = "zones listen dns http api control drain geo currency vantages providers pools regions services probes policies"
+const topLevel = "zones listen dns dnssec http api control drain geo currency vantages providers pools regions services probes policies"
 
 // named are the sections that are mappings from a name to a thing.
 var named = []noun{provider, pool, region, vantage, probe, policy, service}

@@ -19,6 +19,8 @@ type Node struct {
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For and Forwarded are believed
 	HTTPHosts      []string       // further Host names that the HTTP door accepts; lower case, no final dot
 	TokenFile      string         // the API's token; empty = none named
+	KeyFolder      string         // where DNSSEC keys are kept; empty = in the data folder
+	KeySecret      string         // the file with the secret that seals them; empty = they are not sealed
 	Databases      []string       // MMDB files, in the order of their precedence; "embedded" = the built-in data
 	Control        []string       // base URLs where a node without control pushes its measurements
 	DrainFor       time.Duration  // how long SIGTERM waits, not ready, before it closes
@@ -61,6 +63,15 @@ func (c *compiler) node() Node {
 		}
 	}
 	c.checkToken(n)
+	if v, ok := c.single("dnssec"); ok {
+		f, _ := v.fields("folder secret_file")
+		if v, ok := f.under("folder"); ok {
+			n.KeyFolder, _ = v.file()
+		}
+		if v, ok := f.under("secret_file"); ok {
+			n.KeySecret, _ = v.file()
+		}
+	}
 	if v, ok := c.single("geo"); ok {
 		f, _ := v.fields("databases")
 		for _, item := range f.oneOrMore("databases") {

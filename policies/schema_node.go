@@ -28,6 +28,13 @@ func apiSchema() property {
 			text()).like("/var/lib/fairway/token")))
 }
 
+func keysSchema() property {
+	return key("dnssec", "Where the keys of signed zones are kept.", object("",
+		key("folder", "One that every node with the role control or dns can reach, and nobody else. Default: dnssec in the data folder.", text()).like("/var/lib/fairway/keys"),
+		key("secret_file", "A secret of 16 octets or more that the keys are sealed with, AES-256-GCM; the same on every node. Default: they are not sealed.", text()).like("/etc/fairway/keys.secret"),
+	))
+}
+
 func controlSchema() property {
 	return key("control", "Where a node with the role probe and without control sends what it measures.",
 		object("", key("addresses", "Base URLs of control nodes; every one gets every measurement. Default: the node's own API.",
@@ -52,10 +59,31 @@ func zonesSchema() property {
 			oneOrSome(hostname())).needed().like([]string{"ns1.cdn.video.example"}),
 		key("ttl", "For records and name servers that name none: 1s to 7d, whole seconds.", duration()).by("5m"),
 		key("soa", "The start of authority (RFC 1035 §3.3.13).", soaSchema()),
+		key("dnssec", "How the zone is signed; {} takes every default. Without it the zone is not signed.", dnssecSchema()),
 		key("records", "Static records.", &schema{Type: []string{"array", "null"}, Items: recordSchema()}),
 	)
 	return key("zones", "DNS zones that this server is authoritative for. Names outside all of them are answered REFUSED.",
 		&schema{Type: []string{"array", "null"}, Items: zone})
+}
+
+func dnssecSchema() *schema {
+	lifetime := func() *schema { return &schema{AnyOf: []*schema{word(never), duration()}} }
+	return object("",
+		key("algorithm", "Of the keys (RFC 8624).", word(defaultAlgorithm, "ed25519")).by(defaultAlgorithm),
+		key("keys", "csk: one key signs everything. ksk-zsk: one for the keys, which the parent knows, and one for the data.", word(defaultKeys, "ksk-zsk")).by(defaultKeys),
+		key("validity", "Of a signature: 3d to 60d, at least three times the longest TTL.", duration()).by("14d"),
+		key("zsk_lifetime", "How long a ZSK serves before it is replaced: 1d to 3650d, or never. With keys: ksk-zsk only.", lifetime()).by("90d"),
+		key("ksk_lifetime", "The same for a KSK or CSK, whose successor the parent has to learn of.", lifetime()).by(never),
+		key("key_ttl", "Of DNSKEY, CDS and CDNSKEY: 1s to 7d.", duration()).by("1h"),
+		key("propagation", "How long until every server of the zone has a new key: 0s to 7d.", duration()).by("5m"),
+		key("parent", "What concerns the delegation.", object("",
+			key("ttl", "Of the DS records there: 1s to 30d.", duration()).by("1d"),
+			key("propagation", "How long until all of the parent's servers have a new DS: 0s to 7d.", duration()).by("1h"),
+			key("cds", "publish: offer the DS to the parent as CDS and CDNSKEY (RFC 8078). none: you hand it over.", word("publish", "none")).by("publish"),
+			key("servers", "Whom to ask whether the DS is there: the parent's servers, or resolvers. Default: nobody, you say so.", oneOrList(listener())).like("192.0.2.1:53"),
+		)),
+		key("state", "leaving asks the parent to remove the DS (RFC 8078 §4), before dnssec is taken out.", word("signed", "leaving")).by("signed"),
+	)
 }
 
 func soaSchema() *schema {

@@ -35,7 +35,7 @@ func (c *compiler) zones() []steering.Zone {
 		}
 		items, _ := section.list()
 		for i, item := range items {
-			f, ok := item.as("zone %d", i+1).fields("name soa ns ttl records", "file", "signing")
+			f, ok := item.as("zone %d", i+1).fields("name soa ns ttl records dnssec", "file")
 			if !ok {
 				continue
 			}
@@ -85,6 +85,7 @@ func (c *compiler) compileZone(f fields, name string, apexes []string) steering.
 	}
 	z.SOA = f.soa(z)
 	z.Records = c.records(f, z, apexes)
+	z.DNSSEC = f.dnssec(&z)
 	c.checkGlue(f, z)
 	return z
 }

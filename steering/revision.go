@@ -158,7 +158,26 @@ type Zone struct {
 	SOA     SOA
 	NS      []string // fully qualified
 	Records []Record
+	DNSSEC  *DNSSEC // nil = the zone is not signed
 	Place   Place
+}
+
+// DNSSEC says how a zone is signed (RFC 4033).
+type DNSSEC struct {
+	Algorithm   uint8         // as in RFC 8624: 13 or 15
+	SplitKeys   bool          // a KSK and a ZSK, instead of one key for both (CSK)
+	Validity    time.Duration // of a signature
+	KeyTTL      time.Duration // of DNSKEY, CDS and CDNSKEY
+	Propagation time.Duration // until every server of the zone has what is new (Dprp of RFC 7583)
+	ZSKLifetime time.Duration // until a ZSK is replaced; 0 = when an operator says so
+	KSKLifetime time.Duration // the same for a KSK or CSK
+	Announce    bool          // publish CDS and CDNSKEY for the parent (RFC 7344, 8078)
+	Leave       bool          // ask the parent to remove the DS (RFC 8078 §4), and roll no more
+
+	ParentTTL         time.Duration // of the parent's DS (TTLds)
+	ParentPropagation time.Duration // until all of the parent's servers have it (DprpP)
+	ParentServers     []string      // whom to ask for the DS, host:port; none = an operator says when it is there
+	Place             Place
 }
 
 // SOA is the start-of-authority record (RFC 1035 §3.3.13).
