@@ -76,12 +76,12 @@ func (s *Server) fill(r *reply, q question) *steering.Decision {
 	case q.malformed || len(request.Question) != 1:
 		r.fail(dns.RcodeFormatError)
 	default:
-		return s.answerQuestion(r, request.Question[0], q.resolver)
+		return s.answerQuestion(r, request.Question[0], q)
 	}
 	return nil
 }
 
-func (s *Server) answerQuestion(r *reply, asked dns.Question, resolver netip.Addr) *steering.Decision {
+func (s *Server) answerQuestion(r *reply, asked dns.Question, q question) *steering.Decision {
 	switch {
 	case asked.Qclass != dns.ClassINET:
 		r.fail(dns.RcodeRefused)
@@ -93,6 +93,11 @@ func (s *Server) answerQuestion(r *reply, asked dns.Question, resolver netip.Add
 		return nil
 	case asked.Qtype == dns.TypeNone || asked.Qtype == dns.TypeOPT:
 		r.fail(dns.RcodeFormatError)
+		return nil
+	case asked.Qtype == dns.TypeNXNAME:
+		// RFC 9824 §3.5: "the DNS server MUST return a Format Error".
+		r.fail(dns.RcodeFormatError)
+		r.explain(dns.ExtendedErrorCodeInvalidQueryType, "")
 		return nil
 	}
 	snapshot := s.current.Load()
@@ -107,7 +112,16 @@ func (s *Server) answerQuestion(r *reply, asked dns.Question, resolver netip.Add
 		r.explain(dns.ExtendedErrorCodeInvalidData, "the zones of this revision have errors")
 		return nil
 	}
-	l := lookup{reply: r, zones: zones, snapshot: snapshot, client: r.edns.options.subnet.client(resolver), qtype: asked.Qtype}
+	l := lookup{reply: r, zones: zones, snapshot: snapshot, client: r.edns.options.subnet.client(q.resolver), qtype: asked.Qtype}
 	l.resolve(asked.Name)
+	if zones.signed && r.edns.dnssecOK() {
+		r.opt.compactOK = r.edns.compactOK()
+		l.mint = s.mintOver(q.transport)
+		l.prove()
+		if l.unproven && q.transport != transportUDP {
+			r.fail(dns.RcodeServerFailure)
+			r.explain(dns.ExtendedErrorCodeRRSIGsMissing, "the answer cannot be signed now")
+		}
+	}
 	return l.decision
 }

@@ -29,6 +29,7 @@ const (
 	maxNameLength = 255 // RFC 1035 §2.3.4
 	oneQuestion   = 1 << 48
 	flagDNSSECOK  = 1 << 15
+	flagCompactOK = 1 << 14
 	ednsVersionAt = 6
 )
 

@@ -18,8 +18,8 @@ import (
 
 // compile turns the zones and hostnames of a layout into tables. Every finding
 // is in the result's error.
-func compile(l *steering.Layout) *zoneSet {
-	c := compiler{set: &zoneSet{layout: l, byName: make(map[string]*zone)}}
+func compile(l *steering.Layout, signer Signer) *zoneSet {
+	c := compiler{set: &zoneSet{layout: l, byName: make(map[string]*zone)}, signer: signer}
 	for i := range l.Revision.Zones {
 		c.zone(&l.Revision.Zones[i], l.Revision.Hash)
 	}
@@ -45,6 +45,7 @@ func compile(l *steering.Layout) *zoneSet {
 // question and goes on with the next, so that one run finds all.
 type compiler struct {
 	set      *zoneSet
+	signer   Signer
 	findings []error
 }
 
@@ -65,6 +66,12 @@ func (c *compiler) zone(z *steering.Zone, revision string) {
 	}
 	made := &zone{name: name, labels: dns.CountLabel(name), nodes: make(map[string]*node, len(z.Records)+1)}
 	c.set.byName[name] = made
+	if z.DNSSEC != nil {
+		if c.signer == nil {
+			c.report(z.DNSSEC.Place, "zone %s is to be signed, and this server has no keys", name)
+		}
+		made.signer, c.set.signed = c.signer, true
+	}
 	apex := made.node(name)
 	made.soa = c.soa(z, name, revision)
 	made.negative = dns.Copy(made.soa).(*dns.SOA)
@@ -166,6 +173,8 @@ func (c *compiler) misplaced(r *steering.Record, owner string, home *zone) strin
 		nearest = c.set.longest(owner, 0)
 	}
 	switch {
+	case home.signer != nil && slices.Contains(keyTypes(), r.Type):
+		return "the zone is signed, and its keys' records are made with them; remove it"
 	case !dns.IsSubDomain(home.name, owner):
 		return "it lies outside its zone; move it to its own zone"
 	case nearest != home && !atCut(r.Type, nearest, owner):

@@ -43,6 +43,14 @@
 // share and that only grows is in a revision; zones with secondaries state
 // their serial.
 //
+// # DNSSEC
+//
+// A zone that is to be signed is signed by content, last of all (signing.go): what
+// is answered is looked at as it will be sent, and every RRset gets the signature
+// that the Signer has or makes. Nothing in the order of an answer knows of it but
+// the keys' own records at the apex. What does not exist is denied by compact
+// denial (RFC 9824, nsec.go).
+//
 // # Client subnet
 //
 // A query's ECS prefix (RFC 7871 §6) is the client; without one, or with a
@@ -53,8 +61,8 @@
 // # What it does not do
 //
 // It never measures, never reads policy text, never recurses, and never waits
-// for anything but its sockets. It does not sign, transfer zones or limit
-// response rates. DNAME (RFC 6672) is refused at load.
+// for anything but its sockets. It does not transfer zones or limit response
+// rates. DNAME (RFC 6672) is refused at load.
 //
 // # Known limits
 //

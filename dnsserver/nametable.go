@@ -17,6 +17,7 @@ type nameTable struct {
 	octets  []byte // see put
 	denials []denial
 	steered []steeredName
+	signed  bool // some zone is signed
 }
 
 // slot is where a name's entry lies, 0 for none, and a part of its hash, which

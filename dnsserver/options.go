@@ -84,6 +84,7 @@ func (o *options) readOption(code uint16, data []byte) (err error) {
 // optRecord is the OPT record of an answer in the making.
 type optRecord struct {
 	dnssecOK  bool  // RFC 3225 §3: "The DO bit of the query MUST be copied in the response."
+	compactOK bool  // RFC 9824 §5.1
 	rcode     uint8 // the upper eight bits of the response code
 	subnet    []byte
 	scope     uint8 // of subnet
@@ -137,6 +138,9 @@ func (o *optRecord) write(out []byte) {
 	var flags uint16
 	if o.dnssecOK {
 		flags = flagDNSSECOK
+	}
+	if o.compactOK {
+		flags |= flagCompactOK
 	}
 	big.PutUint16(out[7:], flags)
 	big.PutUint16(out[9:], uint16(len(out)-optFixed))

@@ -30,6 +30,7 @@ func prepareNames(z *zoneSet) *nameTable {
 		names += len(zone.nodes)
 	}
 	p, t := newPreparer(z), newNameTable(names)
+	t.signed = z.signed
 	for _, apex := range slices.Sorted(maps.Keys(z.byName)) {
 		zone := z.byName[apex]
 		index := uint32(len(t.denials))
@@ -69,7 +70,13 @@ func (p *preparer) name(t *nameTable, z *zone, name string, denial uint32) bool 
 		e.steered = uint32(len(t.steered))
 		t.steered = append(t.steered, p.steered(int(n.service), name, length))
 	}
-	return t.put(wire[:length], e, p.statics(n, name, length))
+	answers := p.statics(n, name, length)
+	if z.signer != nil && name == z.name {
+		for _, qtype := range keyTypes() {
+			answers = append(answers, staticAnswer{qtype: qtype}) // keys come and go
+		}
+	}
+	return t.put(wire[:length], e, answers)
 }
 
 // statics prepares the answers that depend on no decision at the name itself.

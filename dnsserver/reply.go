@@ -19,6 +19,8 @@ type reply struct {
 	opt     optRecord
 	scope   int  // longest of the decisions in the answer
 	steered bool // the answer depends on a decision
+	// unproven is set where signatures are missing that the client asked for.
+	unproven bool
 }
 
 // newReply starts a reply: id, opcode, RD and question as in the request
@@ -87,7 +89,9 @@ func (r *reply) pack(transport string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if transport == transportUDP && len(octets)+r.optLength(len(octets)) > r.edns.udpLimit() {
+	// What cannot be signed over UDP may be over TCP, where the client is who it
+	// says, and others cannot use up what it may have signed.
+	if transport == transportUDP && (r.unproven || len(octets)+r.optLength(len(octets)) > r.edns.udpLimit()) {
 		truncate(&msg)
 		if octets, err = msg.Pack(); err != nil {
 			return nil, err

@@ -20,7 +20,9 @@ type lookup struct {
 	client   netip.Addr
 	qtype    uint16
 
+	mint     func() bool        // whether a signature may be made over what the question makes up
 	followed []string           // canonical names so far, the asked one first
+	last     string             // the last of these as it was written
 	decision *steering.Decision // the first one in the answer
 	// undecided is set where the answer needs a decision and there is no snapshot
 	// to make it.
@@ -46,7 +48,7 @@ func (l *lookup) resolve(name string) {
 			}
 			return
 		}
-		l.followed = append(l.followed, canonical)
+		l.followed, l.last = append(l.followed, canonical), name
 		if name = l.answerFrom(zone, zone.lookup(canonical), name); name == "" {
 			return
 		}
@@ -86,7 +88,7 @@ func (l *lookup) answerFrom(z *zone, n *node, owner string) (next string) {
 
 // answerStatic adds the RRset of the asked type, or says that there is none.
 func (l *lookup) answerStatic(z *zone, n *node, owner string) {
-	switch rrset := n.rrset(l.qtype); {
+	switch rrset := z.rrset(n, l.qtype); {
 	case len(rrset) > 0:
 		l.add(owner, rrset...)
 	case l.qtype == dns.TypeANY && (len(n.records) > 0 || n.service != noService):

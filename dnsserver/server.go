@@ -37,6 +37,9 @@ type Config struct {
 	// Current is where the snapshots come from. It may still be empty: questions
 	// are then answered SERVFAIL with the reason.
 	Current *steering.Current
+	// Signer signs the zones that are to be. Without one a layout with such zones is
+	// refused.
+	Signer Signer
 	// Observer is told of every answer. Default none.
 	Observer Observer
 	// Sockets has those that another process handed over, and hands them on.
@@ -65,6 +68,7 @@ type Server struct {
 	retired    chan struct{}
 	retirement sync.Once
 	panics     atomic.Uint64
+	mints      [2]rate // over UDP, over TCP
 }
 
 // socket is one bound address, for both transports.
@@ -87,7 +91,8 @@ func New(c Config) (*Server, error) {
 	}
 	s.guard = newGuard(c.Limits, c.Cookies.Require && !c.Cookies.Off)
 	s.retired = make(chan struct{})
-	s.zones.log = s.log
+	s.zones.log, s.zones.signer = s.log, c.Signer
+	s.mints = [2]rate{{perSecond: mintRate}, {perSecond: mintRate}}
 	s.conns.limit = maxConnections
 	return s, nil
 }

@@ -30,6 +30,10 @@ type edns struct {
 func (e *edns) version() uint8 { return uint8(e.ttl >> 16) }
 func (e *edns) dnssecOK() bool { return e.ttl&flagDNSSECOK != 0 }
 
+// compactOK tells whether the client takes NXDOMAIN with the proof of RFC 9824,
+// which reads like one for an empty name (§5.1).
+func (e *edns) compactOK() bool { return e.ttl&flagCompactOK != 0 }
+
 // udpLimit is the largest answer that the client takes over UDP: 512 octets
 // without EDNS (RFC 1035 §4.2.1); smaller announcements mean 512 too (RFC 6891
 // §6.2.3: "Values lower than 512 MUST be treated as equal to 512").

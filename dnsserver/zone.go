@@ -20,6 +20,7 @@ type zoneSet struct {
 	services []offer    // as in the layout
 	err      error      // why the layout cannot be served; nil otherwise
 	names    *nameTable // what is prepared for the fast path; nil for nothing
+	signed   bool       // some zone is
 }
 
 // zone is one zone as a flat table of names. Every name between the apex and a
@@ -30,6 +31,7 @@ type zone struct {
 	labels   int // of name
 	soa      *dns.SOA
 	negative *dns.SOA // the same with the TTL of negative answers (RFC 2308 §5)
+	signer   Signer   // nil = the zone is not signed
 	nodes    map[string]*node
 }
 
@@ -92,6 +94,18 @@ func (z *zone) lookup(name string) *node {
 	return found
 }
 
+// rrset returns a node's records of a type, which are the caller's to change; those
+// of keys come from the signer.
+func (z *zone) rrset(n *node, rrtype uint16) []dns.RR {
+	set := n.rrset(rrtype)
+	if z.signer != nil && n == z.nodes[z.name] {
+		for _, rr := range z.signer.Apex(z.name, rrtype) {
+			set = append(set, dns.Copy(rr))
+		}
+	}
+	return set
+}
+
 func wildcardBelow(name string) string {
 	if name == "." {
 		return "*."
@@ -107,6 +121,7 @@ const keptLayouts = 4
 // lock.
 type zoneCache struct {
 	log     *slog.Logger
+	signer  Signer
 	kept    atomic.Pointer[[]*zoneSet] // newest first; never changed, only replaced
 	compile sync.Mutex                 // held while compiling and replacing
 }
@@ -122,7 +137,7 @@ func (c *zoneCache) of(l *steering.Layout) *zoneSet {
 	if z := c.find(l); z != nil {
 		return z
 	}
-	z := compile(l)
+	z := compile(l, c.signer)
 	if z.err != nil {
 		c.log.Error("dns door: the zones of the current revision have errors; every query is answered SERVFAIL until a correct revision is published",
 			"revision", l.Revision.Hash, "error", z.err)
@@ -141,7 +156,7 @@ func (c *zoneCache) prepare(l *steering.Layout) error {
 	if z := c.find(l); z != nil {
 		return z.err
 	}
-	z := compile(l)
+	z := compile(l, c.signer)
 	if z.err == nil {
 		c.keep(z)
 	}
