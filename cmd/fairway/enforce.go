@@ -20,10 +20,8 @@ func (e *enforcer) Enforce(ctx context.Context, serving store.Revision, trial *s
 	if err != nil {
 		return err
 	}
-	if e.dns != nil {
-		if err := e.dns.Prepare(c.layout); err != nil {
-			return err
-		}
+	if err := e.prepare(c); err != nil {
+		return err
 	}
 	var canary *configuration
 	if trial != nil {

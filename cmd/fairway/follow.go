@@ -65,10 +65,8 @@ func (n *node) configurationsFor(ctx context.Context, state *steering.State, sto
 			return nil, nil, err
 		}
 		c.stored = true
-		if n.dns != nil {
-			if err := n.dns.Prepare(c.layout); err != nil {
-				return nil, nil, err
-			}
+		if err := n.prepare(c); err != nil {
+			return nil, nil, err
 		}
 	}
 	if force.Canary == nil || state != nil && state.Canary == nil {

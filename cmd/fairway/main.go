@@ -103,7 +103,7 @@ On a running node:
 	root.AddCommand(planCommand(), recordCommand(), replayCommand(), cookiesCommand())
 	root.AddCommand(demoCommand(), runCommand(), checkCommand(), testCommand(), initCommand(),
 		statusCommand(), explainCommand(), drainCommand(), undrainCommand(), overridesCommand(),
-		doctorCommand(), applyCommand(), revisionsCommand(), diffCommand(), rollbackCommand(), canaryCommand())
+		doctorCommand(), applyCommand(), revisionsCommand(), diffCommand(), rollbackCommand(), canaryCommand(), dnssecCommand())
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{err, c.CommandPath()} })
 	markUsage(root)
 	return root

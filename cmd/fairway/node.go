@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"fairway/dnsserver"
+	"fairway/dnsserver/dnssec"
 	"fairway/policies"
 	"fairway/probes"
 	"fairway/steering"
@@ -70,6 +71,7 @@ type node struct {
 	rollout *rollout.Rollout  // control
 	probes  *probes.Scheduler // probe
 	pusher  *pusher           // probe without control
+	keys    *dnssec.Keeper    // control, dns
 	dns     *dnsserver.Server
 	http    *httpserver.Server
 	api     *api.Server
@@ -131,10 +133,8 @@ func (n *node) build() error {
 	if err := n.makeParts(c); err != nil {
 		return err
 	}
-	if n.dns != nil {
-		if err := n.dns.Prepare(c.layout); err != nil {
-			return err
-		}
+	if err := n.prepare(c); err != nil {
+		return err
 	}
 	if err := n.listen(); err != nil {
 		return err
@@ -210,9 +210,11 @@ func (n *node) makeParts(c *configuration) error {
 		return err
 	}
 	var problems []error
+	n.keys, err = n.newKeeper(c)
+	problems = append(problems, err)
 	if n.roles.dns {
 		config := dnsDoor(c.Node)
-		config.Current, config.Logger = n.current, n.log.With("door", "dns")
+		config.Current, config.Signer, config.Logger = n.current, n.keys, n.log.With("door", "dns")
 		config.Observer = dnsObserver{n.metrics.DNS(), n.sample}
 		n.dns, err = dnsserver.New(config)
 		problems = append(problems, err)
@@ -252,6 +254,9 @@ func (n *node) extraPaths() map[string]http.Handler {
 	profiles.HandleFunc("/debug/pprof/", pprof.Index)
 	profiles.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	paths := map[string]http.Handler{"/debug/pprof/": profiles}
+	if n.keys != nil {
+		paths[keysPath], paths[keysPath+"/"] = n.keysHandler(), n.keysHandler()
+	}
 	maps.Copy(paths, n.extra)
 	return paths
 }
@@ -335,6 +340,9 @@ func (n *node) Run(stop context.Context, reload <-chan os.Signal) error {
 	}
 	if n.http != nil {
 		start("http", n.http.Run)
+	}
+	if n.keys != nil {
+		start("dnssec", n.keys.Run)
 	}
 	start("api", n.api.Run)
 	if n.loop != nil {

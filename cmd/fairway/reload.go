@@ -54,8 +54,8 @@ func (n *node) reload(ctx context.Context, why string) {
 		return
 	}
 	c, findings, err := n.compileFiles(files, err)
-	if err == nil && n.dns != nil {
-		err = n.dns.Prepare(c.layout)
+	if err == nil {
+		err = n.prepare(c)
 	}
 	if err != nil {
 		tell(os.Stderr, findings, nil, err)
@@ -142,14 +142,14 @@ func (n *node) take(ctx context.Context, c, canary *configuration, share float64
 		n.http.Reconfigure(c.Node.TrustedProxies, c.Node.HTTPHosts)
 	}
 	if nodeSettings(old) != nodeSettings(c) {
-		n.log.Warn("listen, dns, api.token_file and control are taken up by a restart only; the old ones go on")
+		n.log.Warn("listen, dns, dnssec, api.token_file and control are taken up by a restart only; the old ones go on")
 	}
 	return nil
 }
 
 // nodeSettings are those that only a restart takes up.
 func nodeSettings(c *configuration) string {
-	return fmt.Sprint(c.Node.Listen, c.Node.DNS, c.Node.TokenFile, c.Node.Control)
+	return fmt.Sprint(c.Node.Listen, c.Node.DNS, c.Node.TokenFile, c.Node.Control, c.Node.KeyFolder, c.Node.KeySecret)
 }
 
 func (n *node) fail(err error) {

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"fairway/dnsserver/dnssec"
+)
+
+// newKeeper makes the keeper of the zones' keys, on nodes that sign with them or
+// that make them: those that control. Others of the same data folder follow.
+func (n *node) newKeeper(c *configuration) (*dnssec.Keeper, error) {
+	if !n.roles.dns && !n.roles.control {
+		return nil, nil
+	}
+	var vault dnssec.Vault = dnssec.Folder(cmp.Or(c.Node.KeyFolder, filepath.Join(n.data, "dnssec")))
+	if path := c.Node.KeySecret; path != "" {
+		secret, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("dnssec.secret_file: %w", err)
+		}
+		if vault, err = dnssec.Seal(vault, secret); err != nil {
+			return nil, fmt.Errorf("dnssec.secret_file %s: %w", path, err)
+		}
+	}
+	return dnssec.New(dnssec.Config{Vault: vault, Writer: n.roles.control, Logger: n.log.With("part", "dnssec")})
+}
+
+// prepare gets ready for a configuration's layout, before it is published: the keys
+// of its zones, then the zones.
+func (n *node) prepare(c *configuration) error {
+	if n.keys != nil {
+		if err := n.keys.Prepare(c.Revision.Zones); err != nil {
+			return err
+		}
+	}
+	if n.dns == nil {
+		return nil
+	}
+	return n.dns.Prepare(c.layout)
+}
+
+// keysPath is where keysHandler answers.
+const keysPath = "/dnssec/v1/zones"
+
+// keyOrder is what a POST to a zone asks for: the successor of a key, or to note
+// that the parent has the DS.
+type keyOrder struct {
+	Roll   dnssec.Role `json:"roll,omitempty"`
+	DSSeen bool        `json:"ds_seen,omitempty"`
+}
+
+// keysHandler tells of the signed zones (GET) and takes orders about one (POST,
+// a keyOrder in JSON); both answer with the zones as they then are.
+func (n *node) keysHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+keysPath, func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, http.StatusOK, n.keys.Status()) })
+	mux.HandleFunc("POST "+keysPath+"/{zone}", func(w http.ResponseWriter, r *http.Request) {
+		var order keyOrder
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 4<<10))
+		if err == nil {
+			err = json.Unmarshal(body, &order)
+		}
+		if err == nil {
+			err = n.orderKeys(r.PathValue("zone"), order)
+		}
+		if err != nil {
+			answerJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
+			return
+		}
+		answerJSON(w, http.StatusOK, n.keys.Status())
+	})
+	return mux
+}
+
+func (n *node) orderKeys(zone string, order keyOrder) error {
+	switch {
+	case order.DSSeen:
+		return n.keys.Seen(zone)
+	case order.Roll != "":
+		return n.keys.Roll(zone, order.Roll)
+	}
+	return errors.New(`an order is {"roll": "csk"}, or "ksk", or "zsk", or {"ds_seen": true}`)
+}
+
+func answerJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v)
+}
