@@ -16,6 +16,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"fairway/cmd/fairway/handover"
 	"fairway/dnsserver"
 	"fairway/dnsserver/dnssec"
 	"fairway/policies"
@@ -42,6 +45,7 @@ type nodeOptions struct {
 
 	vantages []string // probe as these only; nil = as all
 	log      *slog.Logger
+	*lineage // nil = the process neither succeeds another nor is succeeded
 }
 
 // node is one process of Fairway: the parts that its roles need, wired
@@ -80,6 +84,9 @@ type node struct {
 // newNode opens the store, loads the configuration, binds every listener and
 // makes the first snapshot. After it the node can answer as soon as it runs.
 func newNode(options nodeOptions) (*node, error) {
+	if options.lineage == nil {
+		options.lineage = &lineage{sockets: &handover.Sockets{}}
+	}
 	n := &node{nodeOptions: options, started: time.Now(), sample: sample.New(sample.Config{Size: sampleSize})}
 	n.current, n.publish = steering.NewCurrent(nil)
 	var err error
@@ -96,17 +103,22 @@ func newNode(options nodeOptions) (*node, error) {
 // openStore opens the data folder, for writing where the node controls. A disk
 // that cannot be written does not stop it: it answers from what can be read.
 func openStore(o nodeOptions) (store.Store, error) {
-	options := filestore.Options{Writer: o.roles.control, Warn: func(err error) { o.log.Warn("store", "err", err) }}
+	options := filestore.Options{Writer: o.roles.control && o.predecessor == nil, Warn: func(err error) { o.log.Warn("store", "err", err) }}
 	s, err := filestore.Open(o.data, options)
-	for _, cause := range []error{syscall.EROFS, syscall.EACCES, syscall.EPERM, syscall.ENOSPC, syscall.EDQUOT} {
-		if options.Writer && errors.Is(err, cause) {
-			o.log.Error("the data folder cannot be written: the node serves, but overrides cannot be given and nothing new survives a restart",
-				"folder", o.data, "err", err)
-			options.Writer = false
-			return filestore.Open(o.data, options)
-		}
+	if options.Writer && unwritable(err) {
+		o.log.Error(cannotWrite, "folder", o.data, "err", err)
+		options.Writer = false
+		return filestore.Open(o.data, options)
 	}
 	return s, err
+}
+
+const cannotWrite = "the data folder cannot be written: the node serves, but overrides cannot be given and nothing new survives a restart"
+
+// unwritable tells whether an error of the store is the disk's refusal.
+func unwritable(err error) bool {
+	return slices.ContainsFunc([]error{syscall.EROFS, syscall.EACCES, syscall.EPERM, syscall.ENOSPC, syscall.EDQUOT},
+		func(cause error) bool { return errors.Is(err, cause) })
 }
 
 func (n *node) build() error {
@@ -138,6 +150,11 @@ func (n *node) build() error {
 	}
 	if err := n.listen(); err != nil {
 		return err
+	}
+	if n.predecessor != nil {
+		if err := n.succeed(context.Background()); err != nil {
+			return err
+		}
 	}
 	return n.firstSnapshot(c)
 }
@@ -214,14 +231,14 @@ func (n *node) makeParts(c *configuration) error {
 	problems = append(problems, err)
 	if n.roles.dns {
 		config := dnsDoor(c.Node)
-		config.Current, config.Signer, config.Logger = n.current, n.keys, n.log.With("door", "dns")
+		config.Current, config.Sockets, config.Signer, config.Logger = n.current, n.sockets, n.keys, n.log.With("door", "dns")
 		config.Observer = dnsObserver{n.metrics.DNS(), n.sample}
 		n.dns, err = dnsserver.New(config)
 		problems = append(problems, err)
 	}
 	if n.roles.http {
 		n.http, err = httpserver.New(httpserver.Config{
-			Listen: c.Node.Listen.HTTP, Current: n.current, TrustedProxies: c.Node.TrustedProxies, Hosts: c.Node.HTTPHosts,
+			Listen: c.Node.Listen.HTTP, Open: n.sockets.Listen, Current: n.current, TrustedProxies: c.Node.TrustedProxies, Hosts: c.Node.HTTPHosts,
 			Observer: httpObserver{n.metrics.HTTP(), n.sample}, Logger: n.log.With("door", "http"),
 		})
 		problems = append(problems, err)
@@ -241,7 +258,7 @@ func (n *node) makeParts(c *configuration) error {
 		listenAPI = n.nodeOptions.api
 	}
 	n.api, err = api.New(api.Config{
-		Listen: listenAPI, Token: token, Control: &control{n}, Revisions: n.revisions(), Ready: n.ready, Alive: n.alive,
+		Listen: listenAPI, Open: n.sockets.Listen, Token: token, Control: &control{n}, Revisions: n.revisions(), Ready: n.ready, Alive: n.alive,
 		Metrics: n.metrics.Handler(), Console: console.Handler(), Extra: n.extraPaths(), Logger: n.log.With("part", "api"),
 	})
 	return errors.Join(append(problems, err)...)
@@ -274,7 +291,11 @@ func (n *node) listen() error {
 	if n.http != nil {
 		problems = append(problems, n.http.Listen())
 	}
-	return errors.Join(append(problems, n.api.Listen())...)
+	problems = append(problems, n.api.Listen())
+	if unclaimed := n.sockets.CloseUnclaimed(); len(unclaimed) > 0 {
+		n.log.Warn("sockets were handed over that this configuration does not name: they are closed", "sockets", unclaimed)
+	}
+	return errors.Join(problems...)
 }
 
 // firstSnapshot gives the doors something to answer from: a control node
@@ -314,6 +335,9 @@ func (n *node) firstSnapshot(c *configuration) error {
 }
 
 func (n *node) save(ctx context.Context, state steering.State) error {
+	if n.released.Load() {
+		return nil // it is the successor's to store
+	}
 	err := n.store.PutState(ctx, state)
 	if err != nil {
 		n.metrics.StoreError("put_state")
@@ -322,24 +346,29 @@ func (n *node) save(ctx context.Context, state steering.State) error {
 }
 
 // Run serves until stop ends, then drains: it stops being ready, goes on
-// answering for the configured time, finishes what is in flight and saves.
-func (n *node) Run(stop context.Context, reload <-chan os.Signal) error {
+// answering for the configured time, finishes what is in flight and saves. When
+// it is told to have itself replaced, it ends when the new process serves and
+// the last connection has ended.
+func (n *node) Run(stop context.Context, signals signals) error {
 	defer n.store.Close()
 	serving, close := context.WithCancelCause(context.WithoutCancel(stop))
 	defer close(nil)
-	var parts sync.WaitGroup
-	start := func(name string, run func(context.Context) error) {
-		parts.Go(func() {
-			if err := run(serving); err != nil {
+	running, rest := context.WithCancel(serving) // of everything but the doors
+	defer rest()
+	var doors, parts sync.WaitGroup
+	startIn := func(ctx context.Context, group *sync.WaitGroup, name string, run func(context.Context) error) {
+		group.Go(func() {
+			if err := run(ctx); err != nil {
 				close(fmt.Errorf("%s: %w", name, err))
 			}
 		})
 	}
+	start := func(name string, run func(context.Context) error) { startIn(running, &parts, name, run) }
 	if n.dns != nil {
-		start("dns", n.dns.Run)
+		startIn(serving, &doors, "dns", n.dns.Run)
 	}
 	if n.http != nil {
-		start("http", n.http.Run)
+		startIn(serving, &doors, "http", n.http.Run)
 	}
 	if n.keys != nil {
 		start("dnssec", n.keys.Run)
@@ -361,18 +390,61 @@ func (n *node) Run(stop context.Context, reload <-chan os.Signal) error {
 	if n.loop == nil {
 		start("follow", n.followStore)
 	}
-	start("configuration", func(ctx context.Context) error { return n.watch(ctx, reload) })
-	select {
-	case <-serving.Done():
-	case <-stop.Done():
-		n.drain(serving)
-		close(nil)
+	start("configuration", func(ctx context.Context) error { return n.watch(ctx, signals.reload) })
+	n.announce()
+	if n.serve(serving, stop, signals.replace) {
+		n.retire(stop, &doors, rest)
 	}
+	close(nil)
+	doors.Wait()
 	parts.Wait()
 	if err := context.Cause(serving); !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil
+}
+
+// serve waits for the end: of a part that failed, by order, which it drains for,
+// or because another process serves in this one's place, which is true.
+func (n *node) serve(serving, stop context.Context, replace <-chan os.Signal) (replaced bool) {
+	for {
+		select {
+		case <-serving.Done():
+			return false
+		case <-stop.Done():
+			n.notify(daemon.SdNotifyStopping)
+			n.drain(serving)
+			return false
+		case <-replace:
+			err := n.replace(stop)
+			if err == nil {
+				return true
+			}
+			n.log.Error("not replaced: this process goes on serving", "err", err)
+		}
+	}
+}
+
+// retire ends everything but the connections that are open, and waits for these,
+// within bounds.
+func (n *node) retire(stop context.Context, doors *sync.WaitGroup, rest func()) {
+	if n.dns != nil {
+		n.dns.Retire()
+	}
+	if n.http != nil {
+		n.http.Retire()
+	}
+	rest()
+	ended := make(chan struct{})
+	go func() {
+		doors.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-stop.Done():
+	case <-time.After(retireWithin):
+	}
 }
 
 // drain tells load balancers to go elsewhere and gives them time to.

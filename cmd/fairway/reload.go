@@ -142,7 +142,7 @@ func (n *node) take(ctx context.Context, c, canary *configuration, share float64
 		n.http.Reconfigure(c.Node.TrustedProxies, c.Node.HTTPHosts)
 	}
 	if nodeSettings(old) != nodeSettings(c) {
-		n.log.Warn("listen, dns, dnssec, api.token_file and control are taken up by a restart only; the old ones go on")
+		n.log.Warn("listen, dns, dnssec, api.token_file and control are taken up by SIGUSR2 or a restart only; the old ones go on")
 	}
 	return nil
 }

@@ -24,7 +24,9 @@ func runCommand() *cobra.Command {
 
 A change of the configuration on disk, or SIGHUP, reloads it; what cannot be
 loaded whole is refused whole, and the running configuration goes on serving.
-SIGTERM drains: the node stops being ready, goes on answering for the configured
+SIGUSR2 starts the program anew, as it is now on disk, and hands the sockets over
+to the new process: no query and no connection is lost. If that fails, the
+running process goes on. SIGTERM drains: the node stops being ready, goes on answering for the configured
 time (drain:), finishes what is in flight, saves its state and ends. A second
 signal ends it at once.`,
 		Example: `  fairway run --config /etc/fairway
@@ -40,7 +42,11 @@ signal ends it at once.`,
 			if err != nil {
 				return err
 			}
-			n, err := newNode(nodeOptions{path: config, data: data, roles: r, api: apiListen, vantages: vantages, log: log})
+			lineage, err := newLineage()
+			if err != nil {
+				return err
+			}
+			n, err := newNode(nodeOptions{path: config, data: data, roles: r, api: apiListen, vantages: vantages, log: log, lineage: lineage})
 			if err != nil {
 				return err
 			}
@@ -60,17 +66,24 @@ signal ends it at once.`,
 
 // runNode runs a node until a signal or the end of the context.
 func runNode(ctx context.Context, n *node) error {
-	reload := make(chan os.Signal, 1)
-	signal.Notify(reload, syscall.SIGHUP)
-	defer signal.Stop(reload)
+	s := signals{reload: make(chan os.Signal, 1), replace: make(chan os.Signal, 1)}
+	signal.Notify(s.reload, syscall.SIGHUP)
+	defer signal.Stop(s.reload)
+	if n.program != "" {
+		signal.Notify(s.replace, syscall.SIGUSR2)
+		defer signal.Stop(s.replace)
+	}
 	stop, cancel := signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
 	defer cancel()
 	go func() { // a second signal finds its default action again, and ends the process
 		<-stop.Done()
 		cancel()
 	}()
-	return n.Run(stop, reload)
+	return n.Run(stop, s)
 }
+
+// signals are those that a node obeys beside the one to end.
+type signals struct{ reload, replace chan os.Signal }
 
 // newLogger logs as text to a terminal's eye and to journald alike.
 func newLogger(c *cobra.Command, level string) (*slog.Logger, error) {

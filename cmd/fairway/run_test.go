@@ -349,7 +349,7 @@ func TestWiringUnderRace(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	reload, ended := make(chan os.Signal, 1), make(chan error, 1)
-	go func() { ended <- n.Run(ctx, reload) }()
+	go func() { ended <- n.Run(ctx, signals{reload: reload}) }()
 	d.answering("live.fairway.test.", "live", patience)
 	agree(t, d, 100)
 	reload <- syscall.SIGHUP

@@ -2,6 +2,7 @@ package handover
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -26,12 +27,14 @@ type Successor struct {
 	from, to *os.File
 	lines    *bufio.Reader
 	ended    chan struct{}
-	status   string // how it ended; to be read when ended is closed
+	status   string      // how it ended; to be read when ended is closed
+	free     func() bool // lets it live on when the context of Start ends
 }
 
 // Start starts a program as the successor of this process, with its arguments,
-// environment, standard output and standard error, and with the sockets.
-func (s *Sockets) Start(program string, args []string) (*Successor, error) {
+// environment, standard output and standard error, and with the sockets. When ctx
+// ends before the successor serves, it is killed.
+func (s *Sockets) Start(ctx context.Context, program string, args []string) (*Successor, error) {
 	names, fds, err := s.files()
 	if err != nil {
 		return nil, err
@@ -60,6 +63,7 @@ func (s *Sockets) Start(program string, args []string) (*Successor, error) {
 		return nil, err // never on Unix
 	}
 	successor := &Successor{process: process, from: from, to: to, lines: bufio.NewReader(from), ended: make(chan struct{})}
+	successor.free = context.AfterFunc(ctx, func() { _ = process.Kill() })
 	go successor.reap()
 	return successor, nil
 }
@@ -97,7 +101,11 @@ func (s *Successor) Proceed(within time.Duration) error {
 	if _, err := io.WriteString(s.to, proceed+"\n"); err != nil {
 		return s.failed(err)
 	}
-	return s.hear(serving, within)
+	if err := s.hear(serving, within); err != nil {
+		return err
+	}
+	s.free()
+	return nil
 }
 
 // hear waits for one line of the successor.
