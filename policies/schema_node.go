@@ -3,7 +3,7 @@ package policies
 // The sections that concern one node, and the names that it answers for.
 
 func listenSchema() property {
-	return key("listen", "Where the node listens: ADDRESS:PORT, one or a list each. An empty address means every address of the machine. Taken up by a restart only.",
+	return key("listen", "Where the node listens: ADDRESS:PORT, one or a list each. An empty address means every address of the machine. Taken up by SIGUSR2 or a restart only.",
 		object("",
 			key("dns", "The DNS door, UDP and TCP.", oneOrSome(listener())).by(defaultDNS).like("192.0.2.53:53"),
 			key("http", "The HTTP door, clear text.", oneOrSome(listener())).by(defaultHTTP).like(":80"),
