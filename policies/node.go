@@ -19,6 +19,7 @@ type Node struct {
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For and Forwarded are believed
 	HTTPHosts      []string       // further Host names that the HTTP door accepts; lower case, no final dot
 	TokenFile      string         // the API's token; empty = none named
+	SteeringSecret string         // the file with what signs players' steering sessions; empty = none named
 	KeyFolder      string         // where DNSSEC keys are kept; empty = in the data folder
 	KeySecret      string         // the file with the secret that seals them; empty = they are not sealed
 	Databases      []string       // MMDB files, in the order of their precedence; "embedded" = the built-in data
@@ -44,7 +45,7 @@ func (c *compiler) node() Node {
 	n := Node{DrainFor: defaultDrain, DNS: c.dnsDoor()}
 	n.Listen = c.listen()
 	if v, ok := c.single("http"); ok {
-		f, _ := v.fields("trusted_proxies hosts")
+		f, _ := v.fields("trusted_proxies hosts steering_secret_file")
 		for _, item := range f.texts("trusted_proxies") {
 			if p, ok := item.prefix(); ok {
 				n.TrustedProxies = append(n.TrustedProxies, p)
@@ -54,6 +55,9 @@ func (c *compiler) node() Node {
 			if name, ok := item.hostname(); ok {
 				n.HTTPHosts = append(n.HTTPHosts, strings.TrimSuffix(name, "."))
 			}
+		}
+		if v, ok := f.under("steering_secret_file"); ok {
+			n.SteeringSecret, _ = v.file()
 		}
 	}
 	if v, ok := c.single("api"); ok {

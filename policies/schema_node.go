@@ -19,6 +19,8 @@ func httpSchema() property {
 				list(prefix())).like([]string{"198.51.100.0/28"}),
 			key("hosts", "Further names accepted in the Host header. Addresses, localhost and the services' hostnames always are; others get 421.",
 				list(hostname())).like([]string{"go.video.example"}),
+			key("steering_secret_file", "Signs what players carry from one steering poll to the next; the same on every node of the http role. A missing file is made at the start, mode 0600. Default: a secret of this node alone, which a restart forgets: players then begin anew.",
+				text()).like("/var/lib/fairway/steering-secret"),
 		))
 }
 

@@ -237,9 +237,11 @@ func (n *node) makeParts(c *configuration) error {
 		problems = append(problems, err)
 	}
 	if n.roles.http {
+		secret, err := steeringSecret(c.Node.SteeringSecret)
+		problems = append(problems, err)
 		n.http, err = httpserver.New(httpserver.Config{
 			Listen: c.Node.Listen.HTTP, Open: n.sockets.Listen, Current: n.current, TrustedProxies: c.Node.TrustedProxies, Hosts: c.Node.HTTPHosts,
-			Observer: httpObserver{n.metrics.HTTP(), n.sample}, Logger: n.log.With("door", "http"),
+			SteeringSecret: secret, Observer: httpObserver{n.metrics.HTTP(), n.sample}, Logger: n.log.With("door", "http"),
 		})
 		problems = append(problems, err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -54,4 +55,17 @@ func makeToken(path string) (string, error) {
 		return "", fmt.Errorf("make token: %w", err)
 	}
 	return token, nil
+}
+
+// steeringSecret reads the secret of steering sessions, or makes the file; nil
+// when none is named.
+func steeringSecret(path string) ([]byte, error) {
+	if path == "" {
+		return nil, nil
+	}
+	secret, err := readToken(path)
+	if errors.Is(err, os.ErrNotExist) {
+		secret, err = makeToken(path)
+	}
+	return []byte(secret), err
 }

@@ -109,7 +109,7 @@ func (a *answer) body(door string) ([]byte, []string) {
 		return foundBody, typeText
 	case a.json != nil:
 		return a.json, typeJSON
-	case door == doorDecide:
+	case door == doorDecide, door == doorSteer:
 		return encode(errorBody{Error: a.message}), typeJSON
 	}
 	return []byte(a.message + "\n"), typeText

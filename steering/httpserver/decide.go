@@ -40,7 +40,7 @@ type endpointBody struct {
 func (s *Server) decide(snapshot *steering.Snapshot, q steering.Query, t target) answer {
 	parameters, err := url.ParseQuery(strings.TrimPrefix(t.query, "?"))
 	if err != nil {
-		return refuse(http.StatusBadRequest, "the query string is malformed")
+		return refuse(http.StatusBadRequest, errMalformedQuery.Error())
 	}
 	if parameters.Has("client") {
 		if q.Client, err = parseClient(parameters.Get("client")); err != nil {
@@ -58,6 +58,8 @@ func (s *Server) decide(snapshot *steering.Snapshot, q steering.Query, t target)
 	a.json = encode(body)
 	return a
 }
+
+var errMalformedQuery = errors.New("the query string is malformed")
 
 // parseClient reads an address, or a prefix, which stands for its network's
 // address.

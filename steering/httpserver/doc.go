@@ -1,12 +1,13 @@
-// Package httpserver is the HTTP door: it answers players with a redirect and
-// software with a decision, both from the current snapshot.
+// Package httpserver is the HTTP door: it answers players with a redirect or a
+// steering manifest and software with a decision, all from the current snapshot.
 //
 // In:  HTTP/1.1 requests in clear text (RFC 9112).
 // Out:
 //
 //	GET|HEAD /r/{service}/{path…}?{query}   302 to the chosen endpoint's URL + "/" + path + "?" + query
+//	GET|HEAD /steer/v1/{service}/{hls|dash} 200 with a steering manifest; ?s= is the viewer's session
 //	GET|HEAD /decide/v1/{service}           200 with the ranked endpoints as JSON; ?client= and ?session=
-//	OPTIONS  on both                        204, so that a CORS preflight never meets a redirect
+//	OPTIONS  on all                         204, so that a CORS preflight never meets a redirect
 //
 // Everything is answered with Cache-Control: no-store and
 // Access-Control-Allow-Origin: *, errors too, so that a player in a browser can

@@ -18,7 +18,7 @@ const (
 
 // The answers that are always the same.
 var (
-	notFound     = refuse(http.StatusNotFound, "nothing here; ask /r/{service}/{path} for a redirect, or /decide/v1/{service} for a decision")
+	notFound     = refuse(http.StatusNotFound, "nothing here; ask /r/{service}/{path} for a redirect, /steer/v1/{service}/hls or dash for a steering manifest, or /decide/v1/{service} for a decision")
 	noService    = refuse(http.StatusNotFound, "no such service")
 	notReady     = answer{status: http.StatusServiceUnavailable, retry: time.Second, message: "no decision is ready yet; try again in a second"}
 	wrongMethod  = answer{status: http.StatusMethodNotAllowed, allow: true, message: "only GET, HEAD and OPTIONS are answered here"}
@@ -86,12 +86,15 @@ func (s *Server) route(r *http.Request, t target) answer {
 	case snapshot == nil:
 		return notReady
 	}
-	service := snapshot.Layout.ByKey(t.service)
-	if service < 0 {
+	q := steering.Query{Service: snapshot.Layout.ByKey(t.service), Client: access.client(r)}
+	switch {
+	case t.door == doorSteer:
+		s.steering.busy.Add(1)
+		defer s.steering.busy.Add(-1)
+		return s.steer(snapshot, q, t)
+	case q.Service < 0:
 		return noService
-	}
-	q := steering.Query{Service: service, Client: access.client(r)}
-	if t.door == doorDecide {
+	case t.door == doorDecide:
 		return s.decide(snapshot, q, t)
 	}
 	q.Session = r.Header.Get(sessionHeader)

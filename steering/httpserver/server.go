@@ -33,6 +33,9 @@ type Config struct {
 	Hosts []string
 	// Observer is told about decisions and answers. Default none.
 	Observer Observer
+	// SteeringSecret signs what players carry from one steering poll to the next;
+	// the same on all nodes. Default: one of this server's own.
+	SteeringSecret []byte
 	// Open opens a listener for an address of Listen. Default net.Listen; another
 	// one may know of listeners that another process handed over.
 	Open func(network, address string) (net.Listener, error)
@@ -54,12 +57,13 @@ type Observer interface {
 const (
 	doorRedirect = "redirect"
 	doorDecide   = "decide"
+	doorSteer    = "steer"
 	doorOther    = "other" // what belongs to no door: refused before routing, or an unknown path
 )
 
 // Doors lists every name that an Observer may hear, for metrics that must know
 // them in advance.
-func Doors() []string { return []string{doorRedirect, doorDecide, doorOther} }
+func Doors() []string { return []string{doorRedirect, doorDecide, doorSteer, doorOther} }
 
 // Server is the HTTP door.
 type Server struct {
@@ -68,6 +72,7 @@ type Server struct {
 	access    atomic.Pointer[access]
 	limits    limits
 	conns     *connections
+	steering  *steeringDoor
 	listeners []net.Listener
 
 	retired    chan struct{}
@@ -131,7 +136,7 @@ func New(c Config) (*Server, error) {
 	if c.Open == nil {
 		c.Open = net.Listen
 	}
-	s := &Server{config: c, log: c.Logger, limits: defaultLimits, retired: make(chan struct{})}
+	s := &Server{config: c, log: c.Logger, limits: defaultLimits, steering: newSteeringDoor(c.SteeringSecret), retired: make(chan struct{})}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

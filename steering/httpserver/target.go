@@ -9,6 +9,7 @@ import (
 const (
 	redirectPrefix = "/r/"
 	decidePrefix   = "/decide/v1/"
+	steerPrefix    = "/steer/v1/"
 )
 
 // target is a request target (RFC 9112 §3.2), split but not decoded.
@@ -42,6 +43,12 @@ func parseTarget(r *http.Request) (target, string) {
 		t.service, t.path, _ = strings.Cut(rest, "/")
 	case strings.HasPrefix(path, decidePrefix):
 		t.door, t.service = doorDecide, path[len(decidePrefix):]
+	case strings.HasPrefix(path, steerPrefix):
+		t.door, t.path = doorSteer, path
+		service, protocol, _ := strings.Cut(path[len(steerPrefix):], "/")
+		if t.service = service; protocol != "hls" && protocol != "dash" {
+			return t, "a steering manifest is asked for as /steer/v1/{service}/hls or /steer/v1/{service}/dash"
+		}
 	default:
 		return t, ""
 	}

@@ -1,0 +1,109 @@
+package httpserver
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// session is what we told a viewer's session last. It travels with the player, in
+// RELOAD-URI, so that any node can answer the next poll.
+type session struct {
+	first  string    // pathway; empty = the session begins
+	since  time.Time // when it became the first
+	before string    // the first before it; empty = none
+	avoid  string    // the pathway that failed the session; empty = none
+	until  time.Time // the end of its penalty
+}
+
+// known lists the pathways that the session knows of, the first one first.
+func (s *session) known() []string {
+	ids := []string{s.first}
+	for _, id := range []string{s.before, s.avoid} {
+		if id != "" && id != s.first && (len(ids) < 2 || id != ids[1]) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// steeringDoor is what steering polls share.
+type steeringDoor struct {
+	key   []byte
+	busy  atomic.Int64 // polls that are being answered
+	crowd int64        // from so many on, TTLs grow
+}
+
+// newSteeringDoor makes a door that signs with a secret; an empty one stands for
+// one of its own, which other nodes and the next start do not know: sessions then
+// begin anew.
+func newSteeringDoor(secret []byte) *steeringDoor {
+	const crowd = 256
+	if len(secret) == 0 {
+		secret = []byte(rand.Text())
+	}
+	key := hmac.New(sha256.New, secret)
+	key.Write([]byte("fairway steering session 1"))
+	return &steeringDoor{key: key.Sum(nil), crowd: crowd}
+}
+
+// stateForm is the form of a sealed session: fields of characters that no query
+// needs to encode, between tildes, with a MAC at the end.
+const stateForm = "1"
+
+// macSize is enough: a forged session would only change its own forger's order.
+const macSize = 12
+
+// seal writes a session for one service and one viewer.
+func (s *steeringDoor) seal(v session, service, viewer string) string {
+	text := strings.Join([]string{stateForm, v.first, seconds(v.since), v.before, v.avoid, seconds(v.until)}, "~")
+	return text + "~" + s.mac(text, service, viewer)
+}
+
+// open reads a sealed session. One that is not ours, or from a time to come, is a
+// session that begins.
+func (s *steeringDoor) open(sealed, service, viewer string, now time.Time) session {
+	at := strings.LastIndexByte(sealed, '~')
+	if at < 0 || !hmac.Equal([]byte(sealed[at+1:]), []byte(s.mac(sealed[:at], service, viewer))) {
+		return session{}
+	}
+	fields := strings.Split(sealed[:at], "~")
+	if len(fields) != 6 || fields[0] != stateForm {
+		return session{}
+	}
+	v := session{first: fields[1], since: moment(fields[2]), before: fields[3], avoid: fields[4], until: moment(fields[5])}
+	if v.since.After(now.Add(time.Minute)) || v.until.After(now.Add(penalty+time.Minute)) {
+		return session{} // the clock of the node that sealed it was wrong
+	}
+	return v
+}
+
+func (s *steeringDoor) mac(text, service, viewer string) string {
+	h := hmac.New(sha256.New, s.key)
+	for _, part := range []string{text, service, viewer} {
+		h.Write([]byte(strconv.Itoa(len(part))))
+		h.Write([]byte{':'})
+		h.Write([]byte(part))
+	}
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:macSize])
+}
+
+func seconds(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return strconv.FormatInt(t.Unix(), 36)
+}
+
+func moment(text string) time.Time {
+	n, err := strconv.ParseInt(text, 36, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.Unix(n, 0)
+}

@@ -1,0 +1,165 @@
+package httpserver
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"fairway/steering"
+)
+
+// steeringBody is a steering manifest. HLS (draft-pantos-content-steering §4) and
+// DASH (ETSI TS 103 998 §6) have the same.
+type steeringBody struct {
+	Version   int      `json:"VERSION"`
+	TTL       int      `json:"TTL"` // seconds
+	ReloadURI string   `json:"RELOAD-URI"`
+	Priority  []string `json:"PATHWAY-PRIORITY"`
+}
+
+// steeringVersion is the only one there is. Players stop steering for good when
+// they see another.
+const steeringVersion = 1
+
+// The parameters of a poll besides the players' own, all of which the players
+// send back with RELOAD-URI.
+const (
+	sessionParameter = "s" // the viewer's session, as the player's page chose it
+	stateParameter   = "k" // what we told the session last, signed
+)
+
+// steer answers GET /steer/v1/{service}/{hls|dash}. Beside a poll that cannot be
+// read it is always 200 once a session has begun: players take many an error for
+// a reason to stop steering for good.
+func (s *Server) steer(snapshot *steering.Snapshot, q steering.Query, t target) answer {
+	p, err := readPoll(t)
+	if err != nil {
+		return refuse(http.StatusBadRequest, err.Error())
+	}
+	now := time.Now()
+	seen := s.steering.open(p.state, t.service, p.session, now)
+	if q.Service < 0 {
+		if seen.first == "" {
+			return noService
+		}
+		return s.manifest(t, p, seen, seen.known(), maxSteeringTTL) // the service is gone; the player may play on
+	}
+	q.Session = p.session
+	d := snapshot.Decide(q)
+	s.decided(doorSteer, d)
+	ids, next := pathways(&d, seen, p.reported, now)
+	if len(ids) == 0 {
+		return refuse(http.StatusNotFound, "no endpoint of this service has a pathway")
+	}
+	ttl := d.TTL
+	if seen.first == "" {
+		ttl /= 2 // the first seconds of a session teach the most
+	}
+	if inTrouble(&d) {
+		ttl = min(ttl, incidentTTL)
+	}
+	return s.manifest(t, p, next, ids, ttl)
+}
+
+const (
+	// incidentTTL is how soon players ask again while something is wrong.
+	incidentTTL = 10 * time.Second
+	// maxSteeringTTL bounds what overload and jitter make of a TTL; the drafts
+	// recommend it where nothing changes.
+	maxSteeringTTL = 300 * time.Second
+)
+
+// manifest is the answer with a session's new state.
+func (s *Server) manifest(t target, p poll, next session, ids []string, ttl time.Duration) answer {
+	state := s.steering.seal(next, t.service, p.session)
+	return answer{status: http.StatusOK, json: encode(steeringBody{
+		Version:   steeringVersion,
+		TTL:       s.steering.spread(ttl),
+		ReloadURI: t.path + p.reload(state),
+		Priority:  ids,
+	})}
+}
+
+// spread makes seconds of a TTL: up to 15 % off by chance, so that players that
+// began together do not go on asking together, and longer while many polls are
+// being answered. A player is never told to go away.
+func (s *steeringDoor) spread(ttl time.Duration) int {
+	const jitter = 0.15
+	seconds := ttl.Seconds() * (1 - jitter + 2*jitter*rand.Float64())
+	for busy := s.busy.Load(); busy > s.crowd && seconds < maxSteeringTTL.Seconds(); busy /= 2 {
+		seconds *= 2
+	}
+	return int(min(max(seconds, 1), maxSteeringTTL.Seconds()))
+}
+
+// poll is what a player asks with.
+type poll struct {
+	session  string
+	state    string
+	reported []string // the pathways that it says to have used, the one in use last
+	kept     string   // parameters that are neither ours nor the players', as they came
+}
+
+// Bounds on what a poll may carry; players send far less.
+const (
+	mostReported  = 8
+	longestID     = 64
+	longestOption = 512
+)
+
+// readPoll reads the query, which players write in many ways: with and without
+// quotation marks, one pathway or a list (RFC 8216bis §7.4, TS 103 998 §7).
+func readPoll(t target) (poll, error) {
+	var p poll
+	for pair := range strings.SplitSeq(strings.TrimPrefix(t.query, "?"), "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		value, err := url.QueryUnescape(value)
+		if err != nil {
+			return p, errMalformedQuery
+		}
+		switch {
+		case name == sessionParameter:
+			p.session = value
+			p.kept += "&" + pair
+		case name == stateParameter:
+			p.state = value
+		case strings.HasPrefix(name, "_HLS_"), strings.HasPrefix(name, "_DASH_"):
+			if strings.HasSuffix(name, "_pathway") {
+				p.reported = reported(value)
+			}
+		case pair != "" && len(p.kept)+len(pair) < longestOption:
+			p.kept += "&" + pair
+		}
+	}
+	return p, nil
+}
+
+// reported reads a list of pathways; what cannot be one is left out.
+func reported(value string) []string {
+	var ids []string
+	for id := range strings.SplitSeq(strings.Trim(value, `"`), ",") {
+		id = strings.Trim(id, `" `)
+		if id != "" && len(id) <= longestID && !slices.Contains(ids, id) && len(ids) < mostReported {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// reload is the query of RELOAD-URI.
+func (p *poll) reload(state string) string {
+	return "?" + stateParameter + "=" + state + p.kept
+}
+
+// inTrouble tells whether an endpoint that clients could have is not well.
+func inTrouble(d *steering.Decision) bool {
+	for i := range d.Split.Candidates {
+		if c := &d.Split.Candidates[i]; c.Verdict == steering.Down || c.Verdict == steering.Degraded {
+			return true
+		}
+	}
+	return false
+}
