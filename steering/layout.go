@@ -34,7 +34,9 @@ type Group struct {
 
 // Key names the group within its service, the same on every node and after a
 // restart.
-func (g Group) Key() string { return g.Region + "/" + g.Rule.Name }
+func (g Group) Key() string { return groupKey(g.Region, g.Rule.Name) }
+
+func groupKey(region, rule string) string { return region + "/" + rule }
 
 // NewLayout evaluates every policy's rules over the table's cells.
 func NewLayout(revision *Revision, table Table) (*Layout, error) {

@@ -110,6 +110,7 @@ const (
 	HoldDwell    HoldCode = "dwell"
 	HoldMaxShift HoldCode = "max_shift"
 	HoldRamp     HoldCode = "ramp"
+	HoldCap      HoldCode = "cap" // of a provider's traffic: it bounds every move
 )
 
 // NewSplit checks and seals a split: weights are 0..1 and sum to 1 (or are all

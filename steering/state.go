@@ -59,6 +59,7 @@ type Memory struct {
 	Recovered map[string]time.Time `json:"recovered,omitempty"` // endpoint → when it became eligible again
 	Lost      map[string]bool      `json:"lost,omitempty"`      // endpoints that failed or were drained and have had no clients since
 	Target    map[string]float64   `json:"target,omitempty"`    // endpoint → the share that the split moves towards
+	Wanted    map[string]float64   `json:"wanted,omitempty"`    // endpoint → the share that it would have without caps; nil = no cap bounds the split
 }
 
 // Join gives every service × group of a layout what the state remembers of it. A

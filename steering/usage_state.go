@@ -3,7 +3,8 @@ package steering
 // UsageState is what is known of the providers' traffic, in a form that can be
 // stored; package usage makes it and reads it. Times are Unix seconds.
 type UsageState struct {
-	Accounts map[string]AccountState `json:"accounts"` // by provider
+	Accounts map[string]AccountState       `json:"accounts,omitempty"` // by provider
+	Flows    map[string]map[string]float64 `json:"flows,omitempty"`    // service → group key → decisions a second
 }
 
 // AccountState is one provider's part.

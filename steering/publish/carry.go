@@ -101,12 +101,13 @@ func emptySlots(layout *steering.Layout) [][]*slot {
 	return slots
 }
 
-// servicesOf gives slots by name.
-func servicesOf(layout *steering.Layout, slots [][]*slot) map[string]steering.GroupRecords {
+// servicesOf gives slots by name, with the splits that serve.
+func servicesOf(layout *steering.Layout, slots [][]*slot, serving func(service int) []*steering.Split) map[string]steering.GroupRecords {
 	services := make(map[string]steering.GroupRecords, len(slots))
 	for i, sl := range layout.Services {
 		records := make(steering.GroupRecords, len(sl.Groups))
 		made := make(map[*slot]steering.SplitRecord)
+		served := serving(i)
 		for g, group := range sl.Groups {
 			s := slots[i][g]
 			if s == nil {
@@ -116,6 +117,9 @@ func servicesOf(layout *steering.Layout, slots [][]*slot) map[string]steering.Gr
 			if !known {
 				record = s.record()
 				made[s] = record
+			}
+			if served[g] != s.split {
+				record = s.recordAs(served[g])
 			}
 			records[group.Key()] = record
 		}
@@ -128,11 +132,11 @@ func servicesOf(layout *steering.Layout, slots [][]*slot) map[string]steering.Gr
 func (v *View) State() steering.State {
 	state := steering.State{
 		Version: steering.StateVersion, Generation: v.Snapshot.Generation, Published: v.Snapshot.Published,
-		Revision: v.Snapshot.Layout.Revision.Hash, Services: servicesOf(v.Snapshot.Layout, v.slots), Health: v.Health,
+		Revision: v.Snapshot.Layout.Revision.Hash, Services: servicesOf(v.Snapshot.Layout, v.slots, v.Snapshot.Splits), Health: v.Health, Usage: v.usage,
 	}
 	if c := v.Snapshot.Canary; c != nil && v.canary != nil {
 		layout := c.Snapshot.Layout
-		state.Canary = &steering.CanaryState{Revision: layout.Revision.Hash, Share: c.Share, Services: servicesOf(layout, v.canary.slots)}
+		state.Canary = &steering.CanaryState{Revision: layout.Revision.Hash, Share: c.Share, Services: servicesOf(layout, v.canary.slots, c.Snapshot.Splits)}
 	}
 	return state
 }

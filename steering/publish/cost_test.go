@@ -89,7 +89,7 @@ func TestCost(t *testing.T) {
 			}
 		}
 		health := verdicts(w, map[string]steering.Verdict{"a": steering.Healthy, "b": steering.Healthy, "c": steering.Healthy})
-		ev := &evidence{revision: w.revision, health: health, now: mid, market: market{traffic: carried(c.used)}}
+		ev := &evidence{revision: w.revision, health: health, now: mid, market: market{carried: carried(c.used)}}
 		s, chain := decide(ev, w.service, steering.Group{Region: "eu", Rule: w.rule}, nil, nil)
 		first := s.split.Candidates[0]
 		if first.Endpoint.Provider != c.first || first.Reason.Code != c.why || first.Weight != 1 {

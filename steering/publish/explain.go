@@ -42,10 +42,16 @@ func (v *View) Explain(service string, client netip.Addr) (*steering.Explanation
 		}
 	}
 	prev := decided.slots[i][slices.Index(sl.Groups, d.Group)]
-	ev := newDecider(&evidence{revision: layout.Revision, health: v.Health, poolDown: decided.poolDown, overrides: v.Overrides, now: v.At})
+	ev := newDecider(&evidence{
+		revision: layout.Revision, health: v.Health, poolDown: decided.poolDown, overrides: v.Overrides,
+		market: market{v.Traffic.Carried}, now: v.At,
+	})
 	ev.begin(sl.Service, nil)
 	fresh := ev.decide(spotOf(d.Group, layout.Revision, v.Health), prev, &x.Stages)
-	x.Holds = fresh.holds
+	x.Holds = withCaps(fresh.holds, d.Split)
+	if len(x.Holds) > len(fresh.holds) {
+		x.Stages = append(x.Stages, steering.StageTrace{Stage: "capacity", Note: x.Holds[len(x.Holds)-1].Note, Left: endpointIDs(d.Split.Picks())})
+	}
 	x.Endpoints = v.endpoints(d, &ev.chain, prev, fresh)
 	return x, nil
 }
@@ -95,6 +101,26 @@ func (v *View) endpoints(d steering.Decision, c *chain, prev, fresh *slot) []ste
 	return traces
 }
 
+func endpointIDs(candidates []steering.Candidate) []string {
+	ids := []string{}
+	for i := range candidates {
+		ids = append(ids, candidates[i].Endpoint.ID)
+	}
+	return ids
+}
+
 // Holds returns what keeps a service's group (by their indices in the layout) from
 // its target now. What a split says of that is as old as its generation.
-func (v *View) Holds(service, group int) []steering.Hold { return v.slots[service][group].holds }
+func (v *View) Holds(service, group int) []steering.Hold {
+	return withCaps(v.slots[service][group].holds, v.Snapshot.Split(service, group))
+}
+
+// withCaps adds what caps make of a split that serves.
+func withCaps(holds []steering.Hold, served *steering.Split) []steering.Hold {
+	for _, h := range served.Holds {
+		if h.By == steering.HoldCap {
+			return append(slices.Clone(holds), h)
+		}
+	}
+	return holds
+}

@@ -30,6 +30,9 @@ type Config struct {
 	// Save stores the dynamic half; it may take its time, and is never called
 	// twice at once. nil = nothing is stored.
 	Save func(context.Context, steering.State) error
+	// Handed returns what this node's doors have handed out since they began; see
+	// steering.Handed. nil = this node has no doors.
+	Handed func() []steering.Handed
 	// Coalesce is the least time between two decision rounds, default 100 ms.
 	// Larger saves work and delays every reaction by so much at most.
 	Coalesce time.Duration
@@ -53,6 +56,7 @@ type Loop struct {
 	judge     *health.Judge
 	overrides []steering.Override
 	table     steering.HealthTable
+	traffic   *traffic
 	main      *track
 	canary    *track // nil = none
 	share     float64
@@ -65,9 +69,12 @@ type View struct {
 	Health    steering.HealthTable
 	Overrides []steering.Override
 	PoolDown  map[string]string // pool → why
+	Traffic   Traffic
+	Stretch   float64 // by which the caps are passed since all of them together are too few; 1 = they hold
 	At        time.Time
 	slots     [][]*slot
 	canary    *side // nil = none
+	usage     *steering.UsageState
 }
 
 // order is a change by an operator, applied between rounds; done is closed
@@ -119,6 +126,7 @@ func New(config Config) (*Loop, error) {
 	l.overrides = config.Overrides
 	l.judge.Configure(layouts.measured())
 	l.judge.Restore(saved.Health)
+	l.traffic = restoredTraffic(saved.Usage)
 	l.main = newTrack(config.Layout, restoredSlots(config.Layout, saved))
 	if config.Canary != nil {
 		l.canary, l.share = newTrack(config.Canary, restoredSlots(config.Canary, canaryState(saved, config.Canary))), config.CanaryShare
@@ -175,6 +183,7 @@ func (l *Loop) SetLayouts(ctx context.Context, next Layouts) error {
 			canary = l.carry(next.Canary)
 		}
 		l.main, l.canary, l.share = main, canary, next.Share
+		l.traffic.fresh = true // the new tracks have not seen it
 	})
 }
 

@@ -9,7 +9,7 @@ import (
 
 // market is what contracts and traffic say at one moment. With no traffic
 // reported, prices are those of the first GB and every account is on its pace.
-type market struct{ traffic *usage.Standing }
+type market struct{ carried *usage.Standing }
 
 // price is the price of the next GB of an endpoint's clients in a region; 0 =
 // not stated.
@@ -17,12 +17,12 @@ func (m market) price(e *steering.Endpoint, region string) float64 {
 	if e.Account == nil {
 		return 0
 	}
-	return e.Account.Price(region, m.traffic.Account(e.Provider).MonthGB(), m.traffic.Volume(e.Provider, region).MonthBytes/usage.GB)
+	return e.Account.Price(region, m.carried.Account(e.Provider).MonthGB(), m.carried.Volume(e.Provider, region).MonthBytes/usage.GB)
 }
 
 // pace is how the month's volume compares with the commit.
 func (m market) pace(e *steering.Endpoint, now time.Time) steering.Pace {
-	account := m.traffic.Account(e.Provider)
+	account := m.carried.Account(e.Provider)
 	if account == nil {
 		return steering.OnPace
 	}
@@ -32,7 +32,7 @@ func (m market) pace(e *steering.Endpoint, now time.Time) steering.Pace {
 // load is the part of the tightest cap that the traffic of now takes; 0 without a
 // cap, and where the traffic is not known.
 func (m market) load(e *steering.Endpoint, region string) float64 {
-	account := m.traffic.Account(e.Provider)
+	account := m.carried.Account(e.Provider)
 	if account == nil || e.Account == nil {
 		return 0
 	}
@@ -59,7 +59,7 @@ func (m market) terms(service *steering.Service, region string) string {
 		if _, own := e.Account.Regions[region]; own {
 			return region
 		}
-		if account := m.traffic.Account(e.Provider); account != nil {
+		if account := m.carried.Account(e.Provider); account != nil {
 			if _, own := account.Regions[region]; own {
 				return region
 			}

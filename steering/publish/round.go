@@ -13,6 +13,7 @@ import (
 func (l *Loop) round(now time.Time, restored uint64) time.Time {
 	l.judgeAll(now)
 	l.expire(now)
+	l.look(now)
 	due := now.Add(idleRound)
 	if deadline := l.judge.NextDeadline(); !deadline.IsZero() {
 		due = soonest(due, deadline)
@@ -68,6 +69,7 @@ func (l *Loop) publish(now time.Time, restored uint64, changed bool) {
 	}
 	view := &View{
 		Snapshot: prev, Health: l.table, Overrides: l.overrides, PoolDown: l.main.poolDown, At: now, slots: slices.Clone(l.main.slots),
+		Traffic: l.traffic.seen(), Stretch: l.main.stretch, usage: l.traffic.stored,
 	}
 	if l.canary != nil {
 		view.canary = l.canary.side()

@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"slices"
 	"time"
 
 	"fairway/steering"
@@ -10,7 +11,7 @@ import (
 // slot is what the loop keeps of one service × group between rounds. A slot
 // that has been handed out never changes; groups in the same situation share one.
 type slot struct {
-	split  *steering.Split
+	split  *steering.Split // as decided; where a cap bounds it, another one serves
 	holds  []steering.Hold // as of now: the split's are those of its generation
 	memory memory
 	next   time.Time // when time alone will change it; zero = never
@@ -44,6 +45,34 @@ func (m *memory) target(e *steering.Endpoint) float64 {
 	return 0
 }
 
+// recordAs gives the slot by name where another split than the one decided serves.
+func (s *slot) recordAs(served *steering.Split) steering.SplitRecord {
+	m := s.record().Memory
+	m.Wanted = make(map[string]float64)
+	for _, c := range s.split.Picks() {
+		m.Wanted[c.Endpoint.ID] = c.Weight
+	}
+	r := served.Record(m)
+	r.Holds = withCaps(s.holds, served)
+	return r
+}
+
+// wanted is what was decided where another split serves.
+func wanted(served *steering.Split, m *steering.Memory) *steering.Split {
+	sum := 0.0
+	for i := range served.Candidates {
+		sum += m.Wanted[served.Candidates[i].Endpoint.ID]
+	}
+	if sum <= 0 {
+		return served
+	}
+	candidates := slices.Clone(served.Candidates)
+	for i := range candidates {
+		candidates[i].Weight = m.Wanted[candidates[i].Endpoint.ID] / sum
+	}
+	return reweighed(served, candidates, nil)
+}
+
 // record gives the slot by name for the store.
 func (s *slot) record() steering.SplitRecord {
 	m := steering.Memory{Measured: s.memory.measured, Chosen: s.memory.clock.Chosen, Moved: s.memory.clock.Moved, Spec: s.memory.clock.Spec}
@@ -75,7 +104,7 @@ func put[V any](m map[string]V, key string, value V) map[string]V {
 
 // restored makes a slot of what was stored.
 func restored(service *steering.Service, split *steering.Split, m *steering.Memory) *slot {
-	s := &slot{split: split, holds: split.Holds, memory: memory{
+	s := &slot{split: wanted(split, m), holds: split.Holds, memory: memory{
 		measured: m.Measured, clock: allocate.Clock{Chosen: m.Chosen, Moved: m.Moved, Spec: m.Spec},
 	}}
 	for _, e := range service.Endpoints {

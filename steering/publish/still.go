@@ -14,6 +14,7 @@ type World struct {
 	Layout    *steering.Layout
 	Health    steering.HealthTable
 	Overrides []steering.Override
+	Traffic   Traffic
 	Now       time.Time
 	// State is what was decided before, so that margin, dwell and ramp bound what
 	// follows; nil = nothing was, and the first choice is free.
@@ -35,8 +36,11 @@ func Still(w World) (*View, error) {
 	t := newTrack(w.Layout, restoredSlots(w.Layout, state))
 	t.judged(w.Health, slog.New(slog.DiscardHandler))
 	t.detail, t.afresh = w.Detail, true
+	t.parts = t.partsOf(w.Traffic.Flows)
+	t.see(w.Traffic, demand(nil).steadied(t.demandOf(w.Traffic)))
 	t.decide(w.Overrides, w.Now)
 	return &View{
 		Snapshot: t.seal(state.Generation+1, w.Now, nil), Health: w.Health, Overrides: w.Overrides, PoolDown: t.poolDown, At: w.Now, slots: t.slots,
+		Traffic: w.Traffic, Stretch: t.stretch,
 	}, nil
 }

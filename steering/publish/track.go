@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"regexp"
 	"slices"
 	"time"
 
 	"fairway/steering"
+	"fairway/steering/usage"
 )
 
 // Layouts is what a Loop decides for.
@@ -39,7 +41,7 @@ func (l *Layouts) measured() *steering.Revision {
 type track struct {
 	layout   *steering.Layout
 	slots    [][]*slot           // service × group
-	splits   [][]*steering.Split // of the slots; a service's slice is made anew when one of them changes
+	splits   [][]*steering.Split // that serve: those of the slots, or what caps make of them; a service's slice is made anew when one of them changes
 	services []due
 	poolDown map[string]string // pool → why
 
@@ -47,6 +49,13 @@ type track struct {
 	rows   [][]int                    // service × endpoint → row of the table
 	users  [][]int                    // row → services
 	spots  map[*steering.Group][]spot // by the first group of a service: those with one policy share their groups
+
+	limits  *limits         // nil = nothing is capped
+	traded  []bool          // per service: its policy reads prices, commits or load
+	carried *usage.Standing // by the providers, as last looked at
+	demand  demand          // of the regions
+	parts   [][]float64     // service × group: part of its region's traffic
+	stretch float64         // by which the caps had to be stretched; 1 = they hold
 
 	detail bool // candidates' reasons tell their figures
 	afresh bool // splits that give the same answers as before are made anew all the same
@@ -63,6 +72,10 @@ type due struct {
 func newTrack(layout *steering.Layout, slots [][]*slot) *track {
 	t := &track{
 		layout: layout, slots: slots, splits: make([][]*steering.Split, len(slots)), services: make([]due, len(slots)),
+		limits: newLimits(layout.Revision), traded: make([]bool, len(slots)), stretch: 1,
+	}
+	for i, sl := range layout.Services {
+		t.traded[i] = slices.ContainsFunc(sl.Service.Policy.Rules, trades)
 	}
 	t.markAll()
 	return t
@@ -71,6 +84,21 @@ func newTrack(layout *steering.Layout, slots [][]*slot) *track {
 func (t *track) markAll() {
 	for i := range t.services {
 		t.services[i].all = true
+	}
+}
+
+// trades tells whether a rule reads what traffic changes.
+func trades(r *steering.Rule) bool {
+	return r.Cost != (steering.CostSpec{}) || tradeWords.MatchString(r.ScoreText)
+}
+
+var tradeWords = regexp.MustCompile(`\b(load|pace|pull|cost|price_per_gb)\b`)
+
+// see takes in what was carried and handed out.
+func (t *track) see(traffic Traffic, d demand) {
+	t.carried, t.demand = traffic.Carried, d
+	for i, traded := range t.traded {
+		t.services[i].all = t.services[i].all || traded
 	}
 }
 
@@ -156,7 +184,8 @@ func (t *track) decide(overrides []steering.Override, now time.Time) (next time.
 		if s.all || s.any || (!s.next.IsZero() && !now.Before(s.next)) {
 			if d == nil {
 				d = newDecider(&evidence{
-					revision: t.layout.Revision, health: t.health, poolDown: t.poolDown, overrides: overrides, now: now,
+					revision: t.layout.Revision, health: t.health, poolDown: t.poolDown, overrides: overrides,
+					market: market{t.carried}, now: now,
 				})
 				d.detail = t.detail
 			}
@@ -165,6 +194,9 @@ func (t *track) decide(overrides []steering.Override, now time.Time) (next time.
 		if !s.next.IsZero() && (next.IsZero() || s.next.Before(next)) {
 			next = s.next
 		}
+	}
+	if t.limits != nil {
+		changed = t.serve(now)
 	}
 	return next, changed
 }
@@ -225,7 +257,7 @@ func (t *track) decideService(d *decider, i int) bool {
 	if slots != nil {
 		t.slots[i] = slots
 	}
-	if changed {
+	if changed && t.limits == nil {
 		t.splits[i] = splitsOf(t.slots[i])
 	}
 	return changed

@@ -42,14 +42,14 @@ func TestReportsCountOnce(t *testing.T) {
 	near(t, "month after a correction", b.Standing(noon).Account("alpha").MonthGB(), 6)
 }
 
-func TestRatesAreThoseOfTheNewestMinute(t *testing.T) {
+func TestRatesAreThoseOfTheNewestHalfMinute(t *testing.T) {
 	var b Book
 	for i := range 12 {
 		b.Add([]Sample{sample("eu", noon.Add(time.Duration(i-12)*10*time.Second), 10*time.Second, float64(i))})
 	}
 	v := b.Standing(noon).Volume("alpha", "eu")
-	near(t, "bit/s", v.BPS, (6+7+8+9+10+11)*GB*8/60)
-	near(t, "requests/s", v.RPS, 10*(6+7+8+9+10+11)/60.0)
+	near(t, "bit/s", v.BPS, (9+10+11)*GB*8/30)
+	near(t, "requests/s", v.RPS, 10*(9+10+11)/30.0)
 	if late := b.Standing(noon.Add(Stale+time.Second)).Volume("alpha", "eu"); late.Known || late.BPS != 0 {
 		t.Errorf("a rate of old samples: %+v", late)
 	}

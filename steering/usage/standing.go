@@ -154,8 +154,12 @@ func (a *account) standing(begin int64, now time.Time) *Account {
 	return sum
 }
 
-// rates are those of the newest minute that is reported, or of the newest sample
-// where that is longer.
+// rateOver is how many seconds a rate of now is the mean of: long enough for noise,
+// short enough for a crowd that comes all at once.
+const rateOver = 30
+
+// rates are those of the newest half minute that is reported, or of the newest
+// sample where that is longer.
 func (l *ledger) rates(v *Volume, now time.Time) {
 	if len(l.slots) == 0 {
 		return
@@ -167,7 +171,7 @@ func (l *ledger) rates(v *Volume, now time.Time) {
 		return
 	}
 	covered := int64(0)
-	for i := len(l.slots) - 1; i >= 0 && l.slots[i].at+l.slots[i].span > end-max(60, last.span); i-- {
+	for i := len(l.slots) - 1; i >= 0 && l.slots[i].at+l.slots[i].span > end-max(rateOver, last.span); i-- {
 		s := &l.slots[i]
 		covered += s.span
 		v.BPS += s.bytes * 8

@@ -52,7 +52,7 @@ var (
 		steering.ReasonWorse, steering.ReasonDown, steering.ReasonDegraded, steering.ReasonUnknown, steering.ReasonDrained, steering.ReasonDenied,
 		steering.ReasonPoolDown, steering.ReasonOtherPool, steering.ReasonLessLiked, steering.ReasonNotForced, steering.ReasonTooDear, steering.ReasonDearer,
 	}
-	holds = []steering.HoldCode{steering.HoldMargin, steering.HoldDwell, steering.HoldMaxShift, steering.HoldRamp}
+	holds = []steering.HoldCode{steering.HoldMargin, steering.HoldDwell, steering.HoldMaxShift, steering.HoldRamp, steering.HoldCap}
 )
 
 func words[T ~string](codes ...T) []string {

@@ -1,0 +1,267 @@
+package allocate
+
+import "math"
+
+// Claim is one group's traffic and where its split sends it. Fit changes the
+// shares.
+type Claim struct {
+	Demand  [2]float64 // the group's whole traffic, by unit; 0 = not known
+	Options []Option
+}
+
+// Option is one endpoint of a claim.
+type Option struct {
+	Share float64
+	// Class orders where spill goes: the lowest with room takes it. What serves
+	// already has one too. Below 0 = it must not take any.
+	Class int
+	// Draws are the capacities that its traffic uses, as indices.
+	Draws []int
+}
+
+// Capacity is a bound on the traffic of many options together.
+type Capacity struct {
+	Unit  int     // index into Claim.Demand
+	Limit float64 // above 0
+}
+
+// fitRounds bounds the work of one Fit. Each round settles all that is over, or
+// fills a capacity up, so a few suffice.
+const fitRounds = 64
+
+// Fit moves shares from options whose capacities are over their limits to others
+// of the same claim: no more than is over, in proportion to what each claim has
+// there, and to those with room in proportion to their room, so that all of them
+// together, and not the next best alone, take what is lost. Of the claims, those
+// that have nowhere to go keep what they have. When all together is not enough,
+// all limits are stretched alike until it is. It returns the factor of that, 1 when
+// the limits hold.
+//
+// It is a function of its arguments: the same claims come out alike, whatever they
+// were before.
+func Fit(claims []Claim, capacities []Capacity) (stretch float64) {
+	f := fit{claims: claims, capacities: capacities, load: make([]float64, len(capacities))}
+	f.count()
+	for stretch = 1; ; stretch *= stretchStep {
+		f.stretch = stretch
+		if f.settle() || stretch > mostStretch {
+			return stretch
+		}
+	}
+}
+
+const (
+	stretchStep = 1.1
+	mostStretch = 10
+)
+
+type fit struct {
+	claims     []Claim
+	capacities []Capacity
+	stretch    float64
+	load       []float64 // by capacity
+}
+
+func (f *fit) count() {
+	for i := range f.claims {
+		for k := range f.claims[i].Options {
+			f.add(&f.claims[i], k, f.claims[i].Options[k].Share)
+		}
+	}
+}
+
+// add puts a share of a claim's traffic on the capacities of an option.
+func (f *fit) add(c *Claim, option int, share float64) {
+	for _, x := range c.Options[option].Draws {
+		f.load[x] += share * c.Demand[f.capacities[x].Unit]
+	}
+}
+
+func (f *fit) limit(x int) float64 { return f.capacities[x].Limit * f.stretch }
+
+// over is how much of a capacity's load is above its limit.
+func (f *fit) over(x int) float64 {
+	if o := f.load[x] - f.limit(x); o > tolerance*f.limit(x) {
+		return o
+	}
+	return 0
+}
+
+// settle moves until nothing that can move is over. It returns false when
+// something is, for want of room that higher limits would give.
+func (f *fit) settle() bool {
+	for range fitRounds {
+		moved, stuck := f.round()
+		if !moved {
+			return !stuck
+		}
+	}
+	return true
+}
+
+// shift is what one claim wants to move in a round.
+type shift struct {
+	claim *Claim
+	from  []float64 // by option: the share that leaves
+	to    []float64 // by option: the part of what leaves that it gets
+	share float64   // sum of from
+}
+
+// round makes one round of moves. stuck tells whether something is over that has
+// nowhere to go now, and would have with higher limits.
+func (f *fit) round() (moved, stuck bool) {
+	movable := make([]float64, len(f.capacities)) // load of those that can go elsewhere
+	var shifts []shift
+	for i := range f.claims {
+		c := &f.claims[i]
+		if !f.exceeds(c) {
+			continue
+		}
+		to := f.targets(c)
+		if to == nil {
+			stuck = stuck || hopeful(c)
+			continue
+		}
+		shifts = append(shifts, shift{claim: c, to: to})
+		for k := range c.Options {
+			if f.bound(c, k) {
+				for _, x := range c.Options[k].Draws {
+					movable[x] += c.Options[k].Share * c.Demand[f.capacities[x].Unit]
+				}
+			}
+		}
+	}
+	asked := make([]float64, len(f.capacities))
+	for i := range shifts {
+		f.ask(&shifts[i], movable, asked)
+	}
+	granted := asked
+	for x := range granted { // of what is asked; there is room for all who asked
+		if granted[x] > 0 {
+			granted[x] = min(1, max(0, f.limit(x)-f.load[x])/asked[x])
+		}
+	}
+	for i := range shifts {
+		moved = f.move(&shifts[i], granted) || moved
+	}
+	return moved, stuck
+}
+
+// exceeds tells whether any of a claim's traffic is on a capacity that is over.
+func (f *fit) exceeds(c *Claim) bool {
+	for k := range c.Options {
+		if c.Options[k].Share > 0 && f.bound(c, k) {
+			return true
+		}
+	}
+	return false
+}
+
+// bound tells whether an option draws on a capacity that is over.
+func (f *fit) bound(c *Claim, k int) bool {
+	for _, x := range c.Options[k].Draws {
+		if c.Demand[f.capacities[x].Unit] > 0 && f.over(x) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// hopeful tells whether a claim has more than one endpoint to be on.
+func hopeful(c *Claim) bool {
+	n := 0
+	for k := range c.Options {
+		if c.Options[k].Class >= 0 || c.Options[k].Share > 0 {
+			n++
+		}
+	}
+	return n > 1
+}
+
+// targets divides what leaves a claim over its options with room: those of the
+// lowest class that has any, by their room. It is nil when there is none.
+func (f *fit) targets(c *Claim) []float64 {
+	class, most := math.MaxInt, 0.0
+	room := make([]float64, len(c.Options))
+	for k := range c.Options {
+		if c.Options[k].Class < 0 || f.bound(c, k) {
+			continue
+		}
+		if room[k] = f.room(c, k); room[k] > tolerance {
+			class = min(class, c.Options[k].Class)
+		}
+		if !math.IsInf(room[k], 1) {
+			most = max(most, room[k])
+		}
+	}
+	if most == 0 {
+		most = 1
+	}
+	for k := range room {
+		if c.Options[k].Class != class {
+			room[k] = 0
+		}
+		room[k] = min(room[k], most) // without capacities: as much as the widest of the others
+	}
+	if !normalise(room) {
+		return nil
+	}
+	return room
+}
+
+// room is the share of a claim that an option could still take.
+func (f *fit) room(c *Claim, k int) float64 {
+	least := math.Inf(1)
+	for _, x := range c.Options[k].Draws {
+		if demand := c.Demand[f.capacities[x].Unit]; demand > 0 {
+			least = min(least, max(0, f.limit(x)-f.load[x])/demand)
+		}
+	}
+	return least
+}
+
+// ask fills in what leaves, and adds to what each capacity is asked to take.
+func (f *fit) ask(s *shift, movable, asked []float64) {
+	c := s.claim
+	s.from = make([]float64, len(c.Options))
+	for k := range c.Options {
+		part := 0.0
+		for _, x := range c.Options[k].Draws {
+			if movable[x] > 0 && c.Demand[f.capacities[x].Unit] > 0 {
+				part = max(part, min(1, f.over(x)/movable[x]))
+			}
+		}
+		s.from[k] = c.Options[k].Share * part
+		s.share += s.from[k]
+	}
+	for k, part := range s.to {
+		for _, x := range c.Options[k].Draws {
+			asked[x] += s.share * part * c.Demand[f.capacities[x].Unit]
+		}
+	}
+}
+
+// move does what was asked, as far as it is granted.
+func (f *fit) move(s *shift, granted []float64) bool {
+	c, taken := s.claim, 0.0
+	took := make([]float64, len(s.to))
+	for k, part := range s.to {
+		grant := 1.0
+		for _, x := range c.Options[k].Draws {
+			if c.Demand[f.capacities[x].Unit] > 0 {
+				grant = min(grant, granted[x])
+			}
+		}
+		took[k] = s.share * part * grant
+		taken += took[k]
+	}
+	if taken <= tolerance {
+		return false
+	}
+	for k := range c.Options {
+		change := took[k] - s.from[k]*taken/s.share
+		c.Options[k].Share += change
+		f.add(c, k, change)
+	}
+	return true
+}

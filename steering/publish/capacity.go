@@ -1,0 +1,278 @@
+package publish
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"fairway/steering"
+	"fairway/steering/allocate"
+	"fairway/steering/usage"
+)
+
+// limits are the caps of a layout's providers, as package allocate reads them.
+type limits struct {
+	capacities []allocate.Capacity
+	names      []string                    // of the capacities, for people
+	bursts     []burst                     // caps only once the free rates of the month are used up
+	draws      map[string]map[string][]int // region → provider → capacities that its clients draw on
+}
+
+// burst is the capacity of a rate at the 95th percentile.
+type burst struct {
+	capacity int
+	provider *steering.Provider
+}
+
+// newLimits is nil when nothing is capped.
+func newLimits(revision *steering.Revision) *limits {
+	l := &limits{draws: make(map[string]map[string][]int)}
+	for _, p := range revision.Providers {
+		if !p.Limited() {
+			continue
+		}
+		account := l.terms(p, p.Terms, "")
+		if p.P95Gbps > 0 {
+			l.bursts = append(l.bursts, burst{len(l.capacities), p})
+			account = append(account, l.add(bits, p.P95Gbps*1e9, p, fmt.Sprintf("%s, whose free burst hours are used up, at its rate of %.4g Gbit/s", p.Name, p.P95Gbps)))
+		}
+		for _, region := range revision.RegionNames() {
+			draws := slices.Concat(account, l.terms(p, p.Regions[region], " in "+region))
+			if len(draws) > 0 {
+				if l.draws[region] == nil {
+					l.draws[region] = make(map[string][]int)
+				}
+				l.draws[region][p.Name] = draws
+			}
+		}
+	}
+	if len(l.capacities) == 0 {
+		return nil
+	}
+	return l
+}
+
+func (l *limits) terms(p *steering.Provider, terms steering.Terms, where string) (added []int) {
+	if terms.CapGbps > 0 && !math.IsInf(terms.CapGbps, 1) {
+		added = append(added, l.add(bits, terms.CapGbps*1e9, p, fmt.Sprintf("%s at its cap of %.4g Gbit/s%s", p.Name, terms.CapGbps, where)))
+	}
+	if terms.CapRPS > 0 && !math.IsInf(terms.CapRPS, 1) {
+		added = append(added, l.add(requests, terms.CapRPS, p, fmt.Sprintf("%s at its cap of %.4g requests/s%s", p.Name, terms.CapRPS, where)))
+	}
+	return added
+}
+
+func (l *limits) add(unit int, limit float64, p *steering.Provider, name string) int {
+	l.capacities = append(l.capacities, allocate.Capacity{Unit: unit, Limit: limit * (1 - p.Headroom)})
+	l.names = append(l.names, name)
+	return len(l.capacities) - 1
+}
+
+// keptBursts is the part of the free burst rates that is kept for emergencies.
+const keptBursts = 0.1
+
+// at gives the capacities of a moment: a rate at the 95th percentile is none while
+// there are free burst rates left.
+func (l *limits) at(carried *usage.Standing, now time.Time) []allocate.Capacity {
+	capacities := slices.Clone(l.capacities)
+	for _, b := range l.bursts {
+		used := carried.Account(b.provider.Name).BurstsUsed(b.provider.P95Gbps * 1e9)
+		if float64(used) < (1-keptBursts)*float64(usage.BurstsFree(now)) {
+			capacities[b.capacity].Limit = math.Inf(1)
+		}
+	}
+	return capacities
+}
+
+// serve puts what is decided in force as far as the caps allow, and tells whether
+// any client's answer changed.
+func (t *track) serve(now time.Time) (changed bool) {
+	f := t.fit(now)
+	at := 0
+	for i := range t.slots {
+		old := t.splits[i]
+		var next []*steering.Split // a copy, made on the first change
+		for g, s := range t.slots[i] {
+			split := s.split
+			if f.claims != nil {
+				split = f.split(split, &f.claims[at])
+				at++
+			}
+			if old != nil && (old[g] == split || !t.afresh && old[g].SameAnswers(split)) {
+				continue // keep what doors already hold
+			}
+			if next == nil {
+				next = make([]*steering.Split, len(t.slots[i]))
+				copy(next, old)
+			}
+			next[g] = split
+		}
+		if next != nil || old == nil {
+			t.splits[i] = next
+			changed = true
+		}
+	}
+	return changed
+}
+
+// fitting is the work of one fit over all groups of a track.
+type fitting struct {
+	*limits
+	capacities []allocate.Capacity
+	claims     []allocate.Claim // of each group in turn; nil = what is decided holds the caps
+	loads      []float64        // afterwards
+}
+
+// fit holds what is decided for all groups together against the caps.
+func (t *track) fit(now time.Time) *fitting {
+	f := &fitting{limits: t.limits, capacities: t.limits.at(t.carried, now)}
+	t.stretch = 1
+	if !t.over(f.capacities) {
+		return f
+	}
+	for i, sl := range t.layout.Services {
+		for g, group := range sl.Groups {
+			f.claims = append(f.claims, f.claim(t.slots[i][g].split, group, t.demand.of(group, t.part(i, g))))
+		}
+	}
+	t.stretch = allocate.Fit(f.claims, f.capacities)
+	f.count()
+	return f
+}
+
+// over tells whether what is wanted is over any cap.
+func (t *track) over(capacities []allocate.Capacity) bool {
+	loads := make([]float64, len(capacities))
+	for i, sl := range t.layout.Services {
+		for g, group := range sl.Groups {
+			draws := t.limits.draws[group.Region]
+			if draws == nil {
+				continue
+			}
+			of := t.demand.of(group, t.part(i, g))
+			if of == ([2]float64{}) {
+				continue
+			}
+			for _, c := range t.slots[i][g].split.Picks() {
+				for _, x := range draws[c.Endpoint.Provider] {
+					loads[x] += of[capacities[x].Unit] * c.Weight
+				}
+			}
+		}
+	}
+	for x := range loads {
+		if loads[x] > capacities[x].Limit {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *limits) claim(want *steering.Split, group steering.Group, of [2]float64) allocate.Claim {
+	c := allocate.Claim{Demand: of, Options: make([]allocate.Option, len(want.Candidates))}
+	draws := l.draws[group.Region]
+	for k := range want.Candidates {
+		candidate := &want.Candidates[k]
+		c.Options[k] = allocate.Option{
+			Share: candidate.Weight, Class: spillClass(candidate), Draws: draws[candidate.Endpoint.Provider],
+		}
+	}
+	return c
+}
+
+// spillClass orders who takes what others may not: those of the split and those
+// that only score worse, then those that were put aside for being less wanted,
+// then what is not in order. What is down, drained or not forced takes nothing.
+func spillClass(c *steering.Candidate) int {
+	switch c.Reason.Code {
+	case steering.ReasonWorse, steering.ReasonDearer:
+		return 0
+	case steering.ReasonTooDear, steering.ReasonLessLiked, steering.ReasonOtherPool:
+		return 1
+	case steering.ReasonUnknown, steering.ReasonDegraded:
+		return 2
+	case steering.ReasonDown, steering.ReasonPoolDown, steering.ReasonDrained, steering.ReasonNotForced, steering.ReasonDenied:
+		return -1
+	}
+	if c.Weight > 0 {
+		return 0
+	}
+	return -1
+}
+
+func (f *fitting) count() {
+	f.loads = make([]float64, len(f.capacities))
+	for i := range f.claims {
+		c := &f.claims[i]
+		for k := range c.Options {
+			for _, x := range c.Options[k].Draws {
+				f.loads[x] += c.Options[k].Share * c.Demand[f.capacities[x].Unit]
+			}
+		}
+	}
+}
+
+// shareStep is how finely shares that caps make are told apart.
+const shareStep = 1e-4
+
+// split gives what is wanted the shares that a claim came out with.
+func (f *fitting) split(want *steering.Split, c *allocate.Claim) *steering.Split {
+	shares := make([]float64, len(c.Options))
+	changed, sum := false, 0.0
+	for k := range shares {
+		shares[k] = math.Round(c.Options[k].Share/shareStep) * shareStep
+		changed = changed || math.Abs(shares[k]-want.Candidates[k].Weight) > shareStep
+		sum += shares[k]
+	}
+	if !changed || sum <= 0 {
+		return want
+	}
+	moved := 0.0
+	var full []string
+	candidates := slices.Clone(want.Candidates)
+	for k := range candidates {
+		candidate, had := &candidates[k], want.Candidates[k].Weight
+		candidate.Weight = shares[k] / sum
+		switch {
+		case candidate.Weight < had-shareStep:
+			why := f.full(c.Options[k].Draws)
+			moved += had - candidate.Weight
+			if why != "" && !slices.Contains(full, why) {
+				full = append(full, why)
+			}
+			candidate.Reason = steering.Reason{Code: steering.ReasonCapped, Detail: fmt.Sprintf("%s; %.0f %% of clients instead of %.0f %%", why, 100*candidate.Weight, 100*had)}
+		case candidate.Weight > had+shareStep && had == 0:
+			candidate.Reason = steering.Reason{Code: steering.ReasonSpill, Detail: fmt.Sprintf("others are at their cap, it was %s", want.Candidates[k].Reason.Code)}
+		case candidate.Weight > had+shareStep:
+			candidate.Reason.Detail += fmt.Sprintf(", %.0f %% of clients with what others may not take, instead of %.0f %%", 100*candidate.Weight, 100*had)
+		}
+	}
+	note := fmt.Sprintf("%s: %.1f %% of the clients are with others", strings.Join(full, ", "), 100*moved)
+	return reweighed(want, candidates, append(slices.Clone(want.Holds), steering.Hold{By: steering.HoldCap, Note: note}))
+}
+
+// full names the capacities of an option that are used up.
+func (f *fitting) full(draws []int) string {
+	var names []string
+	for _, x := range draws {
+		if f.loads[x] > 0.99*f.capacities[x].Limit {
+			names = append(names, f.names[x])
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// reweighed is a split with other weights, the candidates in order again. The
+// slice is kept.
+func reweighed(s *steering.Split, candidates []steering.Candidate, holds []steering.Hold) *steering.Split {
+	slices.SortStableFunc(candidates, func(a, b steering.Candidate) int { return cmp.Compare(b.Weight, a.Weight) })
+	made, err := steering.NewSplit(candidates, s.TTL, s.Reason, holds)
+	if err != nil {
+		return s // only rounding could cause it; what is wanted is a sound split
+	}
+	made.Trouble = s.Trouble
+	return made
+}

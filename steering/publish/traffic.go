@@ -1,0 +1,111 @@
+package publish
+
+import (
+	"context"
+	"time"
+
+	"fairway/steering"
+	"fairway/steering/usage"
+)
+
+// lookEvery is how often the loop looks at what was carried and handed out when
+// nothing new was reported: rates grow old, months end, paces move.
+const lookEvery = 10 * time.Second
+
+// ownNode is what this node's doors are called among those of all nodes.
+const ownNode = ""
+
+// traffic is what the loop knows of the traffic; it belongs to its goroutine.
+type traffic struct {
+	book   *usage.Book
+	doors  usage.Doors
+	fresh  bool      // something was reported since the last look
+	looked time.Time // zero = never
+
+	now    *usage.Standing // at the last look
+	flows  usage.Flows
+	held   demand // of the regions, held steady
+	stored *steering.UsageState
+}
+
+// Traffic is what is known of the traffic at one moment, and never changes.
+type Traffic struct {
+	Carried *usage.Standing // by the providers; nil = nothing was reported
+	Flows   usage.Flows     // decisions of the doors
+}
+
+func restoredTraffic(state *steering.UsageState) *traffic {
+	t := &traffic{book: usage.Restore(state), stored: state}
+	if state != nil {
+		t.flows = usage.FlowsOf(state)
+	}
+	return t
+}
+
+// Report takes what providers carried and returns what became of it, when the
+// decisions of the doors know.
+func (l *Loop) Report(ctx context.Context, samples []usage.Sample, openings []usage.Opening) (effect usage.Effect, err error) {
+	err = l.order(ctx, func(time.Time) {
+		effect = l.traffic.book.Add(samples)
+		for _, o := range openings {
+			l.traffic.book.Begin(o)
+		}
+		l.traffic.fresh = true
+	})
+	return effect, err
+}
+
+// Handed takes what the doors of another node have handed out since they began.
+// It returns false when there are more nodes than can be told apart.
+func (l *Loop) Handed(ctx context.Context, node string, counts []steering.Handed) (ok bool, err error) {
+	err = l.order(ctx, func(now time.Time) { ok = l.traffic.doors.Take(node, counts, now) })
+	return ok, err
+}
+
+// look brings what is known of the traffic up to now, where something came in or
+// time went by.
+func (l *Loop) look(now time.Time) {
+	t := l.traffic
+	if !t.fresh && !t.looked.IsZero() && now.Sub(t.looked) < lookEvery && !now.Before(t.looked) {
+		return
+	}
+	if l.config.Handed != nil {
+		t.doors.Take(ownNode, l.config.Handed(), now)
+	}
+	t.doors.Keep(l.known())
+	t.book.Advance(now)
+	t.now = t.book.Standing(now)
+	if flows := t.doors.Flows(now); len(flows) > 0 {
+		t.flows = flows
+	}
+	t.stored = t.book.State()
+	if len(t.flows) > 0 {
+		if t.stored == nil {
+			t.stored = new(steering.UsageState)
+		}
+		t.flows.Store(t.stored)
+	}
+	t.fresh, t.looked = false, now
+	for _, track := range l.tracks() {
+		track.parts = track.partsOf(t.flows)
+	}
+	t.held = t.held.steadied(l.main.demandOf(t.seen()))
+	for _, track := range l.tracks() {
+		track.see(t.seen(), t.held)
+	}
+}
+
+func (t *traffic) seen() Traffic { return Traffic{Carried: t.now, Flows: t.flows} }
+
+// known tells which groups there are, on either track.
+func (l *Loop) known() func(usage.Group) bool {
+	groups := make(map[usage.Group]bool)
+	for _, t := range l.tracks() {
+		for _, sl := range t.layout.Services {
+			for _, g := range sl.Groups {
+				groups[usage.Group{Service: sl.Service.Key, Group: g.Key()}] = true
+			}
+		}
+	}
+	return func(g usage.Group) bool { return groups[g] }
+}
