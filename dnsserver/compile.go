@@ -18,8 +18,8 @@ import (
 
 // compile turns the zones and hostnames of a layout into tables. Every finding
 // is in the result's error.
-func compile(l *steering.Layout, signer Signer) *zoneSet {
-	c := compiler{set: &zoneSet{layout: l, byName: make(map[string]*zone)}, signer: signer}
+func compile(l *steering.Layout, signer Signer, copies Copies) *zoneSet {
+	c := compiler{set: &zoneSet{layout: l, copies: copies, byName: make(map[string]*zone)}, signer: signer}
 	for i := range l.Revision.Zones {
 		c.zone(&l.Revision.Zones[i], l.Revision.Hash)
 	}
@@ -74,6 +74,9 @@ func (c *compiler) zone(z *steering.Zone, revision string) {
 	}
 	apex := made.node(name)
 	made.soa = c.soa(z, name, revision)
+	if made.moving = z.Copies.Offered() && c.set.copies != nil; made.moving {
+		c.set.renumber(name, made.soa)
+	}
 	made.negative = dns.Copy(made.soa).(*dns.SOA)
 	made.negative.Hdr.Ttl = min(made.soa.Hdr.Ttl, made.soa.Minttl)
 	c.make(apex, made.soa, z.Place)
@@ -165,7 +168,7 @@ func (c *compiler) misplaced(r *steering.Record, owner string, home *zone) strin
 	if reason := refused(r.Type); reason != "" {
 		return reason
 	}
-	if _, err := unpack(r); err != nil {
+	if _, err := Unpack(r); err != nil {
 		return err.Error()
 	}
 	nearest := home
@@ -354,7 +357,7 @@ func wholeSeconds(d time.Duration) uint32 {
 func oneLine(rr dns.RR) string { return strings.ReplaceAll(rr.String(), "\t", " ") }
 
 func describeRecord(r *steering.Record) string {
-	rr, err := unpack(r)
+	rr, err := Unpack(r)
 	if err != nil {
 		return r.Name + " " + dns.Type(r.Type).String()
 	}

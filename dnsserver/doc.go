@@ -61,8 +61,8 @@
 // # What it does not do
 //
 // It never measures, never reads policy text, never recurses, and never waits
-// for anything but its sockets. It does not transfer zones or limit response
-// rates. DNAME (RFC 6672) is refused at load.
+// for anything but its sockets. Copies of zones are what Config.Copies answers
+// (package dnsserver/transfer). DNAME (RFC 6672) is refused at load.
 //
 // # Known limits
 //

@@ -99,6 +99,9 @@ func (s *Server) exchangeGeneral(m *scratch, packet []byte, client netip.Addr, t
 	if q.request, q.edns, q.malformed = parse(packet); q.request == nil {
 		return nil
 	}
+	if s.copies != nil && !q.malformed && s.copies.Concerns(q.request) {
+		return s.exchangeCopies(m, q, packet)
+	}
 	out, err := s.answer(m, q)
 	if err != nil {
 		s.log.Error("dns door: an answer could not be written; answered SERVFAIL", "name", questionName(q.request), "error", err)

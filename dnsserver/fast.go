@@ -30,6 +30,7 @@ type scratch struct {
 	unixAt   time.Duration // … when it was asked for, on the server's clock
 	began    time.Duration // on the server's clock, when the answer at hand was begun
 	batched  bool          // the packets of a batch are answered one right after the other
+	rest     *rest         // of an answer of several messages; nil for none
 }
 
 func newScratch() *scratch { return &scratch{out: make([]byte, maxUDP)} }

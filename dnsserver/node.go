@@ -46,7 +46,7 @@ func (n *node) rrset(rrtype uint16) []dns.RR {
 		if r.Type != rrtype {
 			continue
 		}
-		if rr, err := unpack(r); err == nil { // compile has seen that it can be
+		if rr, err := Unpack(r); err == nil { // compile has seen that it can be
 			rrset = append(rrset, rr)
 		}
 	}
@@ -71,8 +71,8 @@ func (n *node) place() steering.Place {
 
 var errData = errors.New("the data are not those of its type")
 
-// unpack gives a record as miekg/dns has it.
-func unpack(r *steering.Record) (dns.RR, error) {
+// Unpack gives a record as miekg/dns has it.
+func Unpack(r *steering.Record) (dns.RR, error) {
 	rr, end, err := dns.UnpackRRWithHeader(dns.RR_Header{
 		Name: r.Name, Rrtype: r.Type, Class: dns.ClassINET, Ttl: wholeSeconds(r.TTL), Rdlength: uint16(len(r.Data)),
 	}, []byte(r.Data), 0)

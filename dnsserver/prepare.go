@@ -70,7 +70,7 @@ func (p *preparer) name(t *nameTable, z *zone, name string, denial uint32) bool 
 		e.steered = uint32(len(t.steered))
 		t.steered = append(t.steered, p.steered(int(n.service), name, length))
 	}
-	answers := p.statics(n, name, length)
+	answers := p.statics(z, n, name, length)
 	if z.signer != nil && name == z.name {
 		for _, qtype := range keyTypes() {
 			answers = append(answers, staticAnswer{qtype: qtype}) // keys come and go
@@ -80,13 +80,17 @@ func (p *preparer) name(t *nameTable, z *zone, name string, denial uint32) bool 
 }
 
 // statics prepares the answers that depend on no decision at the name itself.
-func (p *preparer) statics(n *node, name string, length int) (answers []staticAnswer) {
+func (p *preparer) statics(z *zone, n *node, name string, length int) (answers []staticAnswer) {
 	types := n.types()
 	if n.has(dns.TypeCNAME) {
 		types = chainedTypes()
 	}
 	for _, qtype := range types {
 		if !commonType(qtype) || n.service != noService && p.zones.services[n.service].has(qtype) {
+			continue
+		}
+		if z.moving && qtype == dns.TypeSOA {
+			answers = append(answers, staticAnswer{qtype: qtype})
 			continue
 		}
 		s, plain := p.plain(n, qtype)

@@ -90,6 +90,9 @@ func (l *lookup) answerFrom(z *zone, n *node, owner string) (next string) {
 func (l *lookup) answerStatic(z *zone, n *node, owner string) {
 	switch rrset := z.rrset(n, l.qtype); {
 	case len(rrset) > 0:
+		if soa, ok := rrset[0].(*dns.SOA); ok && z.moving {
+			l.zones.renumber(z.name, soa)
+		}
 		l.add(owner, rrset...)
 	case l.qtype == dns.TypeANY && (len(n.records) > 0 || n.service != noService):
 		l.add(owner, anyAnswer(z))

@@ -40,6 +40,9 @@ type Config struct {
 	// Signer signs the zones that are to be. Without one a layout with such zones is
 	// refused.
 	Signer Signer
+	// Copies answers what concerns copies of zones. Default: nobody gets any, and
+	// signed requests are answered as if they were not.
+	Copies Copies
 	// Observer is told of every answer. Default none.
 	Observer Observer
 	// Sockets has those that another process handed over, and hands them on.
@@ -60,6 +63,7 @@ type Server struct {
 	log      *slog.Logger
 
 	zones   zoneCache
+	copies  Copies // nil for none
 	cookies cookieJar
 	guard   *guard
 
@@ -91,7 +95,8 @@ func New(c Config) (*Server, error) {
 	}
 	s.guard = newGuard(c.Limits, c.Cookies.Require && !c.Cookies.Off)
 	s.retired = make(chan struct{})
-	s.zones.log, s.zones.signer = s.log, c.Signer
+	s.copies = c.Copies
+	s.zones.log, s.zones.signer, s.zones.copies = s.log, c.Signer, c.Copies
 	s.mints = [2]rate{{perSecond: mintRate}, {perSecond: mintRate}}
 	s.conns.limit = maxConnections
 	return s, nil

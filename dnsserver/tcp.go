@@ -56,6 +56,7 @@ func (s *Server) serveConnection(conn net.Conn) {
 	client := addressOf(conn.RemoteAddr())
 	reader := bufio.NewReaderSize(conn, 2048)
 	m := newScratch()
+	defer m.dropRest()
 	var message []byte
 	for {
 		// At the end of the service, queries that have arrived are still answered.
@@ -66,7 +67,7 @@ func (s *Server) serveConnection(conn net.Conn) {
 		if message, err = readMessage(reader, message); err != nil {
 			return
 		}
-		if answer := s.exchange(m, message, client, transportTCP); answer != nil && !writeMessage(conn, answer) {
+		if answer := s.exchange(m, message, client, transportTCP); answer != nil && !writeMessage(conn, answer) || !s.sendRest(m, conn) {
 			return
 		}
 	}

@@ -18,6 +18,7 @@ type zoneSet struct {
 	layout   *steering.Layout
 	byName   map[string]*zone
 	services []offer    // as in the layout
+	copies   Copies     // nil for none
 	err      error      // why the layout cannot be served; nil otherwise
 	names    *nameTable // what is prepared for the fast path; nil for nothing
 	signed   bool       // some zone is
@@ -33,6 +34,7 @@ type zone struct {
 	negative *dns.SOA // the same with the TTL of negative answers (RFC 2308 §5)
 	signer   Signer   // nil = the zone is not signed
 	nodes    map[string]*node
+	moving   bool // its serial moves while the layout stays; see Copies
 }
 
 // offer is what the endpoints of a service can answer at all, whichever is
@@ -122,6 +124,7 @@ const keptLayouts = 4
 type zoneCache struct {
 	log     *slog.Logger
 	signer  Signer
+	copies  Copies
 	kept    atomic.Pointer[[]*zoneSet] // newest first; never changed, only replaced
 	compile sync.Mutex                 // held while compiling and replacing
 }
@@ -137,7 +140,7 @@ func (c *zoneCache) of(l *steering.Layout) *zoneSet {
 	if z := c.find(l); z != nil {
 		return z
 	}
-	z := compile(l, c.signer)
+	z := compile(l, c.signer, c.copies)
 	if z.err != nil {
 		c.log.Error("dns door: the zones of the current revision have errors; every query is answered SERVFAIL until a correct revision is published",
 			"revision", l.Revision.Hash, "error", z.err)
@@ -156,7 +159,7 @@ func (c *zoneCache) prepare(l *steering.Layout) error {
 	if z := c.find(l); z != nil {
 		return z.err
 	}
-	z := compile(l, c.signer)
+	z := compile(l, c.signer, c.copies)
 	if z.err == nil {
 		c.keep(z)
 	}

@@ -35,6 +35,7 @@ func Compile(files []File) (*Configuration, Findings) {
 	revision.Zones = c.zones()
 	revision.Reads = c.reads.sealed()
 	node := c.node()
+	node.TSIGKeys = c.tsigKeys()
 	c.review(revision)
 
 	findings := c.findings.sorted()
@@ -45,10 +46,10 @@ func Compile(files []File) (*Configuration, Findings) {
 }
 
 // The top level of the language. Each file may have any of these keys.
-const topLevel = "zones listen dns dnssec http api control drain geo currency vantages providers pools regions services probes policies"
+const topLevel = "zones listen dns dnssec http api control drain geo currency vantages providers pools regions services probes policies tsig"
 
 // named are the sections that are mappings from a name to a thing.
-var named = []noun{provider, pool, region, vantage, probe, policy, service}
+var named = []noun{provider, pool, region, vantage, probe, policy, service, tsigKey}
 
 // compiler is one run of Compile.
 type compiler struct {

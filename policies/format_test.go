@@ -103,7 +103,7 @@ func checkFormatted(t interface{ Errorf(string, ...any) }, in File, out []byte) 
 // placeless compares what configurations mean: not where it stands.
 func placeless() []cmp.Option {
 	return []cmp.Option{
-		cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}),
+		cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{}),
 		cmpopts.IgnoreTypes(steering.Place{}),
 		cmpopts.IgnoreFields(steering.Rule{}, "When", "Score"),
 		cmpopts.IgnoreFields(steering.Revision{}, "Hash"),

@@ -22,11 +22,15 @@ const (
 	probe    noun = "probe"
 	policy   noun = "policy"
 	service  noun = "service"
+	tsigKey  noun = "TSIG key"
 	endpoint noun = "endpoint" // has no section; declared by the services
 )
 
 // plural is the noun's section.
 func (n noun) plural() string {
+	if n == tsigKey {
+		return "tsig"
+	}
 	if stem, ok := strings.CutSuffix(string(n), "y"); ok {
 		return stem + "ies"
 	}

@@ -63,6 +63,7 @@ func zonesSchema() property {
 		key("soa", "The start of authority (RFC 1035 §3.3.13).", soaSchema()),
 		key("dnssec", "How the zone is signed; {} takes every default. Without it the zone is not signed.", dnssecSchema()),
 		key("records", "Static records.", &schema{Type: []string{"array", "null"}, Items: recordSchema()}),
+		key("transfer", "Who may have copies of the zone (AXFR, IXFR), and who is told of changes (NOTIFY).", transferSchema()),
 	)
 	return key("zones", "DNS zones that this server is authoritative for. Names outside all of them are answered REFUSED.",
 		&schema{Type: []string{"array", "null"}, Items: zone})
@@ -88,12 +89,35 @@ func dnssecSchema() *schema {
 	)
 }
 
+func transferSchema() *schema {
+	server := matching(`^([0-9A-Fa-f:.]+|[0-9.]+:[0-9]+|\[[0-9A-Fa-f:.]+\]:[0-9]+)$`)
+	return object("",
+		key("allow", "Any of these may have copies.", list(object("What is stated must all fit; one of both is needed.",
+			key("network", "Where the secondary asks from.", prefix()).like("192.0.2.54"),
+			key("key", "The TSIG key that signs its requests.", reference()),
+		))).needed(),
+		key("notify", "Secondaries that are told when the zone has changed.", list(&schema{AnyOf: []*schema{server, object("",
+			key("address", "An IP address, perhaps with a port; 53 by default.", server).needed().like("192.0.2.54"),
+			key("key", "The TSIG key that signs the message.", reference()),
+		)}})),
+		key("journal", "Changes that are kept for incremental transfers.", whole(0, 10_000)).by(defaultJournal),
+	)
+}
+
+func tsigSchema() property {
+	return key("tsig", "TSIG keys (RFC 8945) by name: what this server shares with its secondaries and primaries.",
+		entries(object("",
+			key("algorithm", "Of the signature.", word("hmac-sha256", "hmac-sha512")).by(defaultTSIGAlgorithm),
+			key("secret_file", "A file with mode 0600 that holds the secret in base64.", text()).needed().like("tsig/ns2.secret"),
+		)))
+}
+
 func soaSchema() *schema {
 	return object("",
 		key("mname", "The primary name server, a full name. Default: the first of ns.", hostname()),
 		key("rname", "The mailbox of who is responsible. Default: hostmaster at the apex.",
 			matching(`^[^\s.@]*@?[A-Za-z0-9._-]+$`)).like("dns@video.example"),
-		key("serial", "0: made from the configuration's hash, which differs with every change but does not grow. Zones with secondaries state their own.",
+		key("serial", "0: made from the configuration's hash, which differs with every change but does not grow; of a zone with transfer, from the time of the last change. Else the least that the zone has.",
 			whole(0, 1<<32-1)).by(0),
 		key("refresh", "1s to 7d.", duration()).by("1h"),
 		key("retry", "1s to 7d.", duration()).by("10m"),

@@ -24,7 +24,7 @@ func TestWhole(t *testing.T) {
 		t.Fatalf("findings:\n%s", report(findings))
 	}
 	options := []cmp.Option{
-		cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}),
+		cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{}),
 		cmpopts.IgnoreFields(steering.Rule{}, "When", "Score"),
 		cmpopts.IgnoreFields(steering.Revision{}, "Hash"),
 	}
@@ -211,7 +211,7 @@ func TestOrderDoesNotMatter(t *testing.T) {
 	backwards := []File{files[2], files[1], files[0]}
 	second, _ := Compile(backwards)
 	options := []cmp.Option{
-		cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}),
+		cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{}),
 		cmpopts.IgnoreFields(steering.Rule{}, "When", "Score"),
 	}
 	if diff := cmp.Diff(first.Revision, second.Revision, options...); diff != "" {

@@ -35,7 +35,7 @@ func (c *compiler) zones() []steering.Zone {
 		}
 		items, _ := section.list()
 		for i, item := range items {
-			f, ok := item.as("zone %d", i+1).fields("name soa ns ttl records dnssec", "file")
+			f, ok := item.as("zone %d", i+1).fields("name soa ns ttl records dnssec transfer", "file")
 			if !ok {
 				continue
 			}
@@ -84,6 +84,7 @@ func (c *compiler) compileZone(f fields, name string, apexes []string) steering.
 		}
 	}
 	z.SOA = f.soa(z)
+	z.Copies = f.copies()
 	z.Records = c.records(f, z, apexes)
 	z.DNSSEC = f.dnssec(&z)
 	c.checkGlue(f, z)

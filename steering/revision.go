@@ -159,6 +159,7 @@ type Zone struct {
 	NS      []string // fully qualified
 	Records []Record
 	DNSSEC  *DNSSEC // nil = the zone is not signed
+	Copies  Copies
 	Place   Place
 }
 
@@ -178,6 +179,29 @@ type DNSSEC struct {
 	ParentPropagation time.Duration // until all of the parent's servers have it (DprpP)
 	ParentServers     []string      // whom to ask for the DS, host:port; none = an operator says when it is there
 	Place             Place
+}
+
+// Copies says who may have copies of a zone (RFC 5936), and who is told when it
+// has changed (RFC 1996).
+type Copies struct {
+	Allow   []CopyRule // any of them suffices; none: nobody may
+	Notify  []Peer
+	Journal int // changes that are kept for incremental transfers (RFC 1995)
+}
+
+// Offered tells whether anybody may have copies.
+func (c *Copies) Offered() bool { return len(c.Allow) > 0 }
+
+// CopyRule allows copies to who fits all that it states.
+type CopyRule struct {
+	Network netip.Prefix // invalid = any
+	Key     string       // the name of a TSIG key; empty = none needed
+}
+
+// Peer is another name server.
+type Peer struct {
+	Address netip.AddrPort
+	Key     string // the name of the TSIG key that signs what we send; empty = none
 }
 
 // SOA is the start-of-authority record (RFC 1035 §3.3.13).

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"fairway/cmd/fairway/review"
+	"fairway/dnsserver/transfer"
 	"fairway/policies"
 	"fairway/probes"
 	"fairway/steering"
@@ -24,6 +25,7 @@ type configuration struct {
 	geo      *geo.Table
 	geoError error // a database that could not be read: the built-in data stands in
 	warnings []string
+	tsig     []transfer.Key // the TSIG keys whose secrets could be read
 	loaded   time.Time
 	stored   bool           // it came from the store, and not from the files on disk
 	beside   *configuration // of one on trial: the one in force that its measurements were set apart from
@@ -67,7 +69,9 @@ func compile(files []policies.File, patient bool) (*configuration, policies.Find
 		findings = append(findings, unread...)
 		return nil, findings, findingsError{findings}
 	}
-	c := &configuration{Configuration: compiled, loaded: time.Now()}
+	keys, unusable := readKeys(compiled.Node.TSIGKeys)
+	findings = append(findings, unusable...)
+	c := &configuration{Configuration: compiled, tsig: keys, loaded: time.Now()}
 	want := geo.Config{Regions: compiled.Revision.Regions, Reads: compiled.Revision.Reads, Databases: compiled.Node.Databases}
 	table, warnings, err := geo.Compile(want)
 	if err != nil && patient && len(want.Databases) > 0 {

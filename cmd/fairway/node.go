@@ -21,6 +21,7 @@ import (
 	"fairway/cmd/fairway/handover"
 	"fairway/dnsserver"
 	"fairway/dnsserver/dnssec"
+	"fairway/dnsserver/transfer"
 	"fairway/policies"
 	"fairway/probes"
 	"fairway/steering"
@@ -77,6 +78,7 @@ type node struct {
 	pusher  *pusher           // probe without control
 	keys    *dnssec.Keeper    // control, dns
 	dns     *dnsserver.Server
+	primary *transfer.Primary // dns
 	http    *httpserver.Server
 	api     *api.Server
 }
@@ -156,7 +158,11 @@ func (n *node) build() error {
 			return err
 		}
 	}
-	return n.firstSnapshot(c)
+	if err := n.firstSnapshot(c); err != nil || n.primary == nil {
+		return err
+	}
+	n.primary.Look()
+	return nil
 }
 
 // firstConfiguration is what the node begins with: the revision in force, where
@@ -230,11 +236,14 @@ func (n *node) makeParts(c *configuration) error {
 	n.keys, err = n.newKeeper(c)
 	problems = append(problems, err)
 	if n.roles.dns {
+		problems = append(problems, n.makePrimary(c))
 		config := dnsDoor(c.Node)
-		config.Current, config.Sockets, config.Signer, config.Logger = n.current, n.sockets, n.keys, n.log.With("door", "dns")
+		config.Current, config.Sockets, config.Signer = n.current, n.sockets, n.keys
+		config.Copies, config.Logger = n.primary, n.log.With("door", "dns")
 		config.Observer = dnsObserver{n.metrics.DNS(), n.sample}
 		n.dns, err = dnsserver.New(config)
 		problems = append(problems, err)
+		n.primary.Serve(n.dns)
 	}
 	if n.roles.http {
 		secret, err := steeringSecret(c.Node.SteeringSecret)
@@ -368,6 +377,9 @@ func (n *node) Run(stop context.Context, signals signals) error {
 	start := func(name string, run func(context.Context) error) { startIn(running, &parts, name, run) }
 	if n.dns != nil {
 		startIn(serving, &doors, "dns", n.dns.Run)
+	}
+	if n.primary != nil {
+		start("transfer", n.primary.Run)
 	}
 	if n.http != nil {
 		startIn(serving, &doors, "http", n.http.Run)

@@ -138,6 +138,9 @@ func (n *node) take(ctx context.Context, c, canary *configuration, share float64
 	n.config.Store(c)
 	n.canary.Store(canary)
 	n.aim()
+	if n.primary != nil {
+		n.primary.SetKeys(c.tsig)
+	}
 	if n.http != nil {
 		n.http.Reconfigure(c.Node.TrustedProxies, c.Node.HTTPHosts)
 	}

@@ -12,22 +12,28 @@ import (
 // readToken reads a token file. One that others may read is refused: it is as
 // good as no token.
 func readToken(path string) (string, error) {
+	token, err := readPrivate(path, "token")
+	if err == nil && token == "" {
+		err = fmt.Errorf("token file %s is empty: remove it to have a new token made", path)
+	}
+	return token, err
+}
+
+// readPrivate reads a file that nobody but the owner may read, without the blanks
+// around what is in it.
+func readPrivate(path, what string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return "", fmt.Errorf("read token: %w", err)
+		return "", fmt.Errorf("read %s: %w", what, err)
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return "", fmt.Errorf("token file %s may be read by others (mode %04o): chmod 600 %s, and make a new token if it may have leaked", path, mode, path)
+		return "", fmt.Errorf("%s file %s may be read by others (mode %04o): chmod 600 %s, and make a new %s if it may have leaked", what, path, mode, path, what)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return "", fmt.Errorf("read token: %w", err)
+		return "", fmt.Errorf("read %s: %w", what, err)
 	}
-	token := strings.TrimSpace(string(data))
-	if token == "" {
-		return "", fmt.Errorf("token file %s is empty: remove it to have a new token made", path)
-	}
-	return token, nil
+	return strings.TrimSpace(string(data)), nil
 }
 
 // makeToken writes a new random token to a file that only the owner can read.

@@ -1,0 +1,265 @@
+package transfer
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"fairway/dnsserver"
+	"fairway/steering"
+)
+
+// Contents is what zones hold. *dnsserver.Server has it.
+type Contents interface {
+	StaticContent(layout *steering.Layout, apex string) (*dnsserver.Content, error)
+	SteeredContent(snapshot *steering.Snapshot, apex string) ([]*steering.Record, error)
+}
+
+// Config is what a Primary needs.
+type Config struct {
+	// Current is where the snapshots come from. Required.
+	Current *steering.Current
+	// Keys are the TSIG keys that may sign.
+	Keys []Key
+	// File keeps serials over restarts. Empty: they are not kept.
+	File string
+	// Settle is how long a version stands at least, unless the layout changes: what
+	// steered names answer may change with every measurement, and each change is a
+	// transfer. Default 30 s.
+	Settle time.Duration
+	// Send sends NOTIFY messages. Default: over UDP.
+	Send func(ctx context.Context, to steering.Peer, packet []byte) (reply []byte, err error)
+	// Logger gets what an operator should act on. Default none.
+	Logger *slog.Logger
+}
+
+// Primary answers requests for copies of our zones, and tells secondaries when
+// there is something new. Make it with New; it implements dnsserver.Copies.
+type Primary struct {
+	current  *steering.Current
+	settle   time.Duration
+	file     string
+	log      *slog.Logger
+	notifier notifier
+	keys     atomic.Pointer[map[string]*Key]
+
+	looking  sync.Mutex // held while versions are made
+	contents Contents
+	saved    map[string]saved
+	seen     *steering.Snapshot
+	pending  bool
+	made     map[string]time.Time
+	untold   map[string]news
+
+	versions  atomic.Pointer[map[string]*version] // never changed, only replaced
+	transfers atomic.Int32
+}
+
+// maxTransfers bounds the transfers at a time.
+const maxTransfers = 16
+
+// New checks the configuration. It reads the kept serials; where these cannot be
+// read, new ones are made, from the clock.
+func New(c Config) (*Primary, error) {
+	if c.Current == nil {
+		return nil, errors.New("transfer: Current is missing")
+	}
+	p := &Primary{
+		current: c.Current, settle: cmp.Or(c.Settle, 30*time.Second), file: c.File, log: c.Logger,
+		made: make(map[string]time.Time), saved: make(map[string]saved),
+		untold: make(map[string]news),
+	}
+	if p.log == nil {
+		p.log = slog.New(slog.DiscardHandler)
+	}
+	p.notifier = notifier{send: c.Send, log: p.log, keys: &p.keys, running: make(map[steering.Peer]map[string]context.CancelFunc)}
+	if p.notifier.send == nil {
+		p.notifier.send = sendUDP
+	}
+	p.versions.Store(&map[string]*version{})
+	p.SetKeys(c.Keys)
+	p.load()
+	return p, nil
+}
+
+// Serve says where the contents are: the door, which is made after us. It is called
+// once, before anything else.
+func (p *Primary) Serve(contents Contents) { p.contents = contents }
+
+// SetKeys replaces the TSIG keys.
+func (p *Primary) SetKeys(keys []Key) {
+	byName := make(map[string]*Key, len(keys))
+	for i := range keys {
+		byName[dns.CanonicalName(keys[i].Name)] = &keys[i]
+	}
+	p.keys.Store(&byName)
+}
+
+// Run makes versions and sends NOTIFY until ctx ends.
+func (p *Primary) Run(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	defer p.notifier.wait()
+	for {
+		p.Look()
+		for _, n := range p.news() {
+			p.notifier.tell(ctx, &n.zone.Copies, n.soa)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// Look makes the versions that are due. Run does so all the time; called before,
+// there are versions from the first query on.
+func (p *Primary) Look() {
+	p.looking.Lock()
+	defer p.looking.Unlock()
+	snapshot := p.current.Load()
+	if snapshot == nil || p.contents == nil || snapshot == p.seen && !p.pending {
+		return
+	}
+	p.seen, p.pending = snapshot, false
+	versions := make(map[string]*version)
+	for i := range snapshot.Layout.Revision.Zones {
+		zone := &snapshot.Layout.Revision.Zones[i]
+		if !zone.Copies.Offered() {
+			continue
+		}
+		old := (*p.versions.Load())[zone.Name]
+		next := p.renew(snapshot, zone, old)
+		if next == nil {
+			continue
+		}
+		if versions[zone.Name] = next; old == nil || next.soa.Serial != old.soa.Serial {
+			p.untold[zone.Name] = news{zone, next.soa}
+		}
+	}
+	p.versions.Store(&versions)
+	if len(p.untold) > 0 {
+		p.save()
+	}
+}
+
+// news is a version that secondaries have not been told of.
+type news struct {
+	zone *steering.Zone
+	soa  *dns.SOA
+}
+
+// news gives what secondaries have not been told of, once.
+func (p *Primary) news() map[string]news {
+	p.looking.Lock()
+	defer p.looking.Unlock()
+	untold := p.untold
+	p.untold = make(map[string]news)
+	return untold
+}
+
+// renew gives the version of a zone that the snapshot calls for: the old one where
+// nothing has changed, or where it has not stood long enough.
+func (p *Primary) renew(snapshot *steering.Snapshot, zone *steering.Zone, old *version) *version {
+	now := time.Now()
+	sameLayout := old != nil && old.layout == snapshot.Layout
+	if sameLayout && now.Sub(p.made[zone.Name]) < p.settle {
+		p.pending = true
+		return old
+	}
+	next := &version{layout: snapshot.Layout}
+	if sameLayout {
+		next.soa, next.static = old.soa, old.static
+	} else {
+		c, err := p.contents.StaticContent(snapshot.Layout, zone.Name)
+		if err != nil {
+			p.log.Error("transfer: no new version of a zone: secondaries keep the last", "zone", zone.Name, "err", err)
+			return old
+		}
+		next.soa, next.static = c.SOA, c.Static
+	}
+	var err error
+	if next.steered, err = p.contents.SteeredContent(snapshot, zone.Name); err != nil {
+		p.log.Error("transfer: no new version of a zone: secondaries keep the last", "zone", zone.Name, "err", err)
+		return old
+	}
+	next.hash = hashOf(next.soa, next.static, next.steered)
+	next.soa = dns.Copy(next.soa).(*dns.SOA)
+	next.soa.Serial = p.serial(zone, next.hash, now)
+	if old != nil {
+		next.journal = old.journal
+		if next.soa.Serial != old.soa.Serial {
+			next.succeed(old, zone.Copies.Journal)
+		}
+	}
+	if old == nil || next.soa.Serial != old.soa.Serial {
+		p.made[zone.Name] = now
+		p.saved[zone.Name] = saved{Serial: next.soa.Serial, Hash: next.hash}
+	}
+	return next
+}
+
+// serial is the last one as long as the content is the same, and not below what the
+// configuration states.
+func (p *Primary) serial(zone *steering.Zone, hash string, now time.Time) uint32 {
+	last, known := p.saved[zone.Name]
+	least := zone.SOA.Serial
+	switch {
+	case !known:
+		return firstSerial(least, now)
+	case last.Hash == hash && (least == 0 || !newer(least, last.Serial)):
+		return last.Serial
+	}
+	return nextSerial(last.Serial, least, now)
+}
+
+// find returns the zone of the current revision that allows copies, and its
+// version; nil for none.
+func (p *Primary) find(name string) (*steering.Zone, *version) {
+	snapshot := p.current.Load()
+	if snapshot == nil {
+		return nil, nil
+	}
+	for i := range snapshot.Layout.Revision.Zones {
+		if zone := &snapshot.Layout.Revision.Zones[i]; zone.Name == name {
+			return zone, (*p.versions.Load())[name]
+		}
+	}
+	return nil, nil
+}
+
+// Serial implements dnsserver.Copies.
+func (p *Primary) Serial(zone string) (uint32, bool) {
+	if v := (*p.versions.Load())[zone]; v != nil {
+		return v.soa.Serial, true
+	}
+	return 0, false
+}
+
+// Serials are those of all zones that may be copied.
+func (p *Primary) Serials() map[string]uint32 {
+	serials := make(map[string]uint32)
+	for name, v := range maps.All(*p.versions.Load()) {
+		serials[name] = v.soa.Serial
+	}
+	return serials
+}
+
+// begin counts a transfer; false when there are too many.
+func (p *Primary) begin() bool {
+	if p.transfers.Add(1) > maxTransfers {
+		p.transfers.Add(-1)
+		return false
+	}
+	return true
+}
+
+func (p *Primary) end() { p.transfers.Add(-1) }
