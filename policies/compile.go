@@ -33,6 +33,7 @@ func Compile(files []File) (*Configuration, Findings) {
 	// need the services.
 	revision.Policies = c.policies(revision.Services)
 	revision.Zones = c.zones()
+	c.unusedZoneFiles()
 	revision.Reads = c.reads.sealed()
 	node := c.node()
 	node.TSIGKeys = c.tsigKeys()
@@ -53,13 +54,14 @@ var named = []noun{provider, pool, region, vantage, probe, policy, service, tsig
 
 // compiler is one run of Compile.
 type compiler struct {
-	findings Findings
-	guesses  int  // names compared with wrong ones so far
-	partial  bool // a file could not be read: what seems missing may stand there
-	sections map[string][]value
-	declared map[noun]*declarations
-	language *language
-	reads    reads
+	findings  Findings
+	guesses   int  // names compared with wrong ones so far
+	partial   bool // a file could not be read: what seems missing may stand there
+	sections  map[string][]value
+	zoneFiles zoneFiles
+	declared  map[noun]*declarations
+	language  *language
+	reads     reads
 
 	accounts  map[string]*steering.Provider
 	probes    map[string]*steering.Probe
@@ -70,6 +72,7 @@ type compiler struct {
 func newCompiler() *compiler {
 	c := &compiler{
 		sections:  make(map[string][]value),
+		zoneFiles: make(zoneFiles),
 		declared:  make(map[noun]*declarations),
 		language:  newLanguage(),
 		reads:     make(reads),
@@ -90,6 +93,10 @@ func (c *compiler) load(files []File) {
 		return
 	}
 	for _, f := range files {
+		if IsZone(f.Name) {
+			c.zoneFiles.add(f)
+			continue
+		}
 		s := c.parse(f)
 		if s == nil {
 			c.partial = true

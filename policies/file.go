@@ -4,10 +4,12 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -18,9 +20,10 @@ type File struct {
 	Data []byte
 }
 
-// Read returns the configuration at path: one file, or every .yaml and .yml
-// file in a folder and its sub-folders, sorted by name. Hidden files and
-// folders are left out, and so are policy tests (*_test.yaml).
+// Read returns the configuration at path: one file with the zone files that it
+// names, or every .yaml, .yml and .zone file in a folder and its sub-folders, sorted
+// by name. Hidden files and folders are left out, and so are policy tests
+// (*_test.yaml).
 func Read(path string) ([]File, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -36,14 +39,48 @@ func Read(path string) ([]File, error) {
 		}
 	}
 	files := make([]File, 0, len(names))
-	for _, name := range names {
-		data, err := os.ReadFile(name)
-		if err != nil {
+	for i := 0; i < len(names); i++ {
+		data, err := os.ReadFile(names[i])
+		switch {
+		case err == nil:
+			files = append(files, File{Name: names[i], Data: data})
+		case i > 0 && !info.IsDir() && errors.Is(err, fs.ErrNotExist):
+			continue // Compile says where it is named
+		default:
 			return nil, fmt.Errorf("read configuration: %w", err)
 		}
-		files = append(files, File{Name: name, Data: data})
+		if info.IsDir() {
+			continue
+		}
+		for _, name := range Named(files[len(files)-1]) {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
 	}
 	return files, nil
+}
+
+var (
+	zoneInYAML = regexp.MustCompile(`(?m)\bfile\s*:\s*["']?([^\s"',{}#]+\.zone)\b`)
+	zoneInZone = regexp.MustCompile(`(?mi)^\$INCLUDE[ \t]+"?([^\s";]+\.zone)\b`)
+)
+
+// Named returns the zone files that a file names, whether they are there or not,
+// without a close look at it: one too many does no harm. Those that lie outside its
+// folder are left out, since they would not go where the configuration goes.
+func Named(f File) []string {
+	pattern := zoneInYAML
+	if IsZone(f.Name) {
+		pattern = zoneInZone
+	}
+	var names []string
+	for _, match := range pattern.FindAllSubmatch(f.Data, -1) {
+		if name := filepath.FromSlash(string(match[1])); filepath.IsLocal(name) {
+			names = append(names, filepath.Join(filepath.Dir(f.Name), name))
+		}
+	}
+	return names
 }
 
 // List returns the names of the configuration files below a folder, sorted; see
@@ -76,7 +113,7 @@ func List(folder string) ([]string, error) {
 func isConfiguration(base string) bool {
 	ext := filepath.Ext(base)
 	stem := strings.TrimSuffix(base, ext)
-	return (ext == ".yaml" || ext == ".yml") && !strings.HasPrefix(base, ".") && !strings.HasSuffix(stem, "_test")
+	return (ext == ".yaml" || ext == ".yml" || ext == zoneSuffix) && !strings.HasPrefix(base, ".") && !strings.HasSuffix(stem, "_test")
 }
 
 // Hash names the content of files, whatever folder they lie in and whatever

@@ -57,12 +57,14 @@ func geoSchema() property {
 func zonesSchema() property {
 	zone := object("",
 		key("name", "The apex.", hostname()).needed().like("cdn.video.example"),
-		key("ns", "The name servers, full names. One inside the zone should have an A or AAAA record there.",
-			oneOrSome(hostname())).needed().like([]string{"ns1.cdn.video.example"}),
+		key("ns", "The name servers, full names; needed unless the zone file has them. One inside the zone should have an A or AAAA record there.",
+			oneOrSome(hostname())).like([]string{"ns1.cdn.video.example"}),
 		key("ttl", "For records and name servers that name none: 1s to 7d, whole seconds.", duration()).by("5m"),
 		key("soa", "The start of authority (RFC 1035 §3.3.13).", soaSchema()),
 		key("dnssec", "How the zone is signed; {} takes every default. Without it the zone is not signed.", dnssecSchema()),
-		key("records", "Static records.", &schema{Type: []string{"array", "null"}, Items: recordSchema()}),
+		key("file", "A zone file (RFC 1035 §5) with the static part, relative to this file's folder. Its name ends in .zone.",
+			matching(`\.zone$`)).like("zones/video.example.zone"),
+		key("records", "Static records, beside those of the zone file.", &schema{Type: []string{"array", "null"}, Items: recordSchema()}),
 		key("transfer", "Who may have copies of the zone (AXFR, IXFR), and who is told of changes (NOTIFY).", transferSchema()),
 	)
 	return key("zones", "DNS zones that this server is authoritative for. Names outside all of them are answered REFUSED.",

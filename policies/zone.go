@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/miekg/dns"
+
 	"fairway/steering"
 )
 
@@ -35,7 +37,7 @@ func (c *compiler) zones() []steering.Zone {
 		}
 		items, _ := section.list()
 		for i, item := range items {
-			f, ok := item.as("zone %d", i+1).fields("name soa ns ttl records dnssec transfer", "file")
+			f, ok := item.as("zone %d", i+1).fields("name soa ns ttl file records dnssec transfer")
 			if !ok {
 				continue
 			}
@@ -73,26 +75,69 @@ func (f fields) zoneName() (string, bool) {
 
 func (c *compiler) compileZone(f fields, name string, apexes []string) steering.Zone {
 	z := steering.Zone{Name: name, TTL: f.seconds("ttl", defaultZoneTTL, time.Second, longestTTL), Place: f.place()}
-	if ns, ok := f.require("ns", "add ns: [ns1."+strings.TrimSuffix(name, ".")+"]: RFC 1035 §5.2 wants name servers at the apex"); ok {
-		for _, item := range f.oneOrMore("ns") {
-			if server, ok := item.hostname(); ok {
-				z.NS = append(z.NS, server)
-			}
-		}
-		if ns.node.Tag == "!!seq" && len(ns.node.Content) == 0 {
-			ns.fault("name at least one name server", "is empty")
-		}
+	content := zoneContent{whole: true}
+	file, fromFile := f.under("file")
+	if fromFile {
+		content = c.zoneFile(file, name, z.TTL)
 	}
-	z.SOA = f.soa(z)
+	servers := c.nameServers(f, name, content)
+	for _, s := range servers {
+		z.NS = append(z.NS, s.name)
+	}
+	z.SOA = f.soa(z, content.soa)
 	z.Copies = f.copies()
 	z.Records = c.records(f, z, apexes)
+	for _, r := range content.records {
+		if remedy, why := misplaced(r, name, apexes); why != "" {
+			c.fault(r.Place, remedy, "%s: %s %s", f.subject, r.Name, why)
+			continue
+		}
+		z.Records = append(z.Records, r)
+	}
 	z.DNSSEC = f.dnssec(&z)
-	c.checkGlue(f, z)
+	if content.whole {
+		c.recordSet(z, servers).check()
+	}
 	return z
 }
 
-// soa reads the start of authority; every field has a default.
-func (f fields) soa(z steering.Zone) steering.SOA {
+// nameServers reads those of the apex, which stand in the zone's file or with the
+// zone, not in both.
+func (c *compiler) nameServers(f fields, name string, content zoneContent) (servers []placedName) {
+	ns, stated := f.under("ns")
+	if len(content.ns) > 0 {
+		if stated {
+			ns.fault("keep the one or the other", "the zone file has the name servers of the apex too, at %s", content.ns[0].at)
+		}
+		return content.ns
+	}
+	if !content.whole {
+		return nil
+	}
+	if !stated {
+		f.c.fault(f.home(), "add ns: [ns1."+strings.TrimSuffix(name, ".")+"], or NS records to its zone file: RFC 1035 §5.2 wants name servers at the apex",
+			"%s has no name servers", f.subject)
+	}
+	for _, item := range f.oneOrMore("ns") {
+		if server, ok := item.hostname(); ok {
+			servers = append(servers, placedName{server, item.place()})
+		}
+	}
+	if stated && ns.node.Tag == "!!seq" && len(ns.node.Content) == 0 {
+		ns.fault("name at least one name server", "is empty")
+	}
+	return servers
+}
+
+// soa reads the start of authority, which may stand in the zone's file; every field
+// has a default.
+func (f fields) soa(z steering.Zone, inFile *dns.SOA) steering.SOA {
+	if inFile != nil {
+		if v, ok := f.under("soa"); ok {
+			v.fault("keep the one or the other", "the zone file has the start of authority too")
+		}
+		return soaOf(inFile)
+	}
 	soa := steering.SOA{
 		RName: "hostmaster." + z.Name, Refresh: defaultRefresh, Retry: defaultRetry, Expire: defaultExpire,
 		Minimum: defaultMinimum, TTL: z.TTL,
@@ -120,6 +165,16 @@ func (f fields) soa(z steering.Zone) steering.SOA {
 	return soa
 }
 
+func soaOf(rr *dns.SOA) steering.SOA {
+	seconds := func(n uint32) time.Duration { return time.Duration(n) * time.Second }
+	mname, _ := ownerName(rr.Ns)
+	rname, _ := ownerName(rr.Mbox)
+	return steering.SOA{
+		MName: mname, RName: rname, Serial: rr.Serial, Refresh: seconds(rr.Refresh), Retry: seconds(rr.Retry),
+		Expire: seconds(rr.Expire), Minimum: seconds(rr.Minttl), TTL: seconds(rr.Hdr.Ttl),
+	}
+}
+
 // mailbox reads an address as a domain name (RFC 1035 §8) or with an @.
 func (v value) mailbox() (string, bool) {
 	local, domain, isMail := strings.Cut(v.node.Value, "@")
@@ -133,20 +188,6 @@ func (v value) mailbox() (string, bool) {
 		v.node = &node
 	}
 	return v.hostname()
-}
-
-// checkGlue warns of name servers inside the zone that have no address there.
-func (c *compiler) checkGlue(f fields, z steering.Zone) {
-	for _, item := range quietItems(f.byKey["ns"]) {
-		name, why := fullName(item.node.Value)
-		_, isSteered := c.hostnames[name]
-		if why != "" || isSteered || !within(name, z.Name) || slices.ContainsFunc(z.Records, func(r steering.Record) bool {
-			return r.Name == name && isAddress(r.Type)
-		}) {
-			continue
-		}
-		item.warn("add a record for it of type A or AAAA", "name server %s has no address in its own zone", name)
-	}
 }
 
 // checkHostnames reports steered hostnames that the DNS door cannot answer for.

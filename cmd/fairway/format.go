@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"fairway/policies"
 
@@ -107,7 +108,8 @@ func filesToFormat(stdin io.Reader, paths []string) ([]policies.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		files = append(files, read...)
+		// Zone files have a language of their own.
+		files = append(files, slices.DeleteFunc(read, func(f policies.File) bool { return policies.IsZone(f.Name) })...)
 	}
 	return files, nil
 }

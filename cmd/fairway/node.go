@@ -67,6 +67,7 @@ type node struct {
 	disk     atomic.Pointer[string]        // hash of the files on disk when they were last read
 	failure  atomic.Pointer[string]        // why the last reload failed; nil = it did not
 	served   string                        // fingerprint of the files at the start
+	named    namedFiles                    // what the configuration's file names; read and written where files are looked at
 	draining atomic.Bool
 	followed atomic.Pointer[steering.HealthTable] // of the state that a node without control follows
 	ordering sync.Mutex                           // held from reading the stored overrides until they are in force
@@ -89,7 +90,7 @@ func newNode(options nodeOptions) (*node, error) {
 	if options.lineage == nil {
 		options.lineage = &lineage{sockets: &handover.Sockets{}}
 	}
-	n := &node{nodeOptions: options, started: time.Now(), sample: sample.New(sample.Config{Size: sampleSize})}
+	n := &node{nodeOptions: options, named: make(namedFiles), started: time.Now(), sample: sample.New(sample.Config{Size: sampleSize})}
 	n.current, n.publish = steering.NewCurrent(nil)
 	var err error
 	if n.store, err = openStore(options); err != nil {

@@ -163,10 +163,10 @@ func (n *node) fail(err error) {
 // watched is every file whose change matters.
 func (n *node) watched() []string {
 	names := []string{n.path}
-	if info, err := os.Stat(n.path); err == nil && info.IsDir() {
-		if files, err := policies.List(n.path); err == nil {
-			names = files
-		}
+	if info, err := os.Stat(n.path); err != nil || !info.IsDir() {
+		names = n.named.from(n.path)
+	} else if files, err := policies.List(n.path); err == nil {
+		names = files
 	}
 	if c := n.config.Load(); c != nil {
 		names = append(slices.Clone(names), c.Node.Databases...)
@@ -190,4 +190,34 @@ func fingerprint(names []string) string {
 		fmt.Fprintf(&b, "%s %s %d %d\n", name, real, info.Size(), info.ModTime().UnixNano())
 	}
 	return b.String()
+}
+
+// namedFiles remembers which zone files a file names, so that looking for changes
+// does not read every file every second.
+type namedFiles map[string]struct {
+	fingerprint string
+	names       []string
+}
+
+// from returns a file, the zone files that it names, those that these include, and
+// so on, whether they are there or not.
+func (known namedFiles) from(path string) []string {
+	names := []string{path}
+	for i := 0; i < len(names); i++ {
+		name := names[i]
+		look, now := known[name], fingerprint(names[i:i+1])
+		if look.fingerprint != now {
+			look.fingerprint, look.names = now, nil
+			if data, err := os.ReadFile(name); err == nil {
+				look.names = policies.Named(policies.File{Name: name, Data: data})
+			}
+			known[name] = look
+		}
+		for _, more := range look.names {
+			if !slices.Contains(names, more) {
+				names = append(names, more)
+			}
+		}
+	}
+	return names
 }

@@ -191,12 +191,19 @@ func TestReload(t *testing.T) {
 	d.answering("live.fairway.test.", "live", patience)
 	text, _ := os.ReadFile(config)
 	changed := strings.Replace(string(text), "live.fairway.test", "live2.fairway.test", 1)
+	changed = strings.Replace(changed, "zones:\n  - name: fairway.test\n", "zones:\n  - name: fairway.test\n    file: more.zone\n", 1)
+	write(t, filepath.Dir(config), "more.zone", "more A 192.0.2.1\n")
 	write(t, filepath.Dir(config), filepath.Base(config), changed)
 	p.cmd.Process.Signal(syscall.SIGHUP)
 	until(t, patience, "the new hostname is served", func() bool { return d.cname("live2.fairway.test.", clientIn["eu"]) != "" })
 	if got := d.cname("live.fairway.test.", clientIn["eu"]); got != "" {
 		t.Errorf("the old hostname still gives %s", got)
 	}
+	write(t, filepath.Dir(config), "more.zone", "more A 192.0.2.2\n") // nobody tells the node
+	until(t, patience, "the changed zone file is served", func() bool {
+		reply, err := d.ask("more.fairway.test.", dns.TypeA, clientIn["eu"])
+		return err == nil && len(reply.Answer) == 1 && reply.Answer[0].(*dns.A).A.String() == "192.0.2.2"
+	})
 	best := everywhere(t, d)["eu"]
 	if out, errs, code := run(t, temp, "drain", best, "--reason", "test", "--for", "1h", "--api", d.api, "--token-file", token); code != 0 {
 		t.Fatalf("drain: exit %d\n%s%s", code, out, errs)
