@@ -62,7 +62,7 @@ func (c *compiler) builtinPolicy() *steering.Policy {
 }
 
 func (c *compiler) policy(v value) *steering.Policy {
-	f, _ := v.fields("rules defaults switch on_all_down degraded hash")
+	f, _ := v.fields("rules defaults switch on_all_down on_blind degraded hash")
 	p := c.builtinPolicy()
 	p.Name, p.Place = v.name, v.home()
 	base := c.builtinRule()
@@ -77,6 +77,7 @@ func (c *compiler) policy(v value) *steering.Policy {
 		p.Switch = s.as("switch of %s", v.subject).bounds()
 	}
 	p.OnAllDown = f.onAllDown()
+	p.OnBlind = f.onBlind()
 	p.Degraded = steering.DegradedMode(f.choice("degraded", string(steering.DegradedAvoid),
 		string(steering.DegradedAvoid), string(steering.DegradedAllow)))
 	if h, ok := f.under("hash"); ok {
@@ -88,12 +89,12 @@ func (c *compiler) policy(v value) *steering.Policy {
 }
 
 func builtinSwitch() steering.Switch {
-	return steering.Switch{Margin: defaultMargin, Dwell: defaultDwell, RampStep: defaultRampStep}
+	return steering.Switch{Margin: defaultMargin, Dwell: defaultDwell, RampStep: defaultRampStep, Brake: builtinBrake()}
 }
 
 // bounds reads the switch section.
 func (v value) bounds() steering.Switch {
-	f, _ := v.fields("margin dwell max_shift ramp ramp_step")
+	f, _ := v.fields("margin dwell max_shift max_shift_global ramp ramp_step brake brake_window freeze")
 	s := builtinSwitch()
 	if m, ok := f.under("margin"); ok {
 		s.Margin, _ = m.percent()
@@ -101,6 +102,13 @@ func (v value) bounds() steering.Switch {
 	s.Dwell = f.duration("dwell", defaultDwell, 0, 24*time.Hour)
 	if m, ok := f.under("max_shift"); ok {
 		s.MaxShift = m.shift()
+	}
+	if m, ok := f.under("max_shift_global"); ok {
+		s.MaxShiftAll = m.shift()
+	}
+	s.Brake = f.brake()
+	if z, ok := f.under("freeze"); ok {
+		s.Freeze = z.as("freeze of %s", v.subject).freeze()
 	}
 	s.RampStep = f.duration("ramp_step", defaultRampStep, time.Second, time.Hour)
 	if r, ok := f.under("ramp"); ok {

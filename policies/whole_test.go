@@ -108,7 +108,7 @@ func wantWhole() *steering.Revision {
 				Place: at(pols, 11, 9),
 			},
 		},
-		Switch:    steering.Switch{Margin: 0.05, Dwell: 90 * time.Second, MaxShift: 0.2, Ramp: []float64{0.01, 0.05, 0.25, 1}, RampStep: time.Minute},
+		Switch:    steering.Switch{Margin: 0.05, Dwell: 90 * time.Second, MaxShift: 0.2, Ramp: []float64{0.01, 0.05, 0.25, 1}, RampStep: time.Minute, Brake: builtinBrake()},
 		OnAllDown: steering.OnAllDown{Mode: steering.AllDownFallback, Pool: "us"},
 		Degraded:  steering.DegradedAllow, HashV4: 20, HashV6: 48,
 	}
@@ -116,7 +116,7 @@ func wantWhole() *steering.Revision {
 	builtin := steering.Policy{
 		Name:   "default",
 		Rules:  []*steering.Rule{{Name: "default", ScoreText: "latency + availability", Split: builtinSplit}},
-		Switch: steering.Switch{Margin: 0.1, Dwell: time.Minute, RampStep: 30 * time.Second},
+		Switch: steering.Switch{Margin: 0.1, Dwell: time.Minute, RampStep: 30 * time.Second, Brake: builtinBrake()},
 		OnAllDown: steering.OnAllDown{
 			Mode: steering.AllDownAll,
 		},

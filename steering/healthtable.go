@@ -173,6 +173,20 @@ func (h Health) equal(o Health) bool {
 	return h == o
 }
 
+// RegionsOf returns the regions of a column, in order.
+func (t HealthTable) RegionsOf(column int) []string {
+	var regions []string
+	if t.index != nil {
+		for region, c := range t.index.columns {
+			if c == column {
+				regions = append(regions, region)
+			}
+		}
+	}
+	slices.Sort(regions)
+	return regions
+}
+
 // IsZero tells whether the table holds nothing.
 func (t HealthTable) IsZero() bool { return t.Subjects() == 0 }
 

@@ -9,6 +9,7 @@ type Policy struct {
 	Rules     []*Rule
 	Switch    Switch
 	OnAllDown OnAllDown
+	OnBlind   OnBlind
 	Degraded  DegradedMode
 	HashV4    int // client prefix length that a split hashes, IPv4; default 24
 	HashV6    int // the same for IPv6; default 56
@@ -118,6 +119,38 @@ type Switch struct {
 	MaxShift float64       // share of a region's clients moved per minute at most; 0 = no bound
 	Ramp     []float64     // shares of its target that a recovered endpoint may have, step by step
 	RampStep time.Duration // how long each step lasts, default 30 s
+
+	// MaxShiftAll bounds what moves per minute in all regions and services of the
+	// policy together, where each region of a service counts the same; 0 = no bound.
+	MaxShiftAll float64
+	Brake       Brake
+	Freeze      *Freeze // nil = none
+}
+
+// Brake holds everything as it is when so much turns down at once that the
+// measurements are likelier to be wrong than the world. It never holds back the
+// loss of a single provider: whichever provider is left out, more than Above of
+// the other endpoints must have turned down in a region within the last Within.
+type Brake struct {
+	Above  float64       // 0..1, default 0.5
+	Within time.Duration // default 2 min; also how long a loss is held back at most. 0 = no brake
+}
+
+// Braked is a brake that holds.
+type Braked struct {
+	Policy string    `json:"policy"`
+	Region string    `json:"region"`
+	Down   int       `json:"down"`  // endpoints that turned down within the window
+	Of     int       `json:"of"`    // endpoints that could have
+	Until  time.Time `json:"until"` // when the first of the losses counts, at the latest
+}
+
+// Freeze stops voluntary moves.
+type Freeze struct {
+	Until  time.Time
+	Reason string
+	Author string
+	Place  Place
 }
 
 // OnAllDown says what a rule does when no endpoint is eligible.
@@ -136,6 +169,13 @@ const (
 	AllDownFallback AllDownMode = "fallback" // all endpoints of one pool
 	AllDownNone     AllDownMode = "none"     // answer that there is nothing: SERVFAIL, 503
 )
+
+// OnBlind says what a rule does when nothing is measured any more of what was
+// measured once. The zero value lets the last decision stand.
+type OnBlind struct {
+	Static bool          // static weights serve instead
+	After  time.Duration // … once nothing was measured for so long
+}
 
 // DegradedMode says what a degraded endpoint may serve.
 type DegradedMode string

@@ -101,6 +101,12 @@ type Hold struct {
 	Note  string    `json:"note,omitempty"`
 }
 
+// Held is a bound that keeps a service × group from its target, by name.
+type Held struct {
+	Service, Region, Rule string
+	By                    HoldCode
+}
+
 // HoldCode names a bound.
 type HoldCode string
 
@@ -111,6 +117,10 @@ const (
 	HoldMaxShift HoldCode = "max_shift"
 	HoldRamp     HoldCode = "ramp"
 	HoldCap      HoldCode = "cap" // of a provider's traffic: it bounds every move
+
+	HoldMaxShiftAll HoldCode = "max_shift_global"
+	HoldBrake       HoldCode = "brake"
+	HoldFreeze      HoldCode = "freeze"
 )
 
 // NewSplit checks and seals a split: weights are 0..1 and sum to 1 (or are all

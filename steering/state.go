@@ -17,6 +17,7 @@ type State struct {
 	Revision   string                  `json:"revision"` // Revision.Hash it was made for
 	Services   map[string]GroupRecords `json:"services"` // by service key
 	Health     HealthTable             `json:"health,omitzero"`
+	Moved      map[string]time.Time    `json:"moved,omitempty"`  // policy → up to when the allowance of its max_shift_global is used up
 	Canary     *CanaryState            `json:"canary,omitempty"` // nil = no revision is on trial
 	Usage      *UsageState             `json:"usage,omitempty"`  // nil = none was reported
 }

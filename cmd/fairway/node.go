@@ -136,6 +136,8 @@ func (n *node) build() error {
 		Snapshot:  n.current.Load,
 		Health:    n.health,
 		Overrides: (&control{n}).Overrides,
+		Held:      n.held,
+		Braked:    n.braked,
 		Revision:  func() *steering.Revision { return n.config.Load().Revision },
 	}
 	if n.roles.dns {
@@ -518,6 +520,21 @@ func (n *node) health() steering.HealthTable {
 		return *followed
 	}
 	return steering.HealthTable{}
+}
+
+// held and braked are what metrics show of the loop's bounds.
+func (n *node) held() []steering.Held {
+	if n.loop == nil {
+		return nil
+	}
+	return n.loop.View().Held()
+}
+
+func (n *node) braked() []steering.Braked {
+	if n.loop == nil {
+		return nil
+	}
+	return n.loop.View().Braked
 }
 
 func (n *node) ready() error {

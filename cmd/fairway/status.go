@@ -49,6 +49,10 @@ func printStatus(w io.Writer, s *api.Status) {
 	if s.Configuration.ServingLastGood {
 		fmt.Fprintf(w, "CONFIGURATION ON DISK REFUSED, the last good one serves:\n  %s\n", indent(s.Configuration.Error))
 	}
+	for _, b := range s.Braked {
+		fmt.Fprintf(w, "MASS-DOWN BRAKE: policy %s, region %s: %d of %d endpoints turned down at once; nothing is emptied until %s, look at the vantages\n",
+			b.Policy, b.Region, b.Down, b.Of, b.Until.Local().Format(time.TimeOnly))
+	}
 	printRollout(w, s.Configuration.Rollout)
 	for i := range s.Services {
 		fmt.Fprintln(w)

@@ -2,6 +2,7 @@ package allocate
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"fairway/steering"
@@ -32,6 +33,13 @@ type Terms struct {
 	Spec uint64
 	// Free lifts all bounds: the group has no choice worth keeping.
 	Free bool
+	// Room is the share of the group's clients that may move now as far as its
+	// policy as a whole is concerned, if the policy bounds that (RoomBound).
+	Room      float64
+	RoomBound bool
+	// Frozen is until when nothing moves voluntarily, and why; zero = now.
+	Frozen    time.Time
+	FrozenWhy string
 }
 
 // Clock is what the bounds remember of a group as a whole.
@@ -45,6 +53,7 @@ type Clock struct {
 type Outcome struct {
 	Holds []steering.Hold
 	Next  time.Time // when time alone will change the outcome; zero = never
+	Moved float64   // the share of the clients that moved voluntarily
 }
 
 // Allocate decides the shares of a group and updates entries and clock. When no
@@ -70,7 +79,15 @@ func Allocate(entries []Entry, terms Terms, clock *Clock, now time.Time) Outcome
 		return a.out
 	}
 	want := a.ramp(kept, target)
-	a.settle(a.shift(a.withoutLost(kept, want), want))
+	base := a.withoutLost(kept, want)
+	if a.frozen() {
+		if !same(base, want) {
+			a.hold(steering.HoldFreeze, a.Frozen, a.FrozenWhy)
+		}
+		a.settle(base)
+		return a.out
+	}
+	a.settle(a.shift(base, want))
 	return a.out
 }
 
@@ -188,12 +205,19 @@ func (a *allocation) target() []float64 {
 		a.hold(steering.HoldMargin, time.Time{}, "no challenger is better by the margin")
 		return old
 	}
+	if a.frozen() {
+		a.hold(steering.HoldFreeze, a.Frozen, a.FrozenWhy)
+		return old
+	}
 	if until := a.clock.Chosen.Add(a.bounds.Dwell); a.now.Before(until) {
 		a.hold(steering.HoldDwell, until, "the present choice is too young")
 		return old
 	}
 	return a.choose(want)
 }
+
+// frozen tells whether nothing may move voluntarily.
+func (a *allocation) frozen() bool { return a.Frozen.After(a.now) }
 
 // choose makes a new target.
 func (a *allocation) choose(target []float64) []float64 {
@@ -300,35 +324,63 @@ func (a *allocation) step(e *Entry) (float64, time.Time) {
 	return a.bounds.Ramp[n], e.Recovered.Add(time.Duration(n+1) * a.bounds.RampStep)
 }
 
-// shift moves from base towards want as far as max shift allows. It moves in
-// steps of at least shiftStep, so that a long move is not a flood of
-// generations.
+// shift moves from base towards want as far as max shift allows, for the group and
+// for its policy as a whole. It moves in steps of at least shiftStep, so that a
+// long move is not a flood of generations.
 func (a *allocation) shift(base, want []float64) []float64 {
 	moved := distance(want, base)
-	if a.bounds.MaxShift <= 0 || moved <= tolerance {
+	if moved <= tolerance {
 		return want
 	}
 	perMinute := a.bounds.MaxShift
-	allowed := perMinute
-	if !a.clock.Moved.IsZero() {
-		allowed = min(perMinute, perMinute*a.now.Sub(a.clock.Moved).Minutes())
+	own := moved // what the group's own bound allows
+	if perMinute > 0 {
+		own = Allowance(a.clock.Moved, perMinute, a.now)
 	}
-	if moved <= allowed {
-		a.clock.Moved = a.now.Add(-time.Duration((allowed - moved) / perMinute * float64(time.Minute)))
-		return want
+	allowed := own
+	if a.RoomBound {
+		allowed = min(own, a.Room)
 	}
-	least := perMinute * shiftStep.Minutes()
-	if allowed < least {
+	step := perMinute * shiftStep.Minutes()
+	switch {
+	case moved <= allowed:
+	case a.RoomBound && a.Room < own:
+		a.hold(steering.HoldMaxShiftAll, a.now.Add(shiftStep), "other regions use up the minute's allowance of the whole policy")
+		if allowed <= tolerance {
+			return base
+		}
+	case allowed < step:
 		a.hold(steering.HoldMaxShift, a.clock.Moved.Add(shiftStep), "the minute's allowance is used up")
 		return base
+	default:
+		a.hold(steering.HoldMaxShift, a.now.Add(shiftStep), "more would move too many clients in a minute")
 	}
-	a.clock.Moved = a.now
-	a.hold(steering.HoldMaxShift, a.now.Add(shiftStep), "more would move too many clients in a minute")
-	next := make([]float64, len(base))
+	if a.out.Moved = min(moved, allowed); perMinute > 0 {
+		a.clock.Moved = Spend(a.clock.Moved, perMinute, a.out.Moved, a.now)
+	}
+	if moved <= allowed {
+		return want
+	}
+	next := a.take()
 	for i := range base {
 		next[i] = base[i] + (want[i]-base[i])*allowed/moved
 	}
 	return next
+}
+
+// Allowance is how much may move now when so much may in a minute, and it is used
+// up to a time (zero = it never was used). No more than a minute's is saved up.
+func Allowance(used time.Time, perMinute float64, now time.Time) float64 {
+	if used.IsZero() {
+		return perMinute
+	}
+	return min(perMinute, max(0, perMinute*now.Sub(used).Minutes()))
+}
+
+// Spend is up to when the allowance is used up after so much has moved.
+func Spend(used time.Time, perMinute, moved float64, now time.Time) time.Time {
+	left := Allowance(used, perMinute, now) - moved
+	return now.Add(-time.Duration(left / perMinute * float64(time.Minute)))
 }
 
 const (
@@ -349,7 +401,9 @@ func (a *allocation) settle(shares []float64) {
 }
 
 func (a *allocation) hold(by steering.HoldCode, until time.Time, note string) {
-	a.out.Holds = append(a.out.Holds, steering.Hold{By: by, Until: until, Note: note})
+	if !slices.ContainsFunc(a.out.Holds, func(h steering.Hold) bool { return h.By == by }) {
+		a.out.Holds = append(a.out.Holds, steering.Hold{By: by, Until: until, Note: note})
+	}
 	if !until.IsZero() {
 		a.out.Next = earlier(a.out.Next, until)
 	}

@@ -25,6 +25,7 @@ type Status struct {
 	Pools         []PoolStatus        `json:"pools"`
 	Vantages      []VantageStatus     `json:"vantages"`
 	Overrides     []steering.Override `json:"overrides"`
+	Braked        []steering.Braked   `json:"braked,omitempty"` // mass-down brakes that hold
 }
 
 // Configuration says what the node was told and whether it could take it.

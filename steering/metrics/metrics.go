@@ -24,6 +24,10 @@ type Config struct {
 	Health func() steering.HealthTable
 	// Overrides returns those in force. Unset = none.
 	Overrides func() []steering.Override
+	// Held returns what bounds keep something from its target now, and Braked which
+	// mass-down brakes hold. Unset = none.
+	Held   func() []steering.Held
+	Braked func() []steering.Braked
 	// Revision returns the configuration that is running, for nodes that probe
 	// without having a snapshot. Unset = the snapshot's.
 	Revision func() *steering.Revision
@@ -92,6 +96,12 @@ func (c *Config) defaults() {
 	}
 	if c.Overrides == nil {
 		c.Overrides = func() []steering.Override { return nil }
+	}
+	if c.Held == nil {
+		c.Held = func() []steering.Held { return nil }
+	}
+	if c.Braked == nil {
+		c.Braked = func() []steering.Braked { return nil }
 	}
 	if c.Revision == nil {
 		snapshot := c.Snapshot

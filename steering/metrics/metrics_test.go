@@ -73,12 +73,15 @@ type fixture struct {
 	mu       sync.Mutex
 	snapshot *steering.Snapshot
 	health   steering.HealthTable
+	held     []steering.Held
+	braked   []steering.Braked
 }
 
 func newFixture(snapshot *steering.Snapshot) *fixture {
 	f := &fixture{snapshot: snapshot}
 	f.Metrics = New(Config{
 		Version: "1.2.3", Snapshot: f.current, Health: func() steering.HealthTable { return f.health },
+		Held: func() []steering.Held { return f.held }, Braked: func() []steering.Braked { return f.braked },
 		Overrides: func() []steering.Override {
 			return []steering.Override{
 				{Kind: steering.Drain, Expires: epoch.Add(time.Hour)}, {Kind: steering.Drain, Expires: epoch.Add(time.Second)},
@@ -132,6 +135,8 @@ func probe(subject steering.Subject, vantage string, outcome steering.Outcome) s
 
 // exercise makes every family have a series.
 func exercise(f *fixture) {
+	f.held = []steering.Held{{Service: "live", Region: "eu", Rule: "all", By: steering.HoldDwell}}
+	f.braked = []steering.Braked{{Policy: "live", Region: "eu", Down: 3, Of: 4}}
 	f.health = steering.HealthTable{}.With(map[steering.Subject]map[string]steering.Health{
 		"endpoint live/alpha": {"eu": {
 			Verdict: steering.Degraded, Samples: 8, Availability: 0.75, P50: 25 * time.Millisecond, P95: 50 * time.Millisecond, Newest: epoch.Add(2 * time.Second),

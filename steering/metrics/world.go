@@ -35,6 +35,8 @@ var (
 	snapshotGeneration = gauge("fairway_snapshot_generation", "Number of the snapshot that the doors answer from.")
 	snapshotAge        = gauge("fairway_snapshot_age_seconds", "Age of the snapshot that the doors answer from.")
 	snapshotPublished  = gauge("fairway_snapshot_published_timestamp_seconds", "When the snapshot that the doors answer from was published.")
+	held               = gauge("fairway_held", "1 for every bound that keeps the shares of a region and rule from their target.", "service", "region", "rule", "by")
+	brakeEngaged       = gauge("fairway_brake_engaged", "1 where the mass-down brake holds: more turned down at once than is believed.", "policy", "region")
 	overridesActive    = gauge("fairway_overrides_active", "Overrides in force, by kind.", "kind")
 )
 
@@ -44,7 +46,7 @@ var verdicts = [...]steering.Verdict{steering.Unknown, steering.Healthy, steerin
 func (w *world) Describe(ch chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		health, healthLatency, healthAvailability, healthSamples, healthAge, originHealth,
-		intendedShare, snapshotGeneration, snapshotAge, snapshotPublished, overridesActive,
+		intendedShare, snapshotGeneration, snapshotAge, snapshotPublished, overridesActive, held, brakeEngaged,
 	} {
 		ch <- desc
 	}
@@ -54,6 +56,12 @@ func (w *world) Describe(ch chan<- *prometheus.Desc) {
 func (w *world) Collect(ch chan<- prometheus.Metric) {
 	now := w.config.Now()
 	w.overrides(ch, now)
+	for _, h := range w.config.Held() {
+		send(ch, held, prometheus.GaugeValue, 1, h.Service, h.Region, h.Rule, string(h.By))
+	}
+	for _, b := range w.config.Braked() {
+		send(ch, brakeEngaged, prometheus.GaugeValue, 1, b.Policy, b.Region)
+	}
 	snapshot := w.config.Snapshot()
 	if snapshot == nil {
 		return

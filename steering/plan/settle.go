@@ -63,8 +63,8 @@ func nextRelease(s *steering.Snapshot, now time.Time, seen map[steering.HoldCode
 	for i := range s.Layout.Services {
 		for _, split := range s.Splits(i) {
 			for _, h := range split.Holds {
-				if h.Until.IsZero() {
-					continue
+				if h.Until.IsZero() || h.By == steering.HoldBrake || h.By == steering.HoldFreeze {
+					continue // these end when the world's time has come, and here it stands still
 				}
 				seen[h.By] = true
 				if next.IsZero() || h.Until.Before(next) {
@@ -83,6 +83,9 @@ func grow(state steering.State, by time.Duration) {
 			record.Memory = older(record.Memory, by)
 			groups[key] = record
 		}
+	}
+	for policy, moved := range state.Moved {
+		state.Moved[policy] = moved.Add(-by)
 	}
 }
 

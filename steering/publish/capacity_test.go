@@ -300,7 +300,7 @@ func TestDemand(t *testing.T) {
 			want:  demand{"eu": {0, 30}},
 		},
 	} {
-		track := newTrack(view.Snapshot.Layout, view.slots)
+		track := newTrack(view.Snapshot.Layout, view.main.slots)
 		track.parts = track.partsOf(c.flows)
 		got := track.demandOf(Traffic{Carried: c.carried, Flows: c.flows})
 		for _, region := range w.revision.RegionNames() {

@@ -132,7 +132,8 @@ func servicesOf(layout *steering.Layout, slots [][]*slot, serving func(service i
 func (v *View) State() steering.State {
 	state := steering.State{
 		Version: steering.StateVersion, Generation: v.Snapshot.Generation, Published: v.Snapshot.Published,
-		Revision: v.Snapshot.Layout.Revision.Hash, Services: servicesOf(v.Snapshot.Layout, v.slots, v.Snapshot.Splits), Health: v.Health, Usage: v.usage,
+		Revision: v.Snapshot.Layout.Revision.Hash, Services: servicesOf(v.Snapshot.Layout, v.main.slots, v.Snapshot.Splits), Health: v.Health, Usage: v.usage,
+		Moved: v.main.moved,
 	}
 	if c := v.Snapshot.Canary; c != nil && v.canary != nil {
 		layout := c.Snapshot.Layout

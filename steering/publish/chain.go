@@ -16,6 +16,7 @@ type option struct {
 	plain    float64         // the score before the pace of a commit moved it
 	left     bool            // still in the running
 	gone     bool            // failed or drained, rather than not wanted
+	held     bool            // failed, and the brake holds it all the same
 	reason   steering.Reason // why it was put aside
 }
 
@@ -29,12 +30,13 @@ type chain struct {
 	options []option
 	trace   *[]steering.StageTrace // nil = not wanted
 
-	why     steering.Reason // set when something other than the score decided
-	blind   bool            // nothing eligible has ever been measured here
-	failed  bool            // nothing was eligible: on_all_down decided
-	drained bool            // … and that was the operators' doing
-	young   bool            // an endpoint in the running has too few samples
-	lapsed  string          // an endpoint of the last choice whose measurements have only just run out
+	why     steering.Reason  // set when something other than the score decided
+	blind   bool             // nothing eligible has ever been measured here
+	failed  bool             // nothing was eligible: on_all_down decided
+	drained bool             // … and that was the operators' doing
+	young   bool             // an endpoint in the running has too few samples
+	brake   *steering.Braked // the mass-down brake that holds here; nil = none
+	lapsed  string           // an endpoint of the last choice whose measurements have only just run out
 }
 
 // youngBelow is how many samples each endpoint needs before the first choice
@@ -83,10 +85,14 @@ func (c *chain) eligibility() {
 // healthStage puts aside what is down, then what is worse than what is left.
 func (c *chain) healthStage() {
 	c.drained = c.count() == 0
+	if b, holds := c.brakes[brakeOf{c.service.Policy, c.column}]; holds {
+		c.brake = &b
+	}
 	for o := range c.leftOnes {
 		if o.health.Verdict == steering.Down {
 			o.aside(steering.ReasonDown, o.health.Evidence)
-			o.gone = true
+			o.held = c.brake != nil && c.now.Sub(o.health.Since) < c.service.Policy.Switch.Brake.Within
+			o.gone = !o.held
 		} else if why, down := c.poolDown[o.endpoint.Pool]; down {
 			o.aside(steering.ReasonPoolDown, why)
 			o.gone = true
@@ -199,7 +205,7 @@ func (c *chain) allDown() {
 		}
 	}
 	for _, o := range back {
-		o.left, o.gone, o.reason = true, false, steering.Reason{}
+		o.left, o.gone, o.held, o.reason = true, false, false, steering.Reason{}
 	}
 }
 
@@ -379,6 +385,8 @@ func (c *chain) count() int {
 // unable or unlawful: it may keep the clients that it has for a while.
 func (o *option) spare() bool {
 	switch o.reason.Code {
+	case steering.ReasonDown:
+		return o.held && !o.left
 	case steering.ReasonUnknown, steering.ReasonOtherPool, steering.ReasonLessLiked, steering.ReasonTooDear, steering.ReasonDearer:
 		return !o.left
 	}

@@ -31,14 +31,19 @@ func (d *decision) divide() {
 		for i := range d.entries {
 			d.entries[i].Share = 0
 		}
-	case d.blind && d.why.Code == "" && d.measured && d.keepShares():
+	case d.brake != nil && d.why.Code == "" && d.measured && d.keepShares():
+		d.outcome.Holds = append(d.outcome.Holds, steering.Hold{
+			By: steering.HoldBrake, Until: d.brake.Until, Note: "too much turned down at once to be believed: nothing is emptied yet",
+		})
+		d.outcome.Next = d.brake.Until
+	case d.blind && d.why.Code == "" && d.measured && d.lastStands() && d.keepShares():
 		d.reason = steering.Reason{Code: steering.ReasonBlind, Detail: "nothing here is measured now: the last decision stands"}
 	case d.lapsed != "" && d.why.Code == "" && d.measured && d.keepShares():
 		d.reason = steering.Reason{Code: steering.ReasonBlind, Detail: d.say("", d.lapsed, " is not measured just now: the last decision stands")}
 	case d.blind && d.why.Code == "":
 		d.spec = steering.SplitSpec{Kind: steering.SplitWeighted, Place: d.spec.Place}
 		d.allocate(true)
-		d.reason = steering.Reason{Code: steering.ReasonUnproven, Detail: "nothing here is measured yet: by static weight"}
+		d.reason = steering.Reason{Code: steering.ReasonUnproven, Detail: d.unprovenWhy()}
 	case d.failed && d.service.Policy.OnAllDown.Mode == steering.AllDownLast && d.keepShares():
 	default:
 		d.allocate(!d.measured || d.beginsAllDown())
@@ -46,6 +51,34 @@ func (d *decision) divide() {
 			d.measured = true
 		}
 	}
+}
+
+// lastStands tells whether the last decision stands though nothing is measured, and
+// until when it does.
+func (d *decision) lastStands() bool {
+	b := d.service.Policy.OnBlind
+	if !b.Static {
+		return true
+	}
+	var newest time.Time
+	for o := range d.leftOnes {
+		if o.health.Newest.After(newest) {
+			newest = o.health.Newest
+		}
+	}
+	end := newest.Add(b.After)
+	if newest.IsZero() || !d.now.Before(end) {
+		return false
+	}
+	d.outcome.Next = end
+	return true
+}
+
+func (d *decision) unprovenWhy() string {
+	if d.measured {
+		return "nothing here is measured any more: by static weight, as on_blind says"
+	}
+	return "nothing here is measured yet: by static weight"
 }
 
 // beginsAllDown tells whether on_all_down applies from now on: what it gives is
@@ -115,8 +148,27 @@ func (d *decision) weight(e *steering.Endpoint) float64 {
 
 // allocate lets package allocate divide the clients.
 func (d *decision) allocate(free bool) {
-	terms := allocate.Terms{Split: d.spec, Bounds: d.service.Policy.Switch, Spec: d.specOf(d.group.Rule), Free: free}
+	policy := d.service.Policy
+	terms := allocate.Terms{Split: d.spec, Bounds: policy.Switch, Spec: d.specOf(d.group.Rule), Free: free}
+	terms.Frozen, terms.FrozenWhy = d.frozen()
+	all := policy.Switch.MaxShiftAll
+	groups := float64(d.groups[policy])
+	if terms.RoomBound = all > 0 && groups > 0; terms.RoomBound {
+		terms.Room = allocate.Allowance(d.moved[policy.Name], all, d.now) * groups
+	}
 	d.outcome = allocate.Allocate(d.entries, terms, &d.clock, d.now)
+	if terms.RoomBound && d.outcome.Moved > 0 {
+		d.moved[policy.Name] = allocate.Spend(d.moved[policy.Name], all, d.outcome.Moved/groups, d.now)
+	}
+}
+
+// frozen is until when operators want no voluntary move here, and why; zero = they
+// do not mind.
+func (d *decision) frozen() (until time.Time, why string) {
+	if f := d.service.Policy.Switch.Freeze; f != nil && d.now.Before(f.Until) {
+		until, why = f.Until, d.say(f.Reason, ", by ", f.Author)
+	}
+	return until, why
 }
 
 // remember is what the next decision must know.

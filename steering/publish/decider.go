@@ -16,6 +16,9 @@ type evidence struct {
 	poolDown  map[string]string // pool → why; only those that are down
 	overrides []steering.Override
 	market    market
+	brakes    map[brakeOf]steering.Braked
+	moved     map[string]time.Time     // as steering.State.Moved; it is written to
+	groups    map[*steering.Policy]int // service × region groups of a policy that bounds what moves in all
 	now       time.Time
 }
 

@@ -3,6 +3,7 @@ package publish
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -22,7 +23,7 @@ func (v *View) Explain(service string, client netip.Addr) (*steering.Explanation
 		return nil, fmt.Errorf("service %q: %w", service, ErrNoService)
 	}
 	d := v.Snapshot.Decide(steering.Query{Service: i, Client: client})
-	decided := &side{slots: v.slots, poolDown: v.PoolDown}
+	decided := v.main
 	if d.Canary {
 		layout, decided = v.Snapshot.Canary.Snapshot.Layout, v.canary
 		i = layout.ByKey(service)
@@ -45,6 +46,7 @@ func (v *View) Explain(service string, client netip.Addr) (*steering.Explanation
 	ev := newDecider(&evidence{
 		revision: layout.Revision, health: v.Health, poolDown: decided.poolDown, overrides: v.Overrides,
 		market: market{v.Traffic.Carried}, now: v.At,
+		brakes: decided.held, moved: maps.Clone(decided.moved), groups: decided.groups,
 	})
 	ev.begin(sl.Service, nil)
 	fresh := ev.decide(spotOf(d.Group, layout.Revision, v.Health), prev, &x.Stages)
@@ -109,10 +111,23 @@ func endpointIDs(candidates []steering.Candidate) []string {
 	return ids
 }
 
+// Held lists every bound that keeps something from its target now.
+func (v *View) Held() []steering.Held {
+	var held []steering.Held
+	for i, sl := range v.Snapshot.Layout.Services {
+		for g := range sl.Groups {
+			for _, h := range v.Holds(i, g) {
+				held = append(held, steering.Held{Service: sl.Service.Key, Region: sl.Groups[g].Region, Rule: sl.Groups[g].Rule.Name, By: h.By})
+			}
+		}
+	}
+	return held
+}
+
 // Holds returns what keeps a service's group (by their indices in the layout) from
 // its target now. What a split says of that is as old as its generation.
 func (v *View) Holds(service, group int) []steering.Hold {
-	return withCaps(v.slots[service][group].holds, v.Snapshot.Split(service, group))
+	return withCaps(v.main.slots[service][group].holds, v.Snapshot.Split(service, group))
 }
 
 // withCaps adds what caps make of a split that serves.

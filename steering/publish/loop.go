@@ -70,9 +70,10 @@ type View struct {
 	Overrides []steering.Override
 	PoolDown  map[string]string // pool → why
 	Traffic   Traffic
-	Stretch   float64 // by which the caps are passed since all of them together are too few; 1 = they hold
+	Stretch   float64           // by which the caps are passed since all of them together are too few; 1 = they hold
+	Braked    []steering.Braked // mass-down brakes that hold, of the main layout
 	At        time.Time
-	slots     [][]*slot
+	main      *side
 	canary    *side // nil = none
 	usage     *steering.UsageState
 }
@@ -127,7 +128,7 @@ func New(config Config) (*Loop, error) {
 	l.judge.Configure(layouts.measured())
 	l.judge.Restore(saved.Health)
 	l.traffic = restoredTraffic(saved.Usage)
-	l.main = newTrack(config.Layout, restoredSlots(config.Layout, saved))
+	l.main = newTrack(config.Layout, restoredSlots(config.Layout, saved)).after(saved.Moved)
 	if config.Canary != nil {
 		l.canary, l.share = newTrack(config.Canary, restoredSlots(config.Canary, canaryState(saved, config.Canary))), config.CanaryShare
 	}
@@ -198,7 +199,7 @@ func (l *Loop) carry(layout *steering.Layout) *track {
 		from.markAll()
 		return from
 	}
-	return newTrack(layout, carriedSlots(layout, from.layout, from.slots))
+	return newTrack(layout, carriedSlots(layout, from.layout, from.slots)).after(from.moved)
 }
 
 // tracks are those that are decided.

@@ -20,7 +20,11 @@ func (l *Loop) round(now time.Time, restored uint64) time.Time {
 	}
 	changed := false
 	for _, t := range l.tracks() {
+		braked := t.braked
 		next, different := t.decide(l.overrides, now)
+		if t == l.main {
+			tell(l.log, braked, t.braked)
+		}
 		changed = changed || different
 		if !next.IsZero() {
 			due = soonest(due, next)
@@ -68,7 +72,7 @@ func (l *Loop) publish(now time.Time, restored uint64, changed bool) {
 		generation = prev.Generation
 	}
 	view := &View{
-		Snapshot: prev, Health: l.table, Overrides: l.overrides, PoolDown: l.main.poolDown, At: now, slots: slices.Clone(l.main.slots),
+		Snapshot: prev, Health: l.table, Overrides: l.overrides, PoolDown: l.main.poolDown, Braked: l.main.braked, At: now, main: l.main.side(),
 		Traffic: l.traffic.seen(), Stretch: l.main.stretch, usage: l.traffic.stored,
 	}
 	if l.canary != nil {

@@ -33,14 +33,14 @@ func Still(w World) (*View, error) {
 	if w.State != nil {
 		state = *w.State
 	}
-	t := newTrack(w.Layout, restoredSlots(w.Layout, state))
+	t := newTrack(w.Layout, restoredSlots(w.Layout, state)).after(state.Moved)
 	t.judged(w.Health, slog.New(slog.DiscardHandler))
 	t.detail, t.afresh = w.Detail, true
 	t.parts = t.partsOf(w.Traffic.Flows)
 	t.see(w.Traffic, demand(nil).steadied(t.demandOf(w.Traffic)))
 	t.decide(w.Overrides, w.Now)
 	return &View{
-		Snapshot: t.seal(state.Generation+1, w.Now, nil), Health: w.Health, Overrides: w.Overrides, PoolDown: t.poolDown, At: w.Now, slots: t.slots,
+		Snapshot: t.seal(state.Generation+1, w.Now, nil), Health: w.Health, Overrides: w.Overrides, PoolDown: t.poolDown, Braked: t.braked, At: w.Now, main: t.side(),
 		Traffic: w.Traffic, Stretch: t.stretch,
 	}, nil
 }

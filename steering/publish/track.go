@@ -45,6 +45,12 @@ type track struct {
 	services []due
 	poolDown map[string]string // pool → why
 
+	losses []loss                      // that are young enough for a brake
+	braked []steering.Braked           // after the last round
+	held   map[brakeOf]steering.Braked // the same, as decisions look them up
+	moved  map[string]time.Time        // as steering.State.Moved
+	groups map[*steering.Policy]int    // of policies that bound what moves in all
+
 	health steering.HealthTable       // as last decided
 	rows   [][]int                    // service × endpoint → row of the table
 	users  [][]int                    // row → services
@@ -73,11 +79,21 @@ func newTrack(layout *steering.Layout, slots [][]*slot) *track {
 	t := &track{
 		layout: layout, slots: slots, splits: make([][]*steering.Split, len(slots)), services: make([]due, len(slots)),
 		limits: newLimits(layout.Revision), traded: make([]bool, len(slots)), stretch: 1,
+		moved: make(map[string]time.Time), groups: make(map[*steering.Policy]int),
 	}
 	for i, sl := range layout.Services {
 		t.traded[i] = slices.ContainsFunc(sl.Service.Policy.Rules, trades)
+		if sl.Service.Policy.Switch.MaxShiftAll > 0 {
+			t.groups[sl.Service.Policy] += len(sl.Groups)
+		}
 	}
 	t.markAll()
+	return t
+}
+
+// after has the track go on from what an earlier one has moved.
+func (t *track) after(moved map[string]time.Time) *track {
+	maps.Copy(t.moved, moved)
 	return t
 }
 
@@ -159,13 +175,25 @@ func (t *track) relate(table steering.HealthTable) {
 		}
 		t.spots[&sl.Groups[0]] = spots
 	}
+	t.losses = nil
+	for row := range table.Rows() {
+		for column := range width {
+			if h := table.At(row, column); h.Verdict == steering.Down {
+				t.lost(row, column, h.Since)
+			}
+		}
+	}
 }
 
 // mark marks the groups that see what changed in a row.
 func (t *track) mark(row int, users []int, table steering.HealthTable) {
 	for column := range table.Index().Columns() {
-		if *table.At(row, column) == *t.health.At(row, column) {
+		is, was := table.At(row, column), t.health.At(row, column)
+		if *is == *was {
 			continue
+		}
+		if is.Verdict == steering.Down && was.Verdict != steering.Down {
+			t.lost(row, column, is.Since)
 		}
 		for _, i := range users {
 			s := &t.services[i]
@@ -179,6 +207,8 @@ func (t *track) mark(row int, users []int, table steering.HealthTable) {
 // (zero = nothing is), and whether any client's answer changed.
 func (t *track) decide(overrides []steering.Override, now time.Time) (next time.Time, changed bool) {
 	var d *decider
+	t.held = t.brakes(now)
+	t.braked = t.list(t.held)
 	for i := range t.services {
 		s := &t.services[i]
 		if s.all || s.any || (!s.next.IsZero() && !now.Before(s.next)) {
@@ -186,6 +216,7 @@ func (t *track) decide(overrides []steering.Override, now time.Time) (next time.
 				d = newDecider(&evidence{
 					revision: t.layout.Revision, health: t.health, poolDown: t.poolDown, overrides: overrides,
 					market: market{t.carried}, now: now,
+					brakes: t.held, moved: t.moved, groups: t.groups,
 				})
 				d.detail = t.detail
 			}
@@ -221,8 +252,8 @@ func (t *track) decideService(d *decider, i int) bool {
 		spots = t.spots[&sl.Groups[0]]
 	}
 	d.begin(sl.Service, t.rows[i])
-	var slots []*slot // a copy, made on the first change: views share the old one
-	same := len(d.concerns) <= 64
+	var slots []*slot                                                          // a copy, made on the first change: views share the old one
+	same := len(d.concerns) <= 64 && sl.Service.Policy.Switch.MaxShiftAll == 0 // else one move leaves less room for the next
 	decided := d.decided
 	clear(decided)
 	changed := t.splits[i] == nil
@@ -290,6 +321,11 @@ func (t *track) seal(generation uint64, now time.Time, prev *steering.Snapshot) 
 type side struct {
 	slots    [][]*slot
 	poolDown map[string]string
+	held     map[brakeOf]steering.Braked
+	moved    map[string]time.Time
+	groups   map[*steering.Policy]int
 }
 
-func (t *track) side() *side { return &side{slots: slices.Clone(t.slots), poolDown: t.poolDown} }
+func (t *track) side() *side {
+	return &side{slots: slices.Clone(t.slots), poolDown: t.poolDown, held: t.held, moved: maps.Clone(t.moved), groups: t.groups}
+}

@@ -1,0 +1,97 @@
+package policies
+
+import (
+	"strings"
+	"time"
+
+	"fairway/steering"
+)
+
+// The defaults of the mass-down brake.
+const (
+	defaultBrake       = 0.5
+	defaultBrakeWindow = 2 * time.Minute
+)
+
+func builtinBrake() steering.Brake {
+	return steering.Brake{Above: defaultBrake, Within: defaultBrakeWindow}
+}
+
+// brake reads when so much turns down at once that it is not believed.
+func (f fields) brake() steering.Brake {
+	b := builtinBrake()
+	b.Within = f.duration("brake_window", defaultBrakeWindow, time.Second, time.Hour)
+	v, ok := f.under("brake")
+	if !ok {
+		return b
+	}
+	if v.node.Value == "off" {
+		if w, ok := f.under("brake_window"); ok {
+			v.c.warn(w.keyAt, "take it out, or write brake: 50%", "%s: brake_window does nothing without a brake", v.subject)
+		}
+		return steering.Brake{}
+	}
+	if !strings.HasSuffix(v.node.Value, "%") {
+		v.wrong("a percentage or off", "write brake: 50%, or brake: off")
+		return b
+	}
+	if n, ok := v.percent(); ok {
+		b.Above = n
+	}
+	return b
+}
+
+// freeze reads until when nothing moves voluntarily, and who wants it so.
+func (v value) freeze() *steering.Freeze {
+	f, _ := v.fields("until reason author")
+	z := &steering.Freeze{Place: v.place()}
+	if until, ok := f.require("until", "say when it ends, such as until: 2026-12-24T20:00:00Z"); ok {
+		if s, ok := until.text(); ok {
+			var err error
+			if z.Until, err = time.Parse(time.RFC3339, s); err != nil {
+				until.fault("write it as 2026-12-24T20:00:00+01:00", "%q is no time", clip(s))
+			}
+		}
+	}
+	z.Reason, z.Author = f.line("reason"), f.line("author")
+	return z
+}
+
+// line reads one line of text that must be there.
+func (f fields) line(key string) string {
+	v, ok := f.require(key, "say it for whoever asks later")
+	if !ok {
+		return ""
+	}
+	s, _ := v.text()
+	return strings.TrimSpace(s)
+}
+
+// onBlind reads what to do when nothing is measured any more.
+func (f fields) onBlind() steering.OnBlind {
+	const remedy = "use last, static or static:10m"
+	v, ok := f.under("on_blind")
+	if !ok {
+		return steering.OnBlind{}
+	}
+	s, ok := v.text()
+	if !ok {
+		return steering.OnBlind{}
+	}
+	mode, after, timed := strings.Cut(s, ":")
+	switch {
+	case mode == "last" && !timed:
+		return steering.OnBlind{}
+	case mode == "static" && !timed:
+		return steering.OnBlind{Static: true}
+	case mode == "static":
+		node := *v.node
+		node.Value = strings.TrimSpace(after)
+		timeOf := v
+		timeOf.node = &node
+		d, _ := timeOf.duration(time.Second, 7*24*time.Hour)
+		return steering.OnBlind{Static: true, After: d}
+	}
+	v.fault(remedy, "%q is not a choice", clip(s))
+	return steering.OnBlind{}
+}
