@@ -15,10 +15,11 @@ type commonQuery struct {
 	lower    []byte // the name in wire form and lower case
 	qtype    uint16
 
-	edns     bool
-	udpSize  uint16
-	dnssecOK bool
-	options  options
+	edns      bool
+	udpSize   uint16
+	dnssecOK  bool
+	compactOK bool // see edns.compactOK
+	options   options
 
 	// folded is where lower lies: a whole number of words, as it is folded word
 	// by word.
@@ -117,6 +118,7 @@ func (q *commonQuery) readOPT(r []byte) bool {
 	}
 	q.edns = true
 	q.udpSize = binary.BigEndian.Uint16(r[3:])
-	q.dnssecOK = binary.BigEndian.Uint16(r[7:])&flagDNSSECOK != 0
+	flags := binary.BigEndian.Uint16(r[7:])
+	q.dnssecOK, q.compactOK = flags&flagDNSSECOK != 0, flags&flagCompactOK != 0
 	return q.options.read(r[optFixed:]) == nil
 }

@@ -26,6 +26,10 @@
 // generation finds them made. That both paths give the same answer but for the
 // compression of names is tested over random and spoiled queries.
 //
+// A query that asks for proof finds it with the octets (fastsigned.go): they are
+// made by the same preparer when they are first asked for, those of steered names
+// before their layout serves.
+//
 // UDP packets come and go by one of two back ends behind a small interface
 // (udp.go): many per system call on Linux, one by one elsewhere.
 //

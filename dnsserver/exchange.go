@@ -90,6 +90,9 @@ func (s *Server) exchangeFast(m *scratch, packet []byte, client netip.Addr, tran
 	if q := &m.query; q.edns {
 		s.answerOptions(m, &m.opt, &q.options, q.dnssecOK, client, transport)
 	}
+	if m.query.dnssecOK && m.names.signed {
+		return s.exchangeSigned(m, snapshot, client, transport)
+	}
 	return m.fast(m.names, snapshot, client, transport)
 }
 

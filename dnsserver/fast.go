@@ -43,9 +43,6 @@ func newScratch() *scratch { return &scratch{out: make([]byte, maxUDP)} }
 func (m *scratch) fast(t *nameTable, snapshot *steering.Snapshot, resolver netip.Addr, transport string) []byte {
 	q := &m.query
 	m.decided = false
-	if q.dnssecOK && t.signed {
-		return nil
-	}
 	e, exists := t.find(q.lower)
 	if !exists {
 		var ok bool
@@ -92,15 +89,20 @@ func (m *scratch) steer(name *steeredName, snapshot *steering.Snapshot, resolver
 		return nil
 	}
 	m.decided = g.handOut
+	m.setTTL(answer, g)
+	return answer
+}
+
+// setTTL puts the decision's TTL where it goes in what was given.
+func (m *scratch) setTTL(answer []byte, g *given) {
 	if m.cut {
-		return answer
+		return
 	}
 	ttl := min(seconds(m.decision.TTL), g.maxTTL)
-	body := answer[headerLength+len(q.question):]
+	body := answer[headerLength+len(m.query.question):]
 	for _, at := range g.ttls {
 		binary.BigEndian.PutUint32(body[at:], ttl)
 	}
-	return answer
 }
 
 // deny answers that the name or the type does not exist.
@@ -127,6 +129,9 @@ func (m *scratch) write(s *section, transport string) []byte {
 	m.rcode, m.cut = s.rcode, false
 	switch {
 	case transport == transportUDP && length > q.udpLimit():
+		if length-int(s.spare) <= q.udpLimit() {
+			return nil
+		}
 		m.cut = true
 		flags |= flagTruncated
 		s = &section{}

@@ -94,6 +94,21 @@ func BenchmarkFast(b *testing.B) {
 	}
 }
 
+// BenchmarkSigned is what proof adds: the same zone, names and clients, with and
+// without DO.
+func BenchmarkSigned(b *testing.B) {
+	s, _ := newSignedServer(b)
+	for _, name := range []string{"live", "www", "nothing"} {
+		for what, change := range map[string]func(*dns.Msg){"plain": withEDNS(1232), "DO": withDO} {
+			b.Run(name+"/"+what, func(b *testing.B) {
+				benchFast(b, s, func(int) *dns.Msg {
+					return query(name+".fairway.test.", dns.TypeA, func(m *dns.Msg) { change(m); withClient("198.51.100.0/24")(m) })
+				})
+			})
+		}
+	}
+}
+
 // BenchmarkFastNames is the same among many static names, all of which are asked.
 func BenchmarkFastNames(b *testing.B) {
 	for _, count := range []int{1_000, 100_000} {

@@ -214,6 +214,7 @@ func (a *asker) addOPT(m *dns.Msg) {
 	sizes := []uint16{0, 511, 512, 513, 560, 1000, 1231, 1232, 1233, 4096, 65535}
 	m.SetEdns0(sizes[a.IntN(len(sizes))], a.IntN(3) == 0)
 	opt := m.IsEdns0()
+	opt.SetCo(a.IntN(4) == 0)
 	if a.IntN(20) == 0 {
 		opt.SetVersion(1)
 	}
@@ -277,6 +278,7 @@ func (a *asker) subnet() []byte {
 func TestFastAgrees(t *testing.T) {
 	for seed, servers := range []func(testing.TB) (*Server, *world){
 		func(t testing.TB) (*Server, *world) { return newServer(t) }, newOddServer,
+		func(t testing.TB) (*Server, *world) { s, _ := newSignedServer(t); return s, nil },
 	} {
 		s, _ := servers(t)
 		a, m, clients := newAsker(s, uint64(seed)), newScratch(), clientsOf()

@@ -17,7 +17,8 @@ type nameTable struct {
 	octets  []byte // see put
 	denials []denial
 	steered []steeredName
-	signed  bool // some zone is signed
+	signed  bool    // some zone is signed
+	proofs  *proofs // nil unless signed
 }
 
 // slot is where a name's entry lies, 0 for none, and a part of its hash, which
@@ -26,6 +27,7 @@ type slot struct{ hash, at uint32 }
 
 // entry is what is prepared for a name.
 type entry struct {
+	at      uint32 // where it lies in the table
 	flags   uint8
 	denial  uint32 // index
 	steered uint32 // index, notSteered for none
@@ -45,7 +47,7 @@ const (
 const (
 	notSteered   = math.MaxUint32
 	entryFixed   = 1 + 4 + 4 + 2
-	answerFixed  = 2 + 1 + 2 + 2 + 2
+	answerFixed  = 2 + 1 + 2 + 2 + 2 + 2
 	averageEntry = 96 // octets, only to begin with
 )
 
@@ -87,6 +89,7 @@ func (t *nameTable) put(name []byte, e entry, answers []staticAnswer) bool {
 		b = append(b, a.rcode)
 		b = big.AppendUint16(b, a.answers)
 		b = big.AppendUint16(b, a.authority)
+		b = big.AppendUint16(b, a.spare)
 		b = big.AppendUint16(b, uint16(len(a.octets)))
 		b = append(b, a.octets...)
 	}
@@ -115,6 +118,7 @@ func (t *nameTable) find(name []byte) (e entry, ok bool) {
 		}
 		b = b[1+length:]
 		return entry{
+			at:      t.slots[i].at,
 			flags:   b[0],
 			denial:  binary.BigEndian.Uint32(b[1:]),
 			steered: binary.BigEndian.Uint32(b[5:]),
@@ -122,6 +126,17 @@ func (t *nameTable) find(name []byte) (e entry, ok bool) {
 		}, true
 	}
 	return entry{}, false
+}
+
+// each calls f with the name, place and steered index of every entry.
+func (t *nameTable) each(f func(wire []byte, at, steered uint32)) {
+	for _, slot := range t.slots {
+		if slot.at != 0 {
+			b := t.octets[slot.at:]
+			length := int(b[0])
+			f(b[1:1+length], slot.at, binary.BigEndian.Uint32(b[1+length+5:]))
+		}
+	}
 }
 
 // encloser returns the entry of the nearest name above one that is not there
@@ -141,11 +156,11 @@ func (e *entry) static(qtype uint16) (s section, ok bool) {
 	big := binary.BigEndian
 	b := e.answers[2:]
 	for range big.Uint16(e.answers) {
-		length := int(big.Uint16(b[7:]))
+		length := int(big.Uint16(b[9:]))
 		if big.Uint16(b) == qtype {
 			return section{
 				octets: b[answerFixed : answerFixed+length],
-				rcode:  b[2], answers: big.Uint16(b[3:]), authority: big.Uint16(b[5:]),
+				rcode:  b[2], answers: big.Uint16(b[3:]), authority: big.Uint16(b[5:]), spare: big.Uint16(b[7:]),
 			}, true
 		}
 		b = b[answerFixed+length:]

@@ -30,7 +30,9 @@ func prepareNames(z *zoneSet) *nameTable {
 		names += len(zone.nodes)
 	}
 	p, t := newPreparer(z), newNameTable(names)
-	t.signed = z.signed
+	if t.signed = z.signed; t.signed {
+		t.proofs = newProofs(z, names)
+	}
 	for _, apex := range slices.Sorted(maps.Keys(z.byName)) {
 		zone := z.byName[apex]
 		index := uint32(len(t.denials))

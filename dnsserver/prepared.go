@@ -18,6 +18,10 @@ type section struct {
 	octets             []byte
 	answers, authority uint16
 	rcode              uint8
+	nxname             bool // it proves that a name does not exist (RFC 9824)
+	// spare is how much shorter the general path writes the same, as it compresses
+	// names by the question's: what is that little too large is left to it.
+	spare uint16
 }
 
 // empty tells that nothing was prepared, since every answer has a record.
@@ -42,6 +46,10 @@ const maxSection = maxUDP - headerLength - 1 - 4
 type preparer struct {
 	zones   *zoneSet
 	message []byte // where answers are packed, one after the other
+	// mint is set where answers are to be signed: whether what a question makes up
+	// may be.
+	mint     func() bool
+	unproven bool // the last answer could not be signed
 }
 
 func newPreparer(z *zoneSet) *preparer {
@@ -59,6 +67,7 @@ func (p *preparer) rehearse(name string, qtype uint16) *lookup {
 func (p *preparer) static(name string, qtype uint16, length int) section {
 	l := p.rehearse(name, qtype)
 	l.resolve(name)
+	p.prove(l)
 	s, _ := p.pack(l, name, length)
 	return s
 }
@@ -67,17 +76,18 @@ func (p *preparer) static(name string, qtype uint16, length int) section {
 // chosen.
 func (p *preparer) given(name string, qtype uint16, length int, e *steering.Endpoint) given {
 	l := p.rehearse(name, qtype)
-	l.followed = []string{name}
+	l.followed, l.last = []string{name}, name
 	l.msg.Authoritative = true
 	next, handOut := l.give(p.zones.find(name, qtype), name, e, math.MaxInt32)
 	g := given{qtype: qtype, handOut: handOut, maxTTL: math.MaxUint32}
-	timed := len(l.msg.Answer)
-	if timed == 0 { // the SOA record takes their place
-		timed, g.maxTTL = 1, l.msg.Ns[0].Header().Ttl
+	if len(l.msg.Answer) == 0 { // the SOA record takes their place
+		g.maxTTL = l.msg.Ns[0].Header().Ttl
 	}
 	if next != "" {
 		l.resolve(next)
 	}
+	p.prove(l)
+	timed := leadingTTL(l)
 	s, starts := p.pack(l, name, length)
 	g.section = s
 	g.octets = slices.Clone(s.octets)
@@ -88,24 +98,62 @@ func (p *preparer) given(name string, qtype uint16, length int, e *steering.Endp
 	return g
 }
 
+// leadingTTL counts the leading records that share the decision's TTL: those of the
+// endpoint, or of its denial, with their signatures.
+func leadingTTL(l *lookup) (n int) {
+	records := slices.Concat(l.msg.Answer, l.msg.Ns)
+	for n < len(records) && records[n].Header().Ttl == records[0].Header().Ttl {
+		n++
+	}
+	return n
+}
+
+// prove signs an answer where that is wanted.
+func (p *preparer) prove(l *lookup) {
+	if p.mint == nil {
+		return
+	}
+	l.mint = p.mint
+	l.prove()
+	p.unproven = l.unproven
+}
+
 // pack writes the records of a lookup, and says where each starts.
 func (p *preparer) pack(l *lookup, name string, length int) (s section, starts []int) {
 	if l.undecided || !l.msg.Authoritative || len(l.msg.Extra) > 0 {
 		return section{}, nil
 	}
-	begin := headerLength + length + 4
+	begin, general := headerLength+length+4, generalLength(l, name) // before packRecord takes names away
 	end, compression := begin, make(map[string]int)
 	for i, rr := range slices.Concat(l.msg.Answer, l.msg.Ns) {
 		starts = append(starts, end-begin)
-		asked := i < len(l.msg.Answer) && rr.Header().Name == name
+		asked := rr.Header().Name == name && (i < len(l.msg.Answer) || aboutName(rr))
 		if end = packRecord(rr, asked, p.message, end, compression); end == 0 || end-begin > maxSection {
 			return section{}, nil
 		}
 	}
 	return section{
-		octets:  p.message[begin:end],
-		answers: uint16(len(l.msg.Answer)), authority: uint16(len(l.msg.Ns)), rcode: uint8(l.msg.Rcode),
+		octets: p.message[begin:end], spare: uint16(max(end-general, 0)),
+		answers: uint16(len(l.msg.Answer)), authority: uint16(len(l.msg.Ns)), rcode: uint8(l.msg.Rcode), nxname: l.nxname,
 	}, starts
+}
+
+// generalLength is the octets of the same answer as the general path writes it.
+func generalLength(l *lookup, name string) int {
+	msg := l.msg
+	msg.Compress, msg.Question = true, []dns.Question{{Name: name, Qtype: l.qtype, Qclass: dns.ClassINET}}
+	octets, err := msg.Pack()
+	if err != nil {
+		return 0
+	}
+	return len(octets)
+}
+
+// aboutName tells whether a record of the authority section is about the name that
+// was asked, in the case that was asked.
+func aboutName(rr dns.RR) bool {
+	sig, ok := rr.(*dns.RRSIG)
+	return rr.Header().Rrtype == dns.TypeNSEC || ok && sig.TypeCovered == dns.TypeNSEC
 }
 
 // packRecord writes one record at off and returns the offset behind it, 0 when it

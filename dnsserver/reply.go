@@ -21,6 +21,7 @@ type reply struct {
 	steered bool // the answer depends on a decision
 	// unproven is set where signatures are missing that the client asked for.
 	unproven bool
+	nxname   bool // the answer proves that a name does not exist
 }
 
 // newReply starts a reply: id, opcode, RD and question as in the request

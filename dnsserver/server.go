@@ -171,7 +171,15 @@ func endsInPortZero(address string) bool {
 // are to come. It is called before the first snapshot with this layout is
 // published. All problems are reported at once; with any, nothing is kept and
 // the layout should not be published.
-func (s *Server) Prepare(l *steering.Layout) error { return s.zones.prepare(l) }
+//
+// Of signed zones, what players will ask for first is signed here.
+func (s *Server) Prepare(l *steering.Layout) error {
+	err := s.zones.prepare(l)
+	if err == nil {
+		s.warm(s.zones.of(l).names)
+	}
+	return err
+}
 
 // Listen binds every address for both transports, or none: what is wrong with
 // any of them is reported and all are closed.

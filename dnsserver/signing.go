@@ -134,6 +134,7 @@ func (l *lookup) proveDenial(soa *dns.SOA) error {
 	if z == nil || z.signer == nil {
 		return nil
 	}
+	l.nxname = l.msg.Rcode == dns.RcodeNameError
 	nsec, err := l.withSignatures(z, []dns.RR{l.nsec(z, l.last, soa.Hdr.Ttl)})
 	switch {
 	case err != nil:
