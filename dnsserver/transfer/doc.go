@@ -14,6 +14,9 @@
 // content. Requests are answered from one version, whatever happens meanwhile
 // (answer.go); secondaries are told of each (notify.go).
 //
+// The copy of a signed zone has its keys, an NSEC chain and a signature over every
+// RRset (dnsserver/proofs.go): a secondary cannot prove on demand, as the door does.
+//
 // # Serials
 //
 // A serial moves exactly when the content does, and never back (RFC 1982): it is

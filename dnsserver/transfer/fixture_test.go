@@ -46,6 +46,12 @@ type world struct {
 
 func newWorld(t *testing.T, change func(*Config, *steering.Zone)) *world {
 	t.Helper()
+	return newWorldWith(t, nil, change)
+}
+
+// newWorldWith has a signer; nil for none.
+func newWorldWith(t *testing.T, signer dnsserver.Signer, change func(*Config, *steering.Zone)) *world {
+	t.Helper()
 	w := &world{t: t}
 	w.zone = steering.Zone{
 		Name: apex, TTL: 5 * time.Minute, NS: []string{"ns1." + apex, "ns2." + apex},
@@ -73,7 +79,7 @@ func newWorld(t *testing.T, change func(*Config, *steering.Zone)) *world {
 	if w.primary, err = New(config); err != nil {
 		t.Fatal(err)
 	}
-	w.door, err = dnsserver.New(dnsserver.Config{Listen: []string{"127.0.0.1:0"}, Backend: dnsserver.BackendPortable, Current: w.current, Copies: w.primary})
+	w.door, err = dnsserver.New(dnsserver.Config{Listen: []string{"127.0.0.1:0"}, Backend: dnsserver.BackendPortable, Current: w.current, Copies: w.primary, Signer: signer})
 	if err != nil {
 		t.Fatal(err)
 	}

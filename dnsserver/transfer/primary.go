@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +21,12 @@ import (
 type Contents interface {
 	StaticContent(layout *steering.Layout, apex string) (*dnsserver.Content, error)
 	SteeredContent(snapshot *steering.Snapshot, apex string) ([]*steering.Record, error)
+	// Of signed zones: what there is beyond the content, and the signatures over a SOA
+	// record. Epoch changes when these should be made again.
+	Signed(layout *steering.Layout, apex string) bool
+	Proofs(layout *steering.Layout, apex string, contents ...[]*steering.Record) ([]*steering.Record, error)
+	ProveSOA(layout *steering.Layout, apex string, soa *dns.SOA) ([]*steering.Record, error)
+	Epoch() uint64
 }
 
 // Config is what a Primary needs.
@@ -57,6 +64,9 @@ type Primary struct {
 	pending  bool
 	made     map[string]time.Time
 	untold   map[string]news
+	epoch    uint64    // of the signer, when proofs were last made
+	proven   time.Time // when that was
+	proofs   int       // how often that was
 
 	versions  atomic.Pointer[map[string]*version] // never changed, only replaced
 	transfers atomic.Int32
@@ -126,10 +136,13 @@ func (p *Primary) Look() {
 	p.looking.Lock()
 	defer p.looking.Unlock()
 	snapshot := p.current.Load()
-	if snapshot == nil || p.contents == nil || snapshot == p.seen && !p.pending {
+	if snapshot == nil || p.contents == nil || snapshot == p.seen && !p.pending && !p.stale() {
 		return
 	}
 	p.seen, p.pending = snapshot, false
+	if p.stale() {
+		p.epoch, p.proven, p.proofs = p.contents.Epoch(), time.Now(), p.proofs+1
+	}
 	versions := make(map[string]*version)
 	for i := range snapshot.Layout.Revision.Zones {
 		zone := &snapshot.Layout.Revision.Zones[i]
@@ -175,36 +188,76 @@ func (p *Primary) renew(snapshot *steering.Snapshot, zone *steering.Zone, old *v
 		p.pending = true
 		return old
 	}
-	next := &version{layout: snapshot.Layout}
+	next, err := p.content(snapshot, zone, old, sameLayout)
+	if err != nil {
+		p.log.Error("transfer: no new version of a zone: secondaries keep the last", "zone", zone.Name, "err", err)
+		return old
+	}
+	next.hash = hashOf(next.soa, next.static, next.steered, next.proofs)
+	next.soa = dns.Copy(next.soa).(*dns.SOA)
+	next.soa.Serial = p.serial(zone, next.hash, now)
+	moved := old == nil || next.soa.Serial != old.soa.Serial
+	switch {
+	case !moved:
+		next.soaSigs = old.soaSigs
+	case p.contents.Signed(snapshot.Layout, zone.Name):
+		if next.soaSigs, err = p.contents.ProveSOA(snapshot.Layout, zone.Name, next.soa); err != nil {
+			p.log.Error("transfer: no new version of a zone: secondaries keep the last", "zone", zone.Name, "err", err)
+			return old
+		}
+	}
+	if old != nil {
+		next.journal = old.journal
+		if moved {
+			next.succeed(old, zone.Copies.Journal)
+		}
+	}
+	if moved {
+		p.made[zone.Name] = now
+		p.saved[zone.Name] = saved{Serial: next.soa.Serial, Hash: next.hash}
+	}
+	return next
+}
+
+// content gathers what a zone holds. What cannot have changed since the old version
+// is taken from there.
+func (p *Primary) content(snapshot *steering.Snapshot, zone *steering.Zone, old *version, sameLayout bool) (*version, error) {
+	next := &version{layout: snapshot.Layout, proofsOf: p.proofs}
+	var err error
 	if sameLayout {
 		next.soa, next.static = old.soa, old.static
 	} else {
 		c, err := p.contents.StaticContent(snapshot.Layout, zone.Name)
 		if err != nil {
-			p.log.Error("transfer: no new version of a zone: secondaries keep the last", "zone", zone.Name, "err", err)
-			return old
+			return nil, err
 		}
 		next.soa, next.static = c.SOA, c.Static
 	}
-	var err error
 	if next.steered, err = p.contents.SteeredContent(snapshot, zone.Name); err != nil {
-		p.log.Error("transfer: no new version of a zone: secondaries keep the last", "zone", zone.Name, "err", err)
-		return old
+		return nil, err
 	}
-	next.hash = hashOf(next.soa, next.static, next.steered)
-	next.soa = dns.Copy(next.soa).(*dns.SOA)
-	next.soa.Serial = p.serial(zone, next.hash, now)
-	if old != nil {
-		next.journal = old.journal
-		if next.soa.Serial != old.soa.Serial {
-			next.succeed(old, zone.Copies.Journal)
+	if sameLayout && slices.EqualFunc(next.steered, old.steered, sameRecord) {
+		next.steered = old.steered
+		if old.proofsOf == p.proofs {
+			next.proofs = old.proofs
+			return next, nil
 		}
 	}
-	if old == nil || next.soa.Serial != old.soa.Serial {
-		p.made[zone.Name] = now
-		p.saved[zone.Name] = saved{Serial: next.soa.Serial, Hash: next.hash}
+	if p.contents.Signed(snapshot.Layout, zone.Name) {
+		next.proofs, err = p.contents.Proofs(snapshot.Layout, zone.Name, next.static, next.steered)
 	}
-	return next
+	return next, err
+}
+
+func sameRecord(a, b *steering.Record) bool { return dnsserver.CompareRecords(a, b) == 0 }
+
+// proofsHold is how long proofs are taken as they are: much shorter than before a
+// signature is renewed, which is days before it ends.
+const proofsHold = time.Hour
+
+// stale tells whether proofs should be made again.
+func (p *Primary) stale() bool {
+	return p.epoch != p.contents.Epoch() || time.Since(p.proven) > proofsHold
 }
 
 // serial is the last one as long as the content is the same, and not below what the

@@ -16,12 +16,20 @@ import (
 
 // version is a zone at one time. It never changes.
 type version struct {
-	soa     *dns.SOA
-	layout  *steering.Layout // that the static records come from
-	static  []*steering.Record
-	steered []*steering.Record
-	hash    string // of everything but the serial
-	journal []step // how it came here, the oldest step first
+	soa      *dns.SOA
+	layout   *steering.Layout // that the static records come from
+	static   []*steering.Record
+	steered  []*steering.Record
+	proofs   []*steering.Record // of a signed zone: keys, NSEC records, signatures
+	soaSigs  []*steering.Record // the signatures over the SOA record
+	proofsOf int                // the round in which the proofs were made
+	hash     string             // of everything but the serial
+	journal  []step             // how it came here, the oldest step first
+}
+
+// lists are the records but for the SOA record, in parts that change together.
+func (v *version) lists() [4][]*steering.Record {
+	return [4][]*steering.Record{v.static, v.steered, v.proofs, v.soaSigs}
 }
 
 // step is the difference between two versions that follow each other.
@@ -33,13 +41,13 @@ type step struct {
 func (s *step) size() int { return len(s.deleted) + len(s.added) + 2 }
 
 // hashOf is the same for the same content, on every node and after a restart.
-func hashOf(soa *dns.SOA, static, steered []*steering.Record) string {
+func hashOf(soa *dns.SOA, lists ...[]*steering.Record) string {
 	plain := dns.Copy(soa).(*dns.SOA)
 	plain.Serial = 0
 	h := sha256.New()
 	fmt.Fprintln(h, plain)
 	var fixed [16]byte
-	for _, list := range [][]*steering.Record{static, steered} {
+	for _, list := range lists {
 		for _, r := range list {
 			binary.BigEndian.PutUint16(fixed[:], r.Type)
 			binary.BigEndian.PutUint32(fixed[2:], uint32(r.TTL.Seconds()))
@@ -58,15 +66,16 @@ func hashOf(soa *dns.SOA, static, steered []*steering.Record) string {
 // zone has: beyond that the whole zone is shorter (RFC 1995 §5).
 func (v *version) succeed(old *version, steps int) {
 	next := step{from: old.soa, to: v.soa}
-	for _, lists := range [][2][]*steering.Record{{old.static, v.static}, {old.steered, v.steered}} {
-		if old.layout == v.layout && len(lists[0]) > 0 && len(lists[1]) > 0 && &lists[0][0] == &lists[1][0] {
-			continue
+	before, after := old.lists(), v.lists()
+	for i := range before {
+		if len(before[i]) > 0 && len(after[i]) > 0 && &before[i][0] == &after[i][0] {
+			continue // the same list
 		}
-		deleted, added := difference(lists[0], lists[1])
+		deleted, added := difference(before[i], after[i])
 		next.deleted, next.added = append(next.deleted, deleted...), append(next.added, added...)
 	}
 	journal := append(slices.Clone(old.journal), next)
-	total, most := 0, max(len(v.static)+len(v.steered), smallZone)
+	total, most := 0, max(len(v.static)+len(v.steered)+len(v.proofs), smallZone)
 	for i := len(journal) - 1; i >= 0; i-- {
 		if total += journal[i].size(); total > most || len(journal)-i > steps {
 			journal = journal[i+1:]
@@ -119,7 +128,15 @@ func (v *version) since(serial uint32) ([]step, bool) {
 // last.
 func (v *version) whole() iter.Seq[dns.RR] {
 	return func(yield func(dns.RR) bool) {
-		_ = yield(v.soa) && unpacked(v.static, yield) && unpacked(v.steered, yield) && yield(v.soa)
+		if !yield(v.soa) {
+			return
+		}
+		for _, list := range v.lists() {
+			if !unpacked(list, yield) {
+				return
+			}
+		}
+		yield(v.soa)
 	}
 }
 
