@@ -100,7 +100,7 @@ On a running node:
 	}
 	root.SetVersionTemplate("fairway {{.Version}}\n")
 	root.AddCommand(formatCommand(), schemaCommand(), importCommand())
-	root.AddCommand(planCommand(), recordCommand(), replayCommand(), cookiesCommand())
+	root.AddCommand(planCommand(), recordCommand(), replayCommand(), benchCommand(), cookiesCommand())
 	root.AddCommand(demoCommand(), runCommand(), checkCommand(), testCommand(), initCommand(),
 		statusCommand(), explainCommand(), drainCommand(), undrainCommand(), overridesCommand(),
 		doctorCommand(), applyCommand(), revisionsCommand(), diffCommand(), rollbackCommand(), canaryCommand(), dnssecCommand())

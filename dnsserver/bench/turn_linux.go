@@ -1,0 +1,56 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"time"
+
+	"fairway/dnsserver/load"
+)
+
+// result is one turn.
+type result struct {
+	answers      int
+	bad, lost    int
+	took         time.Duration
+	user, system time.Duration
+	p50, p99     time.Duration
+}
+
+// perAnswer is the processor time of one answer.
+func (r result) perAnswer() time.Duration {
+	return (r.user + r.system) / time.Duration(max(r.answers, 1))
+}
+
+// turn puts a server under load and measures.
+func (s *server) turn(queries []query, o options) (result, error) {
+	c := load.Config{Address: s.address, Rate: float64(o.rate), Window: o.window, Timeout: 100 * time.Millisecond, Spin: true}
+	for _, q := range queries {
+		c.Queries = append(c.Queries, q.packet)
+	}
+	if s.name != echo {
+		c.Check = func(i int, answer []byte) bool { return bytes.Contains(answer, []byte(queries[i].target)) }
+	}
+	l, err := load.New(c)
+	if err != nil {
+		return result{}, err
+	}
+	defer l.Close()
+	ctx := context.Background()
+	if _, err := l.Run(ctx, o.each/10, 0); err != nil { // warm
+		return result{}, err
+	}
+	user, system, err := s.used()
+	if err != nil {
+		return result{}, err
+	}
+	got, err := l.Run(ctx, o.each, 0)
+	if err != nil {
+		return result{}, err
+	}
+	userEnd, systemEnd, err := s.used()
+	return result{
+		answers: got.Answered, bad: got.Wrong, lost: got.Lost, took: got.Took,
+		user: userEnd - user, system: systemEnd - system, p50: got.Quantile(0.50), p99: got.Quantile(0.99),
+	}, err
+}
