@@ -114,6 +114,7 @@ func (s *Server) answerQuestion(r *reply, asked dns.Question, q question) *steer
 	}
 	l := lookup{reply: r, zones: zones, snapshot: snapshot, client: r.edns.options.subnet.client(q.resolver), qtype: asked.Qtype}
 	l.resolve(asked.Name)
+	l.tailor()
 	if zones.signed && r.edns.dnssecOK() {
 		r.opt.compactOK = r.edns.compactOK()
 		l.mint = s.mintOver(q.transport)

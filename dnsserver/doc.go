@@ -58,9 +58,9 @@
 // # Client subnet
 //
 // A query's ECS prefix (RFC 7871 §6) is the client; without one, or with a
-// SOURCE PREFIX-LENGTH of 0, the resolver is. The scope we return is the longest
-// of the decisions in the answer (§7.2.1), and 0 where the address made no
-// difference. A wrongly formatted option is FORMERR, always.
+// SOURCE PREFIX-LENGTH of 0, the resolver is. The scope we return is that of
+// the decision (§7.2.1), and 0 where the address made no difference. Where it made
+// one, a chain of CNAMEs ends after the first. A wrongly formatted option is FORMERR, always.
 //
 // # What it does not do
 //

@@ -77,6 +77,10 @@ func addressWidth(family uint16) (bits int, known bool) {
 	return 0, false
 }
 
+// tells says whether the query tells where its client is, so that the answer will be
+// cached for networks.
+func (n *subnet) tells() bool { return n.source > 0 }
+
 // client is the address that the decision is made for.
 //
 // With a SOURCE PREFIX-LENGTH of 0 the client's address is hidden and the
@@ -84,7 +88,7 @@ func addressWidth(family uint16) (bits int, known bool) {
 // "own address information" is "what the Authoritative Nameserver will almost
 // certainly use to generate any Tailored Response in lieu of an option".
 func (n *subnet) client(resolver netip.Addr) netip.Addr {
-	if n.source == 0 {
+	if !n.tells() {
 		return resolver
 	}
 	return n.address
@@ -98,7 +102,7 @@ func (n *subnet) client(resolver netip.Addr) netip.Addr {
 // because of a query's SOURCE PREFIX-LENGTH of 0 MUST be distinguished from those
 // that are cached as /0 because of a response's SCOPE PREFIX-LENGTH of 0").
 func (n *subnet) scope(scope int, steered bool) uint8 {
-	if n.source == 0 || !steered {
+	if !n.tells() || !steered {
 		return 0
 	}
 	return uint8(n.clip(scope))

@@ -84,7 +84,11 @@ func (m *scratch) steer(name *steeredName, snapshot *steering.Snapshot, resolver
 	}
 	m.opt.scope = subnet.scope(m.decision.Scope, true)
 	m.opt.error = trouble(m.decision.Split)
-	answer := m.write(&g.section, transport)
+	given := g.section
+	if subnet.tells() && m.decision.Scope > 0 {
+		given = g.tailored()
+	}
+	answer := m.write(&given, transport)
 	if answer == nil {
 		return nil
 	}

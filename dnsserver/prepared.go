@@ -35,6 +35,15 @@ type given struct {
 	handOut bool     // the endpoint is in it, not only that it has no such record
 	maxTTL  uint32   // of the records whose TTL is the decision's
 	ttls    []uint16 // where these are in the octets
+	head    uint16   // octets of the first record, where others follow it in a chain; else 0 (see tailor)
+}
+
+// tailored is the section for a client whose network is known.
+func (g *given) tailored() section {
+	if g.head == 0 {
+		return g.section
+	}
+	return section{octets: g.octets[:g.head], answers: 1}
 }
 
 // maxSection bounds the octets of what is worth preparing: more does not fit any
@@ -94,6 +103,9 @@ func (p *preparer) given(name string, qtype uint16, length int, e *steering.Endp
 	for _, start := range starts[:min(timed, len(starts))] {
 		end, _ := skipName(g.octets, start)
 		g.ttls = append(g.ttls, uint16(end+4))
+	}
+	if next != "" && len(starts) > 1 {
+		g.head = uint16(starts[1])
 	}
 	return g
 }

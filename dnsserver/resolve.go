@@ -24,16 +24,14 @@ type lookup struct {
 	followed []string           // canonical names so far, the asked one first
 	last     string             // the last of these as it was written
 	decision *steering.Decision // the first one in the answer
+	head     *link              // the answer after the first name of a chain; nil for no chain
 	// undecided is set where the answer needs a decision and there is no snapshot
 	// to make it.
 	undecided bool
 }
 
 // resolve answers for name, which keeps its case, and follows CNAMEs as long as
-// they stay in our zones. RFC 7871 §7.2.1 would rather have the first CNAME
-// alone, "to have it cached unambiguously appropriately"; we add the rest, which
-// saves a resolver one round, under the longest scope of all, so that nothing is
-// cached more widely than it holds.
+// they stay in our zones, which saves a resolver a round.
 func (l *lookup) resolve(name string) {
 	for len(l.followed) < maxChain {
 		canonical := dns.CanonicalName(name)
@@ -49,10 +47,41 @@ func (l *lookup) resolve(name string) {
 			return
 		}
 		l.followed, l.last = append(l.followed, canonical), name
-		if name = l.answerFrom(zone, zone.lookup(canonical), name); name == "" {
+		next := l.answerFrom(zone, zone.lookup(canonical), name)
+		if next == "" {
 			return
 		}
+		if l.first() {
+			l.head = &link{name, len(l.msg.Answer), l.scope, l.steered, l.decision, l.opt.error}
+		}
+		name = next
 	}
+}
+
+// link is where a chain of CNAMEs stood after its first name.
+type link struct {
+	name     string
+	answers  int
+	scope    int
+	steered  bool
+	decision *steering.Decision
+	error    extendedError
+}
+
+// tailor leaves of a chain its first CNAME where the client's network makes a
+// difference anywhere in it. RFC 7871 §7.2.1: "For the specific case of a Canonical
+// Name (CNAME) chain, the Authoritative Nameserver SHOULD only include the initial
+// CNAME record in the Answer section, to have it cached unambiguously
+// appropriately." So each name is cached under a scope of its own, and the
+// addresses of a CDN's name for everybody.
+func (l *lookup) tailor() {
+	h := l.head
+	if h == nil || l.scope == 0 || !l.edns.options.subnet.tells() || len(l.msg.Answer)+len(l.msg.Ns) == h.answers {
+		return
+	}
+	l.msg.Answer, l.msg.Ns, l.msg.Rcode = l.msg.Answer[:h.answers], nil, dns.RcodeSuccess
+	l.followed, l.last = l.followed[:1], h.name
+	l.scope, l.steered, l.decision, l.opt.error = h.scope, h.steered, h.decision, h.error
 }
 
 // first tells whether the name at hand is the asked one.

@@ -170,3 +170,42 @@ func TestRFC7871AfterVersion(t *testing.T) {
 	request.IsEdns0().SetVersion(1)
 	differs(t, "malformed ECS in version 1", ask(t, address, transportUDP, request), "BADVERS")
 }
+
+// TestRFC7871Chain: §7.2.1: "For the specific case of a Canonical Name (CNAME)
+// chain, the Authoritative Nameserver SHOULD only include the initial CNAME record
+// in the Answer section, to have it cached unambiguously appropriately." Only where
+// the answer is for a network: whoever hides it, or whose network makes no
+// difference, is spared a round.
+func TestRFC7871Chain(t *testing.T) {
+	s, _ := newOddServer(t)
+	chained := func(name string, client ...func(*dns.Msg)) (records int, scope uint8) {
+		request := query(name, dns.TypeA, client...)
+		packet, err := request.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		agree(t, s, newScratch(), packet, netip.MustParseAddr(inEU), transportUDP)
+		reply := s.Answer(request, netip.MustParseAddr(inEU), transportUDP)
+		if e := subnetIn(reply); e != nil {
+			scope = e.SourceScope
+		}
+		return len(reply.Answer), scope
+	}
+	for _, c := range []struct {
+		name    string
+		client  func(*dns.Msg)
+		records int
+		scope   uint8
+	}{
+		{"tolive.fairway.test.", withClient("192.0.2.0/24"), 1, 0}, // the CNAME is everybody's
+		{"tolive.fairway.test.", withClient("0.0.0.0/0"), 2, 0},    // hidden
+		{"tolive.fairway.test.", withEDNS(1232), 2, 0},             // not told
+		{"inside.fairway.test.", withClient("192.0.2.0/24"), 2, 0}, // the same for all networks
+		{"below.odd.test.", withClient("198.51.100.0/24"), 1, 24},  // whose target is ours as well
+		{"chain1.fairway.test.", withClient("192.0.2.0/24"), 3, 0}, // nothing in it is steered
+	} {
+		if records, scope := chained(c.name, c.client); records != c.records || scope != c.scope {
+			t.Errorf("%s: %d records under /%d, want %d under /%d", c.name, records, scope, c.records, c.scope)
+		}
+	}
+}

@@ -35,9 +35,7 @@ func TestSteered(t *testing.T) {
 		{"live.fairway.test.", dns.TypeA, "10.9.9.9", "NOERROR aa\nan live.fairway.test. 20 IN CNAME na.bravo.example.", 13},
 		{"live.fairway.test.", dns.TypeA, "2001:db8:1::1", "NOERROR aa\nan live.fairway.test. 20 IN CNAME na.bravo.example.", 49},
 		{"one.fairway.test.", dns.TypeA, inEU, "NOERROR aa\nan one.fairway.test. 20 IN CNAME all.alpha.example.", 0},
-		{"tolive.fairway.test.", dns.TypeA, inEU, `NOERROR aa
-			an tolive.fairway.test. 300 IN CNAME live.fairway.test.
-			an live.fairway.test. 20 IN CNAME eu.alpha.example.`, 24},
+		{"tolive.fairway.test.", dns.TypeA, inEU, "NOERROR aa\nan tolive.fairway.test. 300 IN CNAME live.fairway.test.", 0},
 		{"inside.fairway.test.", dns.TypeA, inEU, `NOERROR aa
 			an inside.fairway.test. 20 IN CNAME edge.fairway.test.
 			an edge.fairway.test. 300 IN A 192.0.2.90`, 0},
