@@ -9,6 +9,18 @@ import (
 	"fairway/steering"
 )
 
+// Check tells what a server would find wrong with the zones of a layout, as
+// Server.Prepare does, but needs no server: whether there are keys for the zones
+// that are to be signed is for the server to find out.
+func Check(l *steering.Layout) error { return compile(l, noSigner{}, nil).err }
+
+// noSigner stands for the keys of a server to come.
+type noSigner struct{}
+
+func (noSigner) Sign(string, []dns.RR, func() bool) ([]*dns.RRSIG, error) { return nil, nil }
+func (noSigner) Apex(string, uint16) []dns.RR                             { return nil }
+func (noSigner) Epoch() uint64                                            { return 0 }
+
 // check marks the zone's cuts and reports what a server must not serve: it sees
 // what only the whole zone shows.
 func (c *compiler) check(z *zone) {

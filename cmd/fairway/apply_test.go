@@ -134,7 +134,8 @@ func TestApply(t *testing.T) {
 	a.wantTTL("from disk", 5)
 
 	broken := a.edited("broken", "policies:", "polices:")
-	a.says(1, []string{broken + ":162:1: ", `did you mean "policies"`, "nothing changed"}, "apply", broken, "--yes")
+	line := 1 + strings.Count(a.text[:strings.Index(a.text, "\npolicies:")+1], "\n")
+	a.says(1, []string{fmt.Sprintf("%s:%d:1: ", broken, line), `did you mean "policies"`, "nothing changed"}, "apply", broken, "--yes")
 	var refused api.Error
 	if out := a.fairway(1, "apply", broken, "--yes", "-o", "json"); json.Unmarshal([]byte(out), &refused) != nil || len(refused.Findings) < 1 || refused.Findings[0].Place.Line == 0 {
 		t.Errorf("apply -o json of a broken file:\n%s", out)

@@ -91,7 +91,7 @@ func check(path string, strict bool) checkResult {
 		r.Findings = append(r.Findings, c.review()...)
 		r.count(c)
 		r.Runs = true
-		if err := prepareZones(c.layout); err != nil {
+		if err := dnsserver.Check(c.layout); err != nil {
 			r.add(policies.Error, err.Error())
 			r.Runs = false
 		}
@@ -130,16 +130,6 @@ func (r *checkResult) count(c *configuration) {
 	for _, t := range probes.Targets(c.Revision) {
 		r.ProbesPerMinute += float64(len(c.Revision.Vantages)) * float64(time.Minute) / float64(t.Probe.Every)
 	}
-}
-
-// prepareZones compiles the zones as the DNS door would.
-func prepareZones(layout *steering.Layout) error {
-	current, _ := steering.NewCurrent(nil)
-	door, err := dnsserver.New(dnsserver.Config{Listen: []string{"127.0.0.1:0"}, Current: current})
-	if err != nil {
-		return err
-	}
-	return door.Prepare(layout)
 }
 
 func (r *checkResult) print(c *cobra.Command) {

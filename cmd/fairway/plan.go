@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"fairway/dnsserver"
 	"fairway/policies"
 	"fairway/steering/plan"
 
@@ -131,7 +132,7 @@ func loadChanged(w io.Writer, path string) (*configuration, error) {
 	}
 	c, findings, err := compile(files, true)
 	if err == nil {
-		err = prepareZones(c.layout)
+		err = dnsserver.Check(c.layout)
 	}
 	if err != nil {
 		tell(w, findings, nil, err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"fairway/dnsserver"
 	"fairway/policies"
 	"fairway/steering"
 	"fairway/steering/api"
@@ -74,7 +75,7 @@ func (n *node) check(made store.Revision, trial bool) (*configuration, policies.
 		for _, w := range c.warnings {
 			add(policies.Warning, w)
 		}
-		if err := prepareZones(c.layout); err != nil {
+		if err := dnsserver.Check(c.layout); err != nil {
 			add(policies.Error, err.Error())
 		}
 		if running := n.config.Load(); nodeSettings(running) != nodeSettings(c) {
