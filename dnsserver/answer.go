@@ -106,13 +106,14 @@ func (s *Server) answerQuestion(r *reply, asked dns.Question, q question) *steer
 		r.explain(dns.ExtendedErrorCodeNotReady, "no decision has been published yet")
 		return nil
 	}
-	zones := s.zones.of(snapshot.Layout)
+	zones := s.zones.of(snapshot.Layout.Base())
 	if zones.err != nil {
 		r.fail(dns.RcodeServerFailure)
 		r.explain(dns.ExtendedErrorCodeInvalidData, "the zones of this revision have errors")
 		return nil
 	}
-	l := lookup{reply: r, zones: zones, snapshot: snapshot, client: r.edns.options.subnet.client(q.resolver), qtype: asked.Qtype}
+	l := lookup{reply: r, zones: zones, snapshot: snapshot, qtype: asked.Qtype}
+	l.client, l.source = r.edns.options.subnet.client(q.resolver)
 	l.resolve(asked.Name)
 	l.tailor()
 	if zones.signed && r.edns.dnssecOK() {

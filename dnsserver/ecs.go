@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+
+	"fairway/steering"
 )
 
 // Address families of the option (RFC 7871 §6). 0 is what clients send that
@@ -87,11 +89,11 @@ func (n *subnet) tells() bool { return n.source > 0 }
 // resolver's serves: RFC 7871 §7.1.2 says of such queries that the resolver's
 // "own address information" is "what the Authoritative Nameserver will almost
 // certainly use to generate any Tailored Response in lieu of an option".
-func (n *subnet) client(resolver netip.Addr) netip.Addr {
+func (n *subnet) client(resolver netip.Addr) (netip.Addr, steering.Source) {
 	if !n.tells() {
-		return resolver
+		return resolver, steering.SourceResolver
 	}
-	return n.address
+	return n.address, steering.SourceClient
 }
 
 // scope is the SCOPE PREFIX-LENGTH of the answer's option. steered tells whether

@@ -81,8 +81,8 @@ func (s *Server) exchangeFast(m *scratch, packet []byte, client netip.Addr, tran
 	if s.config.General || snapshot == nil {
 		return nil
 	}
-	if m.layout != snapshot.Layout {
-		m.layout, m.names = snapshot.Layout, s.zones.of(snapshot.Layout).names
+	if layout := snapshot.Layout.Base(); m.layout != layout { // what time changes of a layout changes no zone
+		m.layout, m.names = layout, s.zones.of(layout).names
 	}
 	if m.names == nil || !m.query.read(packet) {
 		return nil

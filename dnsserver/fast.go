@@ -73,7 +73,8 @@ func (m *scratch) fast(t *nameTable, snapshot *steering.Snapshot, resolver netip
 func (m *scratch) steer(name *steeredName, snapshot *steering.Snapshot, resolver netip.Addr, transport string) []byte {
 	q := &m.query
 	subnet := &q.options.subnet
-	m.decision = snapshot.Decide(steering.Query{Service: name.service, Client: subnet.client(resolver)})
+	client, source := subnet.client(resolver)
+	m.decision = snapshot.Decide(steering.Query{Service: name.service, Client: client, Source: source})
 	chosen, ok := m.decision.First()
 	if !ok {
 		return nil

@@ -75,7 +75,8 @@ func (s *Server) exchangeSigned(m *scratch, snapshot *steering.Snapshot, resolve
 func (s *Server) steerSigned(m *scratch, at uint32, name *steeredName, snapshot *steering.Snapshot, resolver netip.Addr, transport string) []byte {
 	q := &m.query
 	subnet := &q.options.subnet
-	m.decision = snapshot.Decide(steering.Query{Service: name.service, Client: subnet.client(resolver)})
+	client, source := subnet.client(resolver)
+	m.decision = snapshot.Decide(steering.Query{Service: name.service, Client: client, Source: source})
 	chosen, ok := m.decision.First()
 	if !ok {
 		return nil

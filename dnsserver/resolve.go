@@ -18,6 +18,7 @@ type lookup struct {
 	zones    *zoneSet
 	snapshot *steering.Snapshot // nil while answers are prepared
 	client   netip.Addr
+	source   steering.Source // whose address that is
 	qtype    uint16
 
 	mint     func() bool        // whether a signature may be made over what the question makes up

@@ -21,7 +21,7 @@ func (l *lookup) steer(z *zone, n *node, owner string) (next string) {
 		l.undecided = true
 		return ""
 	}
-	d := l.snapshot.Decide(steering.Query{Service: int(n.service), Client: l.client})
+	d := l.snapshot.Decide(steering.Query{Service: int(n.service), Client: l.client, Source: l.source})
 	l.steered = true
 	l.scope = max(l.scope, d.Scope)
 	chosen, ok := d.First()
@@ -92,6 +92,7 @@ var (
 	errStale       = newExtendedError(dns.ExtendedErrorCodeStaleAnswer, "nothing is measured here now")
 	errAllDown     = newExtendedError(dns.ExtendedErrorCodeOther, "all endpoints are down")
 	errDrained     = newExtendedError(dns.ExtendedErrorCodeOther, "all endpoints are drained")
+	errBlocked     = newExtendedError(dns.ExtendedErrorCodeCensored, "the law forbids this service there")
 	errDenied      = newExtendedError(dns.ExtendedErrorCodeProhibited, "the policy allows this client no endpoint")
 )
 
@@ -107,6 +108,8 @@ func trouble(s *steering.Split) extendedError {
 		return errDrained
 	case steering.TroubleDenied:
 		return errDenied
+	case steering.TroubleBlocked:
+		return errBlocked
 	}
 	return nil
 }

@@ -64,6 +64,7 @@ type compiler struct {
 	reads     reads
 
 	accounts  map[string]*steering.Provider
+	fencesOf  map[string][]*steering.Fence // of the providers
 	probes    map[string]*steering.Probe
 	policyOf  map[string]value   // what services say of their policy
 	hostnames map[string]steered // what DNS answers for, by full name
@@ -77,6 +78,7 @@ func newCompiler() *compiler {
 		language:  newLanguage(),
 		reads:     make(reads),
 		accounts:  make(map[string]*steering.Provider),
+		fencesOf:  make(map[string][]*steering.Fence),
 		policyOf:  make(map[string]value),
 		hostnames: make(map[string]steered),
 	}

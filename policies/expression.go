@@ -15,46 +15,6 @@ import (
 	"fairway/steering"
 )
 
-// condition compiles a `when`. The result is nil when it is true for every
-// client, and never matches when it was reported as wrong.
-func (c *compiler) condition(v value) func(*steering.Cell) bool {
-	never := func(*steering.Cell) bool { return false }
-	if v.node.Tag == "!!bool" {
-		v.fault("leave the key out of a rule for every client", "want a condition, have %s", v.describe())
-		return never
-	}
-	text, ok := v.text()
-	if !ok {
-		return never
-	}
-	checked, issues := c.language.conditions.Compile(text)
-	if issues.Err() != nil {
-		v.expressionFaults(issues, conditionVariables(), "compare texts in quotes, such as client.country == \"DE\", and client.asn with a number")
-		return never
-	}
-	if !checked.OutputType().IsExactType(cel.BoolType) {
-		v.fault("compare something, such as client.region == \"eu\"", "a condition must be true or false; this is a %s", typeWord(checked.OutputType()))
-		return never
-	}
-	uses := usesOf(checked)
-	c.reads.add(uses)
-	c.checkLiterals(v, checked, uses)
-	match, err := c.language.conditionFunc(checked)
-	if err != nil {
-		v.fault("correct the constant it speaks of", "cannot run: %s", clip(err.Error()))
-		return never
-	}
-	if len(uses) > 0 {
-		return match
-	}
-	// Without a variable the outcome is the same for every client.
-	if !match(new(steering.Cell)) {
-		v.fault("take the rule out, or read something of the client", "is false for every client: the rule can never match")
-		return never
-	}
-	return nil
-}
-
 // score compiles a `score`.
 func (c *compiler) score(v value) func(*steering.Inputs) float64 {
 	text, ok := v.expressionText()
@@ -92,6 +52,9 @@ func (v value) expressionText() (string, bool) {
 func (c *compiler) checkLiterals(v value, checked *cel.Ast, uses []use) {
 	info := checked.NativeRep().SourceInfo()
 	for _, u := range uses {
+		if u.variable == "client.prefix" && u.literals == nil {
+			v.fault(`write client.prefix.within("192.0.2.0/24"), with the networks in quotes`, "client.prefix can only be asked whether it is within networks")
+		}
 		for _, literal := range u.literals {
 			text := literalText(literal.AsLiteral())
 			start := info.GetStartLocation(literal.ID())
@@ -111,6 +74,18 @@ func (c *compiler) checkLiterals(v value, checked *cel.Ast, uses []use) {
 				c.mustCode(at, v, text, "subdivision", "ISO 3166-2 codes look like US-CA", isSubdivision)
 			case "client.continent":
 				c.mustCode(at, v, text, "continent", "continents: "+strings.ReplaceAll(continents, " ", ", "), isContinent)
+			case "client.family":
+				c.mustBeWord(at, v, text, "address family", steering.FamilyIPv4, steering.FamilyIPv6)
+			case "client.source":
+				c.mustBeWord(at, v, text, "source", steering.SourceClient.String(), steering.SourceResolver.String())
+			case "query.door":
+				c.mustBeWord(at, v, text, "door", doorWords()...)
+			case "service.key":
+				c.mustBe(at, v, service, text)
+			case "client.prefix":
+				if _, err := parseNetwork(text); err != nil {
+					c.fault(at, "write it like 192.0.2.0/24 or 2001:db8::/32", "%s: %s: %v", v.subject, v.key, err)
+				}
 			case "client.asn":
 				if n, err := strconv.ParseInt(text, 10, 64); err == nil && (n < 0 || n > 1<<32-1) {
 					c.fault(at, "use 1 to 4294967295, or 0 for unknown", "%s: %s: %d is no ASN", v.subject, v.key, n)
@@ -128,6 +103,21 @@ func (c *compiler) mustBe(at steering.Place, v value, kind noun, name string) {
 		v.as("%s: %s", v.subject, v.key).missing(at, kind, name)
 	}
 	c.declared[kind].used[name] = used
+}
+
+// mustBeWord reports a literal that is none of a few words.
+func (c *compiler) mustBeWord(at steering.Place, v value, text, what string, words ...string) {
+	if !slices.Contains(words, text) {
+		c.fault(at, choices("choices", words, text), "%s: %s: %q is no %s", v.subject, v.key, clip(text), what)
+	}
+}
+
+func doorWords() []string {
+	var words []string
+	for _, d := range steering.Doors() {
+		words = append(words, d.String())
+	}
+	return words
 }
 
 // mustCode reports a literal that is no code of its kind; the empty text means
@@ -221,6 +211,10 @@ func typeWord(t *cel.Type) string {
 		return "number"
 	case t.IsExactType(cel.BoolType):
 		return "truth value"
+	case t.IsExactType(cel.TimestampType):
+		return "time"
+	case t.Kind() == types.MapKind:
+		return "texts by name"
 	}
 	return t.String()
 }
@@ -263,6 +257,9 @@ func comparison(e ast.Expr) (name string, literals []ast.Expr, ok bool) {
 	}
 	call := e.AsCall()
 	args := call.Args()
+	if call.IsMemberFunction() && call.Target().Kind() == ast.IdentKind && len(args) == 1 {
+		return memberComparison(call)
+	}
 	if len(args) != 2 {
 		return "", nil, false
 	}
@@ -276,18 +273,40 @@ func comparison(e ast.Expr) (name string, literals []ast.Expr, ok bool) {
 			return left.AsIdent(), []ast.Expr{right}, true
 		}
 	case "@in":
-		if left.Kind() != ast.IdentKind || right.Kind() != ast.ListKind {
-			return "", nil, false
+		if elements, all := nameLiterals(right); all && left.Kind() == ast.IdentKind {
+			return left.AsIdent(), elements, true
 		}
-		elements := right.AsList().Elements()
-		for _, element := range elements {
-			if !isNameLiteral(element) {
-				return "", nil, false
-			}
-		}
-		return left.AsIdent(), elements, true
 	}
 	return "", nil, false
+}
+
+// memberComparison takes apart client.prefix.within(literals) and the questions
+// that may be asked of query.path.
+func memberComparison(call ast.CallExpr) (name string, literals []ast.Expr, ok bool) {
+	name, arg := call.Target().AsIdent(), call.Args()[0]
+	switch {
+	case name == "client.prefix" && call.FunctionName() == "within":
+		if elements, all := nameLiterals(arg); all {
+			return name, elements, true
+		}
+		return name, []ast.Expr{arg}, isNameLiteral(arg)
+	case name == "query.path" && slices.Contains([]string{"startsWith", "endsWith", "contains", "matches"}, call.FunctionName()):
+		return name, []ast.Expr{arg}, isNameLiteral(arg)
+	}
+	return "", nil, false
+}
+
+// nameLiterals gives the elements of a list of literals; false for anything else.
+func nameLiterals(e ast.Expr) ([]ast.Expr, bool) {
+	if e.Kind() != ast.ListKind || len(e.AsList().Elements()) == 0 {
+		return nil, false
+	}
+	for _, element := range e.AsList().Elements() {
+		if !isNameLiteral(element) {
+			return nil, false
+		}
+	}
+	return e.AsList().Elements(), true
 }
 
 // isNameLiteral tells whether an expression is a literal text or whole number.

@@ -35,17 +35,6 @@ type variable struct {
 	kind *cel.Type
 }
 
-// conditionVariables are what `when` may read.
-func conditionVariables() []variable {
-	return []variable{
-		{"client.region", cel.StringType},
-		{"client.country", cel.StringType},
-		{"client.subdivision", cel.StringType},
-		{"client.continent", cel.StringType},
-		{"client.asn", cel.IntType},
-	}
-}
-
 // scoreVariables are what `score` may read: the fields of steering.Inputs.
 func scoreVariables() []variable {
 	return []variable{
@@ -70,7 +59,7 @@ func scoreVariables() []variable {
 
 func newLanguage() *language {
 	l := &language{
-		conditions: environment(conditionVariables()),
+		conditions: environment(conditionVariables(), conditionFunctions()...),
 		scores:     environment(scoreVariables(), cel.CrossTypeNumericComparisons(true), numeric("min", math.Min), numeric("max", math.Max)),
 	}
 	checked, issues := l.checkScore(builtinScore)
@@ -182,19 +171,31 @@ func finite(result ref.Val) float64 {
 
 // conditionFunc makes a checked condition callable. What cannot be computed
 // does not match.
-func (l *language) conditionFunc(checked *cel.Ast) (func(*steering.Cell) bool, error) {
+func (l *language) conditionFunc(checked *cel.Ast) (func(*steering.Facts) bool, error) {
+	outcome, err := l.outcomeFunc(checked)
+	if err != nil {
+		return nil, err
+	}
+	return func(facts *steering.Facts) bool {
+		matches, err := outcome(facts)
+		return err == nil && matches
+	}, nil
+}
+
+// outcomeFunc is conditionFunc for who must know what cannot be computed.
+func (l *language) outcomeFunc(checked *cel.Ast) (func(*steering.Facts) (bool, error), error) {
 	program, err := plan(l.conditions, checked)
 	if err != nil {
 		return nil, err
 	}
-	pool := sync.Pool{New: func() any { return new(cellActivation) }}
-	return func(cell *steering.Cell) bool {
-		vars := pool.Get().(*cellActivation)
-		vars.cell = cell
+	pool := sync.Pool{New: func() any { return new(factsActivation) }}
+	return func(facts *steering.Facts) (bool, error) {
+		vars := pool.Get().(*factsActivation)
+		vars.facts = facts
 		result, _, err := program.Eval(vars)
-		vars.cell = nil
+		vars.facts = nil
 		pool.Put(vars)
-		return err == nil && result == types.True
+		return result == types.True, err
 	}, nil
 }
 
@@ -263,29 +264,6 @@ func (a *inputsActivation) ResolveName(name string) (any, bool) {
 
 // Parent returns nil: there are no other variables.
 func (a *inputsActivation) Parent() cel.Activation { return nil }
-
-// cellActivation lends a cell to a condition.
-type cellActivation struct{ cell *steering.Cell }
-
-// ResolveName returns the variables of a condition.
-func (a *cellActivation) ResolveName(name string) (any, bool) {
-	switch name {
-	case "client.region":
-		return types.String(a.cell.Region), true
-	case "client.country":
-		return types.String(a.cell.Country), true
-	case "client.subdivision":
-		return types.String(a.cell.Subdivision), true
-	case "client.continent":
-		return types.String(a.cell.Continent), true
-	case "client.asn":
-		return types.Int(a.cell.ASN), true
-	}
-	return nil, false
-}
-
-// Parent returns nil: there are no other variables.
-func (a *cellActivation) Parent() cel.Activation { return nil }
 
 // literalText writes a literal as attributes are written in a ReadSet.
 func literalText(v ref.Val) string {

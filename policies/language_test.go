@@ -86,7 +86,11 @@ func TestScore(t *testing.T) {
 func conditionOf(t testing.TB, expression string) (func(*steering.Cell) bool, steering.Reads) {
 	t.Helper()
 	r := compileWith(t, fmt.Sprintf("policies:\n  p:\n    rules:\n      - name: r\n        when: |-\n          %s\n", expression))
-	return policyOf(t, r, "p").Rules[0].When, r.Reads
+	when := policyOf(t, r, "p").Rules[0].When
+	if when == nil {
+		return nil, r.Reads
+	}
+	return func(c *steering.Cell) bool { return when(&steering.Facts{Cell: c}) }, r.Reads
 }
 
 func TestCondition(t *testing.T) {

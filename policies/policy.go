@@ -73,6 +73,7 @@ func (c *compiler) policy(v value) *steering.Policy {
 		base = c.stages(g, base)
 	}
 	p.Rules = c.rules(f, base)
+	c.checkPaths(p)
 	if s, ok := f.under("switch"); ok {
 		p.Switch = s.as("switch of %s", v.subject).bounds()
 	}
@@ -86,6 +87,21 @@ func (c *compiler) policy(v value) *steering.Policy {
 		p.HashV6 = int(g.integer("ipv6", defaultHashV6, 16, 128))
 	}
 	return p
+}
+
+// checkPaths reports a policy with too many questions about the path: each
+// doubles the ways in which its clients can ask.
+func (c *compiler) checkPaths(p *steering.Policy) {
+	known := make(map[string]bool)
+	for _, r := range p.Rules {
+		for _, test := range r.Reads.Paths {
+			if known[test.Text] = true; len(known) > steering.MaxPaths {
+				c.fault(r.WhenPlace, "use one pattern for several, such as query.path.matches(\"^/(a|b)/\"), or give services their own policies",
+					"policy %q: its rules ask more than %d different questions about the path", p.Name, steering.MaxPaths)
+				return
+			}
+		}
+	}
 }
 
 func builtinSwitch() steering.Switch {

@@ -21,7 +21,7 @@ const termKeys = "price_per_gb cap_gbps cap_rps"
 func (c *compiler) providers() []*steering.Provider {
 	var all []*steering.Provider
 	for _, v := range c.each(provider) {
-		f, _ := v.fields(termKeys + " headroom commit p95 regions")
+		f, _ := v.fields(termKeys + " headroom commit p95 regions geofence blocked")
 		p := &steering.Provider{Name: v.name, Terms: f.terms(), Headroom: defaultHeadroom, Place: v.home()}
 		if h, ok := f.under("headroom"); ok {
 			p.Headroom = h.headroom()
@@ -36,6 +36,7 @@ func (c *compiler) providers() []*steering.Provider {
 			p.Regions = regions.as("regions of %s", v.subject).regionalTerms(v.name)
 		}
 		c.accounts[p.Name] = p
+		c.fencesOf[p.Name] = f.fences()
 		c.reviewTerms(f, p)
 		all = append(all, p)
 	}

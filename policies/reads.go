@@ -48,10 +48,17 @@ func (r reads) sealed() steering.Reads {
 			return steering.ReadSet{Values: slices.Sorted(maps.Keys(set.values))}
 		}
 	}
-	return steering.Reads{
+	sealed := steering.Reads{
+		Family:      r["client.family"] != nil,
 		Country:     of("client.country"),
 		Subdivision: of("client.subdivision"),
 		Continent:   of("client.continent"),
 		ASN:         of("client.asn"),
 	}
+	for _, text := range of("client.prefix").Values {
+		if p, err := parseNetwork(text); err == nil {
+			sealed.Prefixes = append(sealed.Prefixes, p)
+		}
+	}
+	return sealed
 }

@@ -79,7 +79,8 @@ func (c *compiler) rule(v value, owner string, base steering.Rule) (*steering.Ru
 	r = c.stages(f, r)
 	if when, ok := f.under("when"); ok {
 		r.WhenText, r.WhenPlace = when.node.Value, when.place()
-		r.When = c.condition(when)
+		condition := c.condition(when)
+		r.When, r.Reads = condition.match, condition.reads
 	}
 	return &r, true
 }

@@ -44,7 +44,21 @@ func providersSchema() property {
 					object("", key("gbps", "The rate that is paid for in any case. When the free samples are used up, it is a cap.", from(0.001)).needed())),
 				key("regions", "Terms of single regions, by the region's name; what one does not state is as in the account's.",
 					entries(object("", termSchemas("the region")...))),
+				geofenceSchema("the account"), blockedSchema("the account"),
 			)...)))
+}
+
+func geofenceSchema(of string) property {
+	return key("geofence", "Where "+of+" may serve, whatever rules, overrides and failures say: a CEL expression that reads the client's network.",
+		text()).like(`client.country == "CN"`, `client.continent in ["EU", "NA"]`)
+}
+
+func blockedSchema(of string) property {
+	block := object("",
+		key("when", "Which clients: a CEL expression that reads the client's network, such as client.country == \"DE\".", text()).needed(),
+		key("reason", "The law or the order, for whoever asks why.", text()).needed())
+	return key("blocked", "Clients that the law forbids "+of+" to serve, whatever rules, overrides and failures say.",
+		&schema{AnyOf: []*schema{block, list(block)}})
 }
 
 // termSchemas are what an account, and a region of it, may say.
@@ -80,6 +94,8 @@ func servicesSchema() property {
 			key("hostnames", "The steered names, for DNS and for the Host header. Each belongs to one service.", oneOrList(hostname())).like("live.cdn.video.example"),
 			key("ttl", "Of the answers: 1s to 1h, whole seconds. A resolver may send clients to a dead endpoint for so long.", duration()).by("30s"),
 			key("probe", "How the endpoints are measured. Without one all are taken for usable.", reference()),
+			key("labels", "What rules can tell services apart by beside their keys: name to text.", &schema{Type: []string{"object", "null"}, Names: reference(), More: text()}),
+			geofenceSchema("the service"), blockedSchema("the service"),
 			key("policy", "How to choose. Default: the declared policy default, else the built-in one.", reference()),
 		)))
 }
@@ -92,6 +108,7 @@ func endpointSchema() *schema {
 		key("addresses", "Where probes connect, instead of resolving the host; what DNS hands out when there is no host.", list(address())),
 		key("url", "What redirects extend: /r/live/a.m3u8 becomes url + /a.m3u8.", baseURL()).like("https://live.akamaized.example/live"),
 		key("weight", "Share in splits by weight.", number(0, 1e6)).by(1),
+		geofenceSchema("the endpoint"), blockedSchema("the endpoint"),
 		key("pathway", "An id for content steering: letters, digits, . - _; one per service.", matching(`^[A-Za-z0-9._-]+$`)),
 		key("name", "Makes the id SERVICE/NAME. Needed when two endpoints have the same provider and pool.", reference()),
 	)

@@ -26,7 +26,7 @@ type steered struct {
 func (c *compiler) services() []*steering.Service {
 	var all []*steering.Service
 	for _, v := range c.each(service) {
-		f, _ := v.fields("hostnames ttl endpoints probe policy")
+		f, _ := v.fields("hostnames labels ttl endpoints probe policy geofence blocked")
 		s := &steering.Service{
 			Key:   v.name,
 			TTL:   f.seconds("ttl", defaultTTL, time.Second, time.Hour),
@@ -37,7 +37,12 @@ func (c *compiler) services() []*steering.Service {
 			c.warn(f.byKey["ttl"].place(), "30s is usual for live video",
 				"%s: ttl %s: a resolver may send clients to a dead endpoint for that long", v.subject, brief(s.TTL))
 		}
+		s.Labels = f.labels()
 		s.Endpoints = c.endpoints(f)
+		law := f.fences()
+		for _, e := range s.Endpoints {
+			fenced(e, c.fencesOf[e.Provider], law)
+		}
 		c.checkPathways(f)
 		s.Hostnames = c.steeredNames(f, s)
 		c.checkDoors(f, s)
@@ -71,7 +76,7 @@ func (c *compiler) endpoints(f fields) []*steering.Endpoint {
 }
 
 func (c *compiler) compileEndpoint(key string, v value) (*steering.Endpoint, bool) {
-	f, ok := v.fields("provider pool host addresses url pathway weight name")
+	f, ok := v.fields("provider pool host addresses url pathway weight name geofence blocked")
 	if !ok {
 		return nil, false
 	}
@@ -102,6 +107,7 @@ func (c *compiler) compileEndpoint(key string, v value) (*steering.Endpoint, boo
 		v.fault("add host (a CNAME target), addresses or url", "has neither host nor addresses nor url")
 	}
 	e.ID = c.endpointID(f, e)
+	e.Fences = f.fences()
 	return e, true
 }
 

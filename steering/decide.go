@@ -11,6 +11,9 @@ type Query struct {
 	Service int        // index in the snapshot's layout; see Layout.ByKey and ByHost
 	Client  netip.Addr // the client, or its network's address; invalid = not known
 	Session string     // keeps a viewer on one endpoint over address changes; empty = none
+	Door    Door       // where the client asks
+	Source  Source     // whose address Client is
+	Path    string     // what an HTTP client asks for, from the slash behind the service; empty = nothing, as in DNS
 }
 
 // Decision is the answer to a Query. It points into its snapshot.
@@ -55,7 +58,12 @@ func (s *Snapshot) decide(q Query) Decision {
 	sl := s.Layout.Services[q.Service]
 	client := q.Client.Unmap()
 	cell, bits := s.Layout.Table.Locate(client)
-	group := sl.ByCell[cell]
+	prefix, hashed := hashedPrefix(sl.Service.Policy, client)
+	group, parts := int(sl.outcome(cell, &q)), []Part(nil)
+	if group >= len(sl.Groups) {
+		parts = sl.divided[group-len(sl.Groups)]
+		group = pickPart(parts, hashOf(shareSeed^sl.seed, prefix, q.Session))
+	}
 	split := s.splits[q.Service][group]
 	d := Decision{
 		Generation: s.Generation,
@@ -66,15 +74,10 @@ func (s *Snapshot) decide(q Query) Decision {
 		TTL:        split.TTL,
 		Scope:      bits,
 	}
-	prefix, hashed := hashedPrefix(sl.Service.Policy, client)
 	d.Network = netip.PrefixFrom(prefix, hashed)
-	switch {
-	case q.Session != "":
-		d.hash = hashSession(sl.seed, q.Session)
-	case client.IsValid():
-		d.hash = hashClient(sl.seed, prefix)
-	default:
-		d.hash = sl.seed
+	d.hash = hashOf(sl.seed, prefix, q.Session)
+	if parts != nil {
+		d.Scope = max(d.Scope, hashed)
 	}
 	switch {
 	case split.picks > 1:
@@ -88,6 +91,21 @@ func (s *Snapshot) decide(q Query) Decision {
 	}
 	return d
 }
+
+// hashOf hashes what identifies a client: its session, else its prefix.
+func hashOf(seed uint64, prefix netip.Addr, session string) uint64 {
+	switch {
+	case session != "":
+		return hashSession(seed, session)
+	case prefix.IsValid():
+		return hashClient(seed, prefix)
+	}
+	return seed
+}
+
+// shareSeed makes the policy that a client belongs to independent of the
+// endpoint that it gets there.
+const shareSeed = 0x9E3779B97F4A7C15
 
 // First returns the endpoint that the client should use; false when the split
 // hands out nothing (on_all_down: none).
@@ -118,6 +136,18 @@ func (d *Decision) AppendRanked(dst []*Candidate) []*Candidate {
 		dst = append(dst, &d.Split.Candidates[i])
 	}
 	return dst
+}
+
+// pickPart returns the group that decides for a client: as endpoints are picked,
+// so that a change of shares moves no more clients than it must.
+func pickPart(parts []Part, hash uint64) (group int) {
+	best := math.Inf(1)
+	for i := range parts {
+		if dist := rarity(mix(hash, parts[i].seed)) / parts[i].Share; dist < best {
+			best, group = dist, parts[i].Group
+		}
+	}
+	return group
 }
 
 // first returns the index of the pick with the least distance.

@@ -7,6 +7,10 @@ import "time"
 type Explanation struct {
 	Service    string            `json:"service"`
 	Client     string            `json:"client"`
+	Door       string            `json:"door"`   // where it asks
+	Source     string            `json:"source"` // whose address it is: the client's or a resolver's
+	Path       string            `json:"path,omitempty"`
+	Schedule   string            `json:"schedule,omitempty"` // that is open for the service
 	Now        time.Time         `json:"now"`
 	Generation uint64            `json:"generation"`
 	Published  time.Time         `json:"published"`
@@ -27,6 +31,7 @@ type Explanation struct {
 // RuleTrace tells whether a rule matched the client's cell.
 type RuleTrace struct {
 	Name    string `json:"name"`
+	Policy  string `json:"policy,omitempty"` // one that the rule before gives a share of the clients to; empty = the service's own
 	Place   Place  `json:"place"`
 	When    string `json:"when,omitempty"` // the expression; empty = always
 	Matched bool   `json:"matched"`

@@ -5,7 +5,7 @@ package steering
 type Handed struct {
 	Service  string `json:"service"`
 	Region   string `json:"region"`
-	Rule     string `json:"rule"`
+	Rule     string `json:"rule"`     // Group.Name
 	Endpoint string `json:"endpoint"` // empty = nothing was handed out
 	Count    uint64 `json:"count"`
 }

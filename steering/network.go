@@ -34,12 +34,22 @@ type Attributes struct {
 type Cell struct {
 	Region string `json:"region"`
 	Attributes
+	Family string       `json:"family,omitempty"` // FamilyIPv4 or FamilyIPv6; empty when no rule reads it
+	Prefix netip.Prefix `json:"prefix,omitzero"`  // the longest prefix that rules name and the clients are in; invalid = none
 }
+
+// The address families of clients.
+const (
+	FamilyIPv4 = "ipv4"
+	FamilyIPv6 = "ipv6"
+)
 
 // Reads says which attribute values the rules of a revision can tell apart, so
 // that the address space is cut no finer than they need.
 type Reads struct {
 	Country, Subdivision, Continent, ASN ReadSet
+	Family                               bool           // whether clients of IPv4 and of IPv6 are told apart
+	Prefixes                             []netip.Prefix // masked; IPv4 never mapped into IPv6
 }
 
 // ReadSet is the values of one attribute that rules name. All is set when a

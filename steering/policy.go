@@ -20,7 +20,8 @@ type Policy struct {
 // are pure and safe for concurrent use.
 type Rule struct {
 	Name      string
-	When      func(*Cell) bool // nil = always
+	When      func(*Facts) bool // nil = always
+	Reads     Reading           // what When reads beside the cell
 	WhenText  string
 	WhenPlace Place
 
@@ -32,9 +33,10 @@ type Rule struct {
 	ScoreText  string
 	ScorePlace Place
 
-	Cost  CostSpec // zero = prices and commits count only as far as the score reads them
-	Split SplitSpec
-	Place Place
+	Cost     CostSpec // zero = prices and commits count only as far as the score reads them
+	Split    SplitSpec
+	Fallback *Rule // decides where this one leaves no endpoint that is up; nil = none
+	Place    Place
 }
 
 // CostSpec is the cost stage of a rule: what money may change about a choice
@@ -101,6 +103,7 @@ const (
 	SplitWithin   SplitKind = "within"   // those within a part of the best score share by static weight
 	SplitWeighted SplitKind = "weighted" // all share by the weights of the rule, else by static weight
 	SplitScore    SplitKind = "score"    // all share by score × static weight
+	SplitPolicies SplitKind = "policies" // other policies decide, each for a fixed share of the clients
 )
 
 // SplitSpec is the split stage of a rule.
@@ -108,7 +111,16 @@ type SplitSpec struct {
 	Kind    SplitKind
 	Within  float64            // for SplitWithin: 0.10 means scores of at least 90 % of the best
 	Weights map[string]float64 // for SplitWeighted: by endpoint id or provider; nil = static weights
-	Place   Place
+	// Policies are for SplitPolicies: the rules of each decide for its share of the
+	// clients, with its bounds. They give no shares to others in turn.
+	Policies []PolicyShare
+	Place    Place
+}
+
+// PolicyShare is a policy that decides for a share of a rule's clients.
+type PolicyShare struct {
+	Policy *Policy
+	Share  float64 // 0..1; those of one rule sum to 1
 }
 
 // Switch bounds voluntary moves. Leaving an endpoint that is down or drained is

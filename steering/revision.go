@@ -18,7 +18,8 @@ type Revision struct {
 	Regions   []Region // the default region only if the files declare it
 	Services  []*Service
 	Policies  []*Policy
-	Reads     Reads // what the rules of all policies read together
+	Schedules []*Schedule
+	Reads     Reads // what the rules of all policies, and the fences, read together
 }
 
 // Pool returns the pool with this name, or nil.
@@ -76,11 +77,24 @@ type Pool struct {
 type Service struct {
 	Key       string   // in URLs, metrics and commands
 	Hostnames []string // fully qualified, lower case, with the final dot
+	Labels    map[string]string
 	TTL       time.Duration
 	Endpoints []*Endpoint // in the file's order
 	Probe     *Probe      // nil when the endpoints are not probed
 	Policy    *Policy     // never nil
-	Place     Place
+	Schedule  string      // the schedule that makes it so; empty = none
+	// Weights are static weights that a schedule gives to endpoints, by id; those of
+	// the others stand.
+	Weights map[string]float64
+	Place   Place
+}
+
+// Weight is an endpoint's static weight.
+func (s *Service) Weight(e *Endpoint) float64 {
+	if w, ok := s.Weights[e.ID]; ok {
+		return w
+	}
+	return e.Weight
 }
 
 // Endpoint is one way to reach a service: provider × origin pool.
@@ -95,6 +109,7 @@ type Endpoint struct {
 	Pathway   string       // the content-steering pathway id; empty = none
 	Weight    float64      // static weight within a split, default 1
 	Account   *Provider    // the provider with its terms; nil = without any
+	Fences    []*Fence     // who it may not serve; the law's before others
 	Variant   string       // tells its measurements from those of an endpoint with this ID in another revision; empty = no need to
 	Place     Place
 }

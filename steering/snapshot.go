@@ -27,7 +27,7 @@ func NewSnapshot(generation uint64, published time.Time, layout *Layout, splits 
 		uniform: make([]bool, len(splits)),
 	}
 	for i, groups := range splits {
-		if prev != nil && prev.Layout == layout && len(groups) > 0 && len(groups) == len(prev.splits[i]) && &prev.splits[i][0] == &groups[0] {
+		if prev != nil && prev.Layout.Base() == layout.Base() && prev.Layout.Services[i] == layout.Services[i] && len(groups) > 0 && len(groups) == len(prev.splits[i]) && &prev.splits[i][0] == &groups[0] {
 			s.uniform[i] = prev.uniform[i]
 			continue
 		}

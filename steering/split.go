@@ -29,7 +29,8 @@ const (
 	TroubleStale   Trouble = "stale"     // nothing here is measured now: the last decision stands, or static weights
 	TroubleAllDown Trouble = "all-down"  // all that the rule allows are down: on_all_down applies
 	TroubleDrained Trouble = "drained"   // all that the rule allows are drained by operators: on_all_down applies
-	TroubleDenied  Trouble = "geofenced" // the rule allows these clients no endpoint of the service
+	TroubleDenied  Trouble = "geofenced" // rule and fences allow these clients no endpoint of the service
+	TroubleBlocked Trouble = "blocked"   // the law forbids these clients every endpoint that is left
 )
 
 // Candidate is one endpoint in a split.
@@ -92,7 +93,15 @@ const (
 	ReasonNotForced ReasonCode = "not-forced"     // an operator forces another
 	ReasonTooDear   ReasonCode = "too-dear"       // above the rule's price, and one that is not is left
 	ReasonDearer    ReasonCode = "dearer"         // as good as the best, and a cheaper one is
+	ReasonGeofenced ReasonCode = "geofenced"      // it may not serve there: licence or contract
+	ReasonBlocked   ReasonCode = "blocked"        // it may not serve there: law
 )
+
+// Forbids tells whether an endpoint that was put aside for this reason must not
+// be handed out, whatever happens to the others.
+func (c ReasonCode) Forbids() bool {
+	return c == ReasonDenied || c == ReasonGeofenced || c == ReasonBlocked
+}
 
 // Hold is one bound that keeps a split from its target.
 type Hold struct {

@@ -108,7 +108,7 @@ func (r GroupRecords) byRegion(layout *Layout, service int) map[string]string {
 		return nil
 	}
 	for key := range r {
-		at := strings.LastIndexByte(key, '/')
+		at := strings.IndexByte(key, '/') // names of regions have none
 		if at < 0 {
 			continue
 		}
@@ -140,9 +140,10 @@ func Restore(layout *Layout, state State) (*Snapshot, int, error) {
 		splits[i] = make([]*Split, len(sl.Groups))
 	}
 	state.Join(layout, func(i, g int, split *Split, _ Memory) {
-		if split == nil {
+		sl := layout.Services[i]
+		if split == nil || !sl.Groups[g].Allows(split) {
 			fresh++
-			split = StaticSplit(layout.Services[i].Service)
+			split = sl.Groups[g].StaticSplit(sl.Service)
 		}
 		splits[i][g] = split
 	})
@@ -211,24 +212,31 @@ func (s *Split) Record(memory Memory) SplitRecord {
 
 // StaticSplit shares a service's clients over all its endpoints by static
 // weight: the answer when nothing at all is known.
-func StaticSplit(service *Service) *Split {
-	sum := 0.0
+func StaticSplit(service *Service) *Split { return Group{}.StaticSplit(service) }
+
+// StaticSplit is the same for the clients of a group: it hands out nothing that
+// the group's rule or a fence forbids.
+func (g Group) StaticSplit(service *Service) *Split {
+	allowed, sum := make([]*Endpoint, 0, len(service.Endpoints)), 0.0
 	for _, e := range service.Endpoints {
-		sum += e.Weight
+		if g.allows(e) {
+			allowed = append(allowed, e)
+			sum += service.Weight(e)
+		}
 	}
 	reason := Reason{Code: ReasonUnproven, Detail: "no measurement and no earlier decision"}
-	candidates := make([]Candidate, 0, len(service.Endpoints))
-	for _, e := range service.Endpoints {
-		w := 1 / float64(len(service.Endpoints))
+	candidates := make([]Candidate, 0, len(allowed))
+	for _, e := range allowed {
+		w := 1 / float64(len(allowed))
 		if sum > 0 {
-			w = e.Weight / sum
+			w = service.Weight(e) / sum
 		}
 		if w > 0 {
 			candidates = append(candidates, Candidate{Endpoint: e, Weight: w, Reason: reason})
 		}
 	}
-	for _, e := range service.Endpoints {
-		if sum > 0 && e.Weight == 0 {
+	for _, e := range allowed {
+		if sum > 0 && service.Weight(e) == 0 {
 			candidates = append(candidates, Candidate{Endpoint: e, Reason: reason})
 		}
 	}
@@ -238,4 +246,23 @@ func StaticSplit(service *Service) *Split {
 	}
 	split.Trouble = TroubleStale
 	return split
+}
+
+// Allows tells whether everything in a split may be handed out to the clients of
+// a group.
+func (g Group) Allows(split *Split) bool {
+	for i := range split.Candidates {
+		if !g.allows(split.Candidates[i].Endpoint) {
+			return false
+		}
+	}
+	return true
+}
+
+func (g Group) allows(e *Endpoint) bool {
+	if g.Barred.Fence(e.ID) != nil {
+		return false
+	}
+	r := g.Rule
+	return r == nil || (r.Allow == nil || r.Allow.Matches(e)) && (r.Deny == nil || !r.Deny.Matches(e))
 }

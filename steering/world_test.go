@@ -80,7 +80,7 @@ func revision() *steering.Revision {
 	policy := &steering.Policy{
 		Name: "main", HashV4: 24, HashV6: 56,
 		Rules: []*steering.Rule{
-			{Name: "german", When: func(c *steering.Cell) bool { return c.Country == "DE" }},
+			{Name: "german", When: func(f *steering.Facts) bool { return f.Cell.Country == "DE" }},
 			{Name: "default"},
 		},
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -77,11 +76,11 @@ func (c *control) geoStatus(config *configuration) api.Geo {
 }
 
 // Explain decides for one client and adds what each door answers it.
-func (c *control) Explain(service string, client netip.Addr) (*steering.Explanation, error) {
+func (c *control) Explain(service string, q steering.Query) (*steering.Explanation, error) {
 	if c.loop == nil {
 		return nil, errNotControl
 	}
-	x, err := c.loop.View().Explain(service, client)
+	x, err := c.loop.View().Explain(service, q)
 	if errors.Is(err, publish.ErrNoService) {
 		return nil, fmt.Errorf("%w: %w", api.ErrNotFound, err)
 	}
@@ -90,10 +89,10 @@ func (c *control) Explain(service string, client netip.Addr) (*steering.Explanat
 	}
 	x.Doors = make(map[string]string)
 	if c.dns != nil {
-		x.Doors["dns"] = c.dns.Preview(service, client)
+		x.Doors["dns"] = c.dns.Preview(service, q.Client)
 	}
 	if c.http != nil {
-		x.Doors["redirect"] = c.http.Preview(service, client)
+		x.Doors["redirect"] = c.http.Preview(service, q.Client)
 	}
 	if len(x.Endpoints) > 0 && x.Endpoints[0].Weight > 0 {
 		x.Doors["decide"] = x.Endpoints[0].ID

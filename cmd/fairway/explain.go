@@ -16,7 +16,8 @@ import (
 
 func explainCommand() *cobra.Command {
 	var ask asking
-	var service, client string
+	var service, client, door, path string
+	var resolver bool
 	c := &cobra.Command{
 		Use:   "explain --service S --client IP",
 		Short: "Show why a client gets the CDN that it gets",
@@ -30,11 +31,24 @@ and what each door answers.`,
 			if err != nil {
 				return usageError{fmt.Errorf("--client %q is not an IP address", client), c.CommandPath()}
 			}
+			q := steering.Query{Client: address, Path: path}
+			if path != "" {
+				q.Door = steering.DoorRedirect
+			}
+			if door != "" {
+				var known bool
+				if q.Door, known = steering.DoorNamed(door); !known {
+					return usageError{fmt.Errorf("--door %q is none of dns, redirect, steering and decide", door), c.CommandPath()}
+				}
+			}
+			if resolver {
+				q.Source = steering.SourceResolver
+			}
 			node, err := ask.node(c)
 			if err != nil {
 				return err
 			}
-			x, err := node.Explain(c.Context(), service, address)
+			x, err := node.Explain(c.Context(), service, q)
 			if err != nil {
 				return err
 			}
@@ -43,6 +57,9 @@ and what each door answers.`,
 	}
 	c.Flags().StringVarP(&service, "service", "s", "", "the service's key (required)")
 	c.Flags().StringVar(&client, "client", "", "the client's IP address (required)")
+	c.Flags().StringVar(&door, "door", "", "where it asks, if rules read it: dns, redirect, steering or decide")
+	c.Flags().StringVar(&path, "path", "", "what it asks an HTTP door for behind the service, such as /vod/a.m3u8, if rules read it")
+	c.Flags().BoolVar(&resolver, "resolver", false, "the address is that of a resolver which does not say who the client is")
 	c.MarkFlagRequired("service")
 	c.MarkFlagRequired("client")
 	ask.flags(c)
@@ -50,7 +67,17 @@ and what each door answers.`,
 }
 
 func printExplanation(w io.Writer, x *steering.Explanation) {
-	fmt.Fprintf(w, "client %s, service %s\n", x.Client, x.Service)
+	fmt.Fprintf(w, "client %s, service %s, by %s", x.Client, x.Service, x.Door)
+	if x.Path != "" {
+		fmt.Fprintf(w, " for %s", x.Path)
+	}
+	if x.Source == steering.SourceResolver.String() {
+		fmt.Fprint(w, " through a resolver")
+	}
+	fmt.Fprintln(w)
+	if x.Schedule != "" {
+		fmt.Fprintf(w, "schedule %s is open\n", x.Schedule)
+	}
 	fmt.Fprintf(w, "region %s%s; the answer holds for its /%d\n", x.Cell.Region, attributes(x.Cell), x.Scope)
 	fmt.Fprintf(w, "generation %d of %s, revision %.12s, TTL %d s\n\n", x.Generation, x.Published.Local().Format(time.DateTime), x.Revision, x.TTLSeconds)
 	if x.Canary {
@@ -64,6 +91,9 @@ func printExplanation(w io.Writer, x *steering.Explanation) {
 		}
 		if r.When != "" {
 			when = "when " + r.When
+		}
+		if r.Policy != "" {
+			r.Name += " of policy " + r.Policy
 		}
 		fmt.Fprintf(w, "  %-8s  %s  rule %s: %s\n", mark, r.Place, r.Name, when)
 	}
@@ -92,6 +122,12 @@ func attributes(c steering.Cell) string {
 	}
 	if c.ASN != 0 {
 		list = append(list, fmt.Sprintf("AS%d", c.ASN))
+	}
+	if c.Family != "" {
+		list = append(list, c.Family)
+	}
+	if c.Prefix.IsValid() {
+		list = append(list, "in "+c.Prefix.String())
 	}
 	if list == nil {
 		return ""

@@ -98,10 +98,10 @@ func (n *node) follow(c, canary *configuration, state steering.State, known bool
 	} else {
 		n.log.Warn("no decision of a control node in the data folder yet: static weights serve", "folder", n.data)
 	}
-	if now != nil && now.Layout == c.layout && state.Generation == now.Generation {
+	if now != nil && now.Layout.Base() == c.layout.Base() && state.Generation == now.Generation {
 		return nil
 	}
-	snapshot, fresh, err := steering.Restore(c.layout, state)
+	snapshot, fresh, err := steering.Restore(c.layout.At(state.Published), state)
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (n *node) follow(c, canary *configuration, state steering.State, known bool
 		n.log.Warn("some decisions are not in the stored state: static weights serve there", "count", fresh)
 	}
 	if canary != nil {
-		if snapshot, err = steering.RestoreCanary(snapshot, canary.layout, state); err != nil {
+		if snapshot, err = steering.RestoreCanary(snapshot, canary.layout.At(state.Published), state); err != nil {
 			return err
 		}
 	}

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"errors"
-	"net/netip"
 
 	"fairway/steering"
 )
@@ -16,7 +15,7 @@ type Control interface {
 	Status() Status
 	// Explain decides for one client with everything that led to it; ErrNotFound
 	// when there is no such service, ErrUnavailable before the first snapshot.
-	Explain(service string, client netip.Addr) (*steering.Explanation, error)
+	Explain(service string, q steering.Query) (*steering.Explanation, error)
 	// Revision returns the configuration in force with its files.
 	Revision() (Revision, error)
 	// State returns what decisions are made from, and what was last decided;

@@ -65,7 +65,7 @@ func (w *World) service(at int, layout *steering.ServiceLayout) ServiceStatus {
 
 func (w *World) region(group steering.Group, split *steering.Split) RegionStatus {
 	r := RegionStatus{
-		Region: group.Region, Rule: group.Rule.Name,
+		Region: group.Region, Rule: group.Name(),
 		TTLSeconds: split.TTL.Seconds(), Reason: split.Reason, Holds: split.Holds, Splits: []ShareStatus{},
 	}
 	if picks := split.Picks(); len(picks) > 0 {

@@ -4,7 +4,10 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
+
+	"fairway/steering"
 )
 
 func (s *Server) getStatus(*http.Request) (any, error) { return s.config.Control.Status(), nil }
@@ -19,7 +22,11 @@ func (s *Server) getExplain(r *http.Request) (any, error) {
 	if err != nil || client.Zone() != "" {
 		return nil, invalid("add client=IP, such as client=192.0.2.7 or client=2001:db8::7", "client %q is not an IP address", text)
 	}
-	explanation, err := s.config.Control.Explain(service, client)
+	q := steering.Query{Client: client, Path: r.URL.Query().Get("path")}
+	if err := asks(&q, r.URL.Query()); err != nil {
+		return nil, err
+	}
+	explanation, err := s.config.Control.Explain(service, q)
 	if own, is := errors.AsType[*Error](err); is {
 		return nil, own
 	}
@@ -30,6 +37,29 @@ func (s *Server) getExplain(r *http.Request) (any, error) {
 		return nil, err
 	}
 	return explanation, nil
+}
+
+// asks reads how the client asks: at a door, with its own address or a
+// resolver's, perhaps for a path.
+func asks(q *steering.Query, values url.Values) error {
+	if q.Path != "" {
+		q.Door = steering.DoorRedirect
+	}
+	if word := values.Get("door"); word != "" {
+		door, ok := steering.DoorNamed(word)
+		if !ok {
+			return invalid("door is dns, redirect, steering or decide", "%q is no door", word)
+		}
+		q.Door = door
+	}
+	switch word := values.Get("source"); word {
+	case "", steering.SourceClient.String():
+	case steering.SourceResolver.String():
+		q.Source = steering.SourceResolver
+	default:
+		return invalid("source is client or resolver", "%q is no source", word)
+	}
+	return nil
 }
 
 // knownServices is the remedy for a service that does not exist.

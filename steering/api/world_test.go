@@ -95,13 +95,13 @@ func (n *node) Status() Status {
 	return s
 }
 
-func (n *node) Explain(service string, client netip.Addr) (*steering.Explanation, error) {
+func (n *node) Explain(service string, q steering.Query) (*steering.Explanation, error) {
 	i := n.world.Snapshot.Layout.ByKey(service)
 	if i < 0 {
 		return nil, fmt.Errorf("service %q: %w", service, ErrNotFound)
 	}
-	d := n.world.Snapshot.Decide(steering.Query{Service: i, Client: client})
-	return &steering.Explanation{Service: service, Client: client.String(), Generation: d.Generation, Cell: *d.Cell}, nil
+	d := n.world.Snapshot.Decide(steering.Query{Service: i, Client: q.Client})
+	return &steering.Explanation{Service: service, Client: q.Client.String(), Generation: d.Generation, Cell: *d.Cell}, nil
 }
 
 func (n *node) Overrides() []steering.Override {

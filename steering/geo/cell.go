@@ -13,6 +13,7 @@ type celler struct {
 	scopes *scopes
 	roving []claim // of the regions without prefixes
 	reads  *sieve  // what cells keep: the values that rules can tell apart
+	split  bool    // rules tell IPv4 from IPv6
 
 	projected []uint32 // attributes → the part of them that matters here, by number
 	matters   []steering.Attributes
@@ -28,6 +29,7 @@ func newCeller(regions []*region, scopes *scopes, reads *steering.Reads, attribu
 	m := &celler{
 		scopes:  scopes,
 		reads:   newSieve(reads),
+		split:   reads.Family,
 		memo:    make(map[[2]uint32]uint32),
 		ids:     map[steering.Cell]uint32{nothing: 0},
 		cells:   []steering.Cell{nothing},
@@ -55,11 +57,14 @@ func newCeller(regions []*region, scopes *scopes, reads *steering.Reads, attribu
 
 // family gives the cells of one family, as provisional numbers.
 func (m *celler) family(attributes, scopes []segment, v4 bool) []segment {
+	if m.split {
+		clear(m.memo)
+	}
 	return overlay(attributes, scopes, func(known, scope uint32, at key) uint32 {
 		pair := [2]uint32{m.projected[known], scope}
 		id, done := m.memo[pair]
 		if !done {
-			id = m.cell(&m.matters[pair[0]], m.scopes.list[scope].claims, at, v4)
+			id = m.cell(&m.matters[pair[0]], &m.scopes.list[scope], at, v4)
 			m.memo[pair] = id
 		}
 		return id
@@ -67,15 +72,21 @@ func (m *celler) family(attributes, scopes []segment, v4 bool) []segment {
 }
 
 // cell finds the region of a network and gives its cell a number.
-func (m *celler) cell(a *steering.Attributes, claims []claim, at key, v4 bool) uint32 {
-	best, equal := judge(claims, a)
+func (m *celler) cell(a *steering.Attributes, in *scope, at key, v4 bool) uint32 {
+	best, equal := judge(in.claims, a)
 	if best.region == nil {
 		best, equal = judge(m.roving, a)
 	}
 	if equal.region != nil {
 		m.clashes.add(best.region, equal.region, "the address "+at.addr(v4).String())
 	}
-	c := steering.Cell{Region: steering.DefaultRegion, Attributes: m.reads.apply(*a)}
+	c := steering.Cell{Region: steering.DefaultRegion, Attributes: m.reads.apply(*a), Prefix: in.prefix}
+	switch {
+	case m.split && v4:
+		c.Family = steering.FamilyIPv4
+	case m.split:
+		c.Family = steering.FamilyIPv6
+	}
 	if best.region != nil {
 		c.Region = best.Name
 	}
@@ -117,5 +128,8 @@ func compareCells(a, b *steering.Cell) int {
 		cmp.Compare(a.Country, b.Country),
 		cmp.Compare(a.Subdivision, b.Subdivision),
 		cmp.Compare(a.ASN, b.ASN),
+		cmp.Compare(a.Family, b.Family),
+		a.Prefix.Addr().Compare(b.Prefix.Addr()),
+		cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()),
 	)
 }

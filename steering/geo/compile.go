@@ -59,7 +59,7 @@ func Compile(config Config) (*Table, []string, error) {
 		return nil, nil, errors.Join(append(errs, found.errs...)...)
 	}
 
-	scopes := newScopes(regions)
+	scopes := newScopes(regions, config.Reads.Prefixes)
 	m := newCeller(regions, scopes, &config.Reads, known.attributes, found)
 	v4 := m.family(known.v4, scopes.v4, true)
 	v6 := m.family(known.v6, scopes.v6, false)

@@ -91,6 +91,14 @@ func rank(r *steering.Region, addr netip.Addr, a steering.Attributes) int {
 func (o *oracle) cell(tb testing.TB, addr netip.Addr) (steering.Cell, bool) {
 	known := o.attributes(tb, addr)
 	c, top, tied := steering.Cell{Region: steering.DefaultRegion}, 9, false
+	for _, p := range o.reads.Prefixes {
+		if p.Contains(addr) && p.Bits() >= c.Prefix.Bits() {
+			c.Prefix = p.Masked()
+		}
+	}
+	if o.reads.Family {
+		c.Family = map[bool]string{true: steering.FamilyIPv4, false: steering.FamilyIPv6}[addr.Is4()]
+	}
 	for i := range o.regions {
 		switch n := rank(&o.regions[i], addr, known); {
 		case n == top:
@@ -167,6 +175,11 @@ func randomWorld(tb testing.TB, rnd *rand.Rand) (*oracle, Config, []netip.Addr) 
 	o.reads.Country = steering.ReadSet{Values: some(stock.countries)}
 	o.reads.Continent = steering.ReadSet{Values: some(stock.continents)}
 	o.reads.Subdivision = steering.ReadSet{Values: some([]string{"DE-A", "FR-B"})}
+	o.reads.Family = rnd.IntN(3) == 0
+	for rnd.IntN(2) == 0 {
+		o.reads.Prefixes = append(o.reads.Prefixes, network())
+		cuts = append(cuts, o.reads.Prefixes[len(o.reads.Prefixes)-1])
+	}
 	o.reads.ASN = steering.ReadSet{All: rnd.IntN(4) == 0, Values: some([]string{"64500", "64501"})}
 
 	config := Config{Regions: o.regions, Reads: o.reads, Databases: []string{

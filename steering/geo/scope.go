@@ -9,19 +9,26 @@ import (
 // scope is a stretch of addresses that lies in the same prefixes of regions.
 // Number 0 lies in none.
 type scope struct {
-	claims []claim // of the regions with prefixes here, each with its longest
+	claims []claim      // of the regions with prefixes here, each with its longest
+	prefix netip.Prefix // the longest that rules read; invalid = none
 }
 
 // scopes is a layer whose ids index scopes.
 type scopes struct {
 	layer
 	list []scope
+	read map[netip.Prefix]bool
 }
 
-// newScopes cuts the address space at the prefixes of all regions.
-func newScopes(regions []*region) *scopes {
-	s := &scopes{list: make([]scope, 1)}
+// newScopes cuts the address space at the prefixes of all regions, and at those
+// that rules read.
+func newScopes(regions []*region, read []netip.Prefix) *scopes {
+	s := &scopes{list: make([]scope, 1), read: make(map[netip.Prefix]bool)}
 	owners := make(map[netip.Prefix][]*region)
+	for _, p := range read {
+		p = unmapped(p).Masked()
+		owners[p], s.read[p] = nil, true
+	}
 	for _, r := range regions {
 		for _, p := range r.prefixes {
 			if !slices.Contains(owners[p], r) {
@@ -66,7 +73,11 @@ func (s *scopes) cut(prefixes []netip.Prefix, owners map[netip.Prefix][]*region)
 		start, _ := keyOf(p.Addr())
 		closeBefore(start)
 		id := uint32(len(s.list))
-		s.list = append(s.list, s.list[stack[len(stack)-1].scope].within(owners[p], p.Bits()))
+		inner := s.list[stack[len(stack)-1].scope].within(owners[p], p.Bits())
+		if s.read[p] {
+			inner.prefix = p
+		}
+		s.list = append(s.list, inner)
 		segments = begin(segments, start, id)
 		stack = append(stack, open{start.last(p.Bits()), id})
 	}
@@ -93,7 +104,7 @@ func begin(segments []segment, start key, id uint32) []segment {
 // within is the scope of a prefix inside this one: its owners' claims, and the
 // claims that it inherits.
 func (s scope) within(owners []*region, bits int) scope {
-	var inner scope
+	inner := scope{prefix: s.prefix}
 	for _, r := range owners {
 		inner.claims = append(inner.claims, claim{r, bits})
 	}

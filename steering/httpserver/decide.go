@@ -36,7 +36,7 @@ type endpointBody struct {
 	Reason   string  `json:"reason"`
 }
 
-// decide answers GET /decide/v1/{service}?client=…&session=….
+// decide answers GET /decide/v1/{service}?client=…&session=…&path=….
 func (s *Server) decide(snapshot *steering.Snapshot, q steering.Query, t target) answer {
 	parameters, err := url.ParseQuery(strings.TrimPrefix(t.query, "?"))
 	if err != nil {
@@ -47,7 +47,7 @@ func (s *Server) decide(snapshot *steering.Snapshot, q steering.Query, t target)
 			return refuse(http.StatusBadRequest, err.Error())
 		}
 	}
-	q.Session = parameters.Get("session")
+	q.Session, q.Path = parameters.Get("session"), parameters.Get("path")
 	d := snapshot.Decide(q)
 	s.decided(doorDecide, d)
 	a, body := answer{status: http.StatusOK}, describe(&d)

@@ -86,7 +86,7 @@ func (s *Server) route(r *http.Request, t target) answer {
 	case snapshot == nil:
 		return notReady
 	}
-	q := steering.Query{Service: snapshot.Layout.ByKey(t.service), Client: access.client(r)}
+	q := steering.Query{Service: snapshot.Layout.ByKey(t.service), Client: access.client(r), Door: steering.DoorRedirect, Path: t.asked}
 	switch {
 	case t.door == doorSteer:
 		s.steering.busy.Add(1)
@@ -95,6 +95,7 @@ func (s *Server) route(r *http.Request, t target) answer {
 	case q.Service < 0:
 		return noService
 	case t.door == doorDecide:
+		q.Door = steering.DoorDecide
 		return s.decide(snapshot, q, t)
 	}
 	q.Session = r.Header.Get(sessionHeader)
@@ -113,6 +114,6 @@ func (s *Server) Preview(service string, client netip.Addr) string {
 		return noService.String()
 	}
 	// The observer counts what players got, and nobody got this.
-	a, _ := redirection(snapshot, steering.Query{Service: index, Client: client}, target{door: doorRedirect, service: service})
+	a, _ := redirection(snapshot, steering.Query{Service: index, Client: client, Door: steering.DoorRedirect}, target{door: doorRedirect, service: service})
 	return a.String()
 }

@@ -47,6 +47,12 @@ func redirection(snapshot *steering.Snapshot, q steering.Query, t target) (answe
 // nothing is the answer when the decision hands out no endpoint. Asking again
 // makes sense when this decision has run out.
 func nothing(d *steering.Decision) answer {
+	if d.Split.Trouble == steering.TroubleBlocked {
+		// RFC 7725 §3: "denied as a consequence of a legal demand".
+		a := refuse(http.StatusUnavailableForLegalReasons, "the law forbids this service where you are")
+		a.reason = string(d.Split.Reason.Code)
+		return a
+	}
 	return answer{
 		status:  http.StatusServiceUnavailable,
 		retry:   d.TTL,
@@ -63,7 +69,7 @@ func firstWithURL(d *steering.Decision) *steering.Candidate {
 	var last *steering.Candidate
 	for _, c := range d.AppendRanked(make([]*steering.Candidate, 0, 16)) {
 		switch {
-		case c.Endpoint.URL == "", c.Reason.Code == steering.ReasonDenied, c.Reason.Code == steering.ReasonDrained:
+		case c.Endpoint.URL == "", c.Reason.Code.Forbids(), c.Reason.Code == steering.ReasonDrained:
 		case c.Reason.Code == steering.ReasonDown, c.Reason.Code == steering.ReasonPoolDown:
 			if last == nil {
 				last = c

@@ -47,7 +47,7 @@ func (s *Server) steer(snapshot *steering.Snapshot, q steering.Query, t target) 
 		}
 		return s.manifest(t, p, seen, seen.known(), maxSteeringTTL) // the service is gone; the player may play on
 	}
-	q.Session = p.session
+	q.Session, q.Door = p.session, steering.DoorSteering
 	d := snapshot.Decide(q)
 	s.decided(doorSteer, d)
 	ids, next := pathways(&d, seen, p.reported, now)

@@ -17,6 +17,7 @@ type target struct {
 	door    string
 	service string // decoded: a key to look up, never to send
 	path    string // what follows the service and its slash, as received
+	asked   string // the same with its slash, for rules that read it
 	query   string // with its question mark, as received; empty = none
 }
 
@@ -41,6 +42,7 @@ func parseTarget(r *http.Request) (target, string) {
 	case strings.HasPrefix(path, redirectPrefix):
 		t.door, rest = doorRedirect, path[len(redirectPrefix):]
 		t.service, t.path, _ = strings.Cut(rest, "/")
+		t.asked = rest[len(t.service):]
 	case strings.HasPrefix(path, decidePrefix):
 		t.door, t.service = doorDecide, path[len(decidePrefix):]
 	case strings.HasPrefix(path, steerPrefix):

@@ -120,7 +120,7 @@ func shares(ch chan<- prometheus.Metric, layout *steering.ServiceLayout, splits 
 	for g, group := range layout.Groups {
 		for i := range splits[g].Candidates {
 			c := &splits[g].Candidates[i]
-			send(ch, intendedShare, prometheus.GaugeValue, c.Weight, layout.Service.Key, group.Region, group.Rule.Name, c.Endpoint.ID)
+			send(ch, intendedShare, prometheus.GaugeValue, c.Weight, layout.Service.Key, group.Region, group.Name(), c.Endpoint.ID)
 		}
 	}
 }

@@ -121,7 +121,8 @@ func inventory(r *steering.Revision) map[name]item {
 // derived are fields that say again what another item says.
 var derived = map[reflect.Type][]string{
 	reflect.TypeFor[steering.Endpoint](): {"Service", "Account"},
-	reflect.TypeFor[steering.Service]():  {"Endpoints"},
+	reflect.TypeFor[steering.Service]():  {"Endpoints", "Schedule", "Weights"},
+	reflect.TypeFor[steering.Rule]():     {"Reads"},
 }
 
 // differences compares two values of one type, field by field. Whatever fields

@@ -76,6 +76,7 @@ func Compare(in Input) (*Plan, error) {
 	if in.Before == nil || in.After == nil {
 		return nil, errors.New("plan: both layouts are required")
 	}
+	in.Before, in.After = in.Before.At(in.Now), in.After.At(in.Now)
 	now, _, err := steering.Restore(in.Before, in.State)
 	if err != nil {
 		return nil, fmt.Errorf("plan: the state to begin from: %w", err)

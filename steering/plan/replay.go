@@ -129,14 +129,20 @@ func (r *replay) weigh(traffic []steering.Traffic) {
 	for _, t := range traffic {
 		if i := r.layout.ByKey(t.Service); i >= 0 && t.Client.IsValid() {
 			cell, _ := r.layout.Table.Locate(t.Client.Addr())
-			r.weights[i][r.layout.Services[i].ByCell[cell]] += float64(t.Count)
+			q := steering.Query{Client: t.Client.Addr()}
+			q.Door, _ = steering.DoorNamed(t.Door)
+			for _, part := range r.layout.Services[i].Parts(cell, q) {
+				r.weights[i][part.Group] += part.Share * float64(t.Count)
+			}
 			r.basis = ByQueries
 		}
 	}
 	if r.basis == ByAddresses {
 		for i, sl := range r.layout.Services {
 			for _, s := range r.strata {
-				r.weights[i][sl.ByCell[s.after]] += s.networks
+				for _, part := range sl.Parts(s.after, steering.Query{Door: doorOf(sl.Service)}) {
+					r.weights[i][part.Group] += part.Share * s.networks
+				}
 			}
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"math"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -132,7 +131,7 @@ func (c *comparison) service(before, after int, traffic []steering.Traffic) []*t
 		if len(t.sampled) >= enoughNetworks {
 			t.basis = ByQueries
 			for _, x := range t.sampled {
-				t.ask(x.Client.Addr(), float64(x.Count))
+				t.ask(&x, float64(x.Count))
 			}
 		}
 	}
@@ -178,7 +177,18 @@ type answer struct{ now, oldOnce, oldLast, newOnce, newLast *steering.Endpoint }
 // its clients are counted at once.
 func (t *tally) stratum(s *stratum) {
 	was, is := t.Before.Services[t.before], t.After.Services[t.after]
-	g, h := int(was.ByCell[s.before]), int(is.ByCell[s.after])
+	q := steering.Query{Door: doorOf(is.Service)}
+	old, new := was.Parts(s.before, q), is.Parts(s.after, q)
+	t.asked += len(s.clients)
+	if len(old) > 1 || len(new) > 1 { // which part decides is the client's own
+		t.context(was, old, is, new, s.networks)
+		for _, client := range s.clients {
+			q.Client = client
+			t.decide(q, t.Before.Table.Cells()[s.before].Region, t.After.Table.Cells()[s.after].Region, s.networks/float64(len(s.clients)))
+		}
+		return
+	}
+	g, h := old[0].Group, new[0].Group
 	splits := [...]*steering.Split{
 		t.now.Split(t.before, g), t.old.first.Split(t.before, g), t.old.last.Split(t.before, g),
 		t.new.first.Split(t.after, h), t.new.last.Split(t.after, h),
@@ -189,7 +199,7 @@ func (t *tally) stratum(s *stratum) {
 		same = same && alike(splits[0], split)
 	}
 	from, to := t.Before.Table.Cells()[s.before].Region, t.After.Table.Cells()[s.after].Region
-	t.context(was, g, is, h, s.networks)
+	t.context(was, old, is, new, s.networks)
 	switch {
 	case certain:
 		t.add(answer{only(splits[0]), only(splits[1]), only(splits[2]), only(splits[3]), only(splits[4])}, from, to, s.networks)
@@ -202,26 +212,38 @@ func (t *tally) stratum(s *stratum) {
 		}
 	default:
 		for _, client := range s.clients {
-			t.decide(client, from, to, s.networks/float64(len(s.clients)))
+			q.Client = client
+			t.decide(q, from, to, s.networks/float64(len(s.clients)))
 		}
 	}
-	t.asked += len(s.clients)
 }
 
-// ask counts one sampled network.
-func (t *tally) ask(client netip.Addr, weight float64) {
-	b, _ := t.Before.Table.Locate(client)
-	a, _ := t.After.Table.Locate(client)
+// doorOf is the door that clients who were not sampled are taken to use.
+func doorOf(s *steering.Service) steering.Door {
+	if len(s.Hostnames) == 0 {
+		return steering.DoorRedirect
+	}
+	return steering.DoorDNS
+}
+
+// ask counts one sampled network. Neither its path nor whether it is a resolver's
+// is known.
+func (t *tally) ask(x *steering.Traffic, weight float64) {
+	q := steering.Query{Client: x.Client.Addr()}
+	q.Door, _ = steering.DoorNamed(x.Door)
+	b, _ := t.Before.Table.Locate(q.Client)
+	a, _ := t.After.Table.Locate(q.Client)
 	was, is := t.Before.Services[t.before], t.After.Services[t.after]
-	t.context(was, int(was.ByCell[b]), is, int(is.ByCell[a]), weight)
-	t.decide(client, t.Before.Table.Cells()[b].Region, t.After.Table.Cells()[a].Region, weight)
+	t.context(was, was.Parts(b, q), is, is.Parts(a, q), weight)
+	t.decide(q, t.Before.Table.Cells()[b].Region, t.After.Table.Cells()[a].Region, weight)
 	t.asked++
 }
 
 // decide asks as a door would, five times.
-func (t *tally) decide(client netip.Addr, from, to string, weight float64) {
+func (t *tally) decide(q steering.Query, from, to string, weight float64) {
 	first := func(s *steering.Snapshot, service int) *steering.Endpoint {
-		d := s.Decide(steering.Query{Service: service, Client: client})
+		q.Service = service
+		d := s.Decide(q)
 		if c, ok := d.First(); ok {
 			return c.Endpoint
 		}
@@ -234,17 +256,26 @@ func (t *tally) decide(client netip.Addr, from, to string, weight float64) {
 }
 
 // context counts rules and TTL.
-func (t *tally) context(was *steering.ServiceLayout, g int, is *steering.ServiceLayout, h int, weight float64) {
-	for side, rule := range [2]string{
-		was.Service.Policy.Name + "/" + was.Groups[g].Rule.Name, is.Service.Policy.Name + "/" + is.Groups[h].Rule.Name,
-	} {
-		if !slices.Contains(t.rules[side], rule) {
-			t.rules[side] = append(t.rules[side], rule)
-		}
+func (t *tally) context(was *steering.ServiceLayout, old []steering.Part, is *steering.ServiceLayout, new []steering.Part, weight float64) {
+	for _, p := range old {
+		t.rules[0] = appendRule(t.rules[0], was, p.Group)
+		t.was.ttl = math.Max(t.was.ttl, t.old.last.Split(t.before, p.Group).TTL.Seconds())
 	}
-	before, after := t.old.last.Split(t.before, g).TTL.Seconds(), t.new.last.Split(t.after, h).TTL.Seconds()
-	t.was.ttl, t.is.ttl = math.Max(t.was.ttl, before), math.Max(t.is.ttl, after)
+	for _, p := range new {
+		t.rules[1] = appendRule(t.rules[1], is, p.Group)
+		t.is.ttl = math.Max(t.is.ttl, t.new.last.Split(t.after, p.Group).TTL.Seconds())
+	}
 	t.weight += weight
+}
+
+// appendRule adds the rule of a group, each once.
+func appendRule(rules []string, sl *steering.ServiceLayout, group int) []string {
+	g := sl.Groups[group]
+	name := cmp.Or(g.Policy, sl.Service.Policy).Name + "/" + g.Rule.Name
+	if slices.Contains(rules, name) {
+		return rules
+	}
+	return append(rules, name)
 }
 
 func (t *tally) add(a answer, from, to string, weight float64) {

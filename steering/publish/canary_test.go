@@ -148,7 +148,7 @@ func TestExplainTellsOfTheCanary(t *testing.T) {
 		seen := make(map[bool]string)
 		for i := range 30 {
 			client := netip.AddrFrom4([4]byte{10, 7, byte(i), 1})
-			x, err := r.loop.View().Explain("live", client)
+			x, err := r.loop.View().Explain("live", steering.Query{Client: client})
 			if err != nil {
 				r.Fatal(err)
 			}

@@ -129,7 +129,7 @@ func TestSpillIsExplained(t *testing.T) {
 		if got["a"] < 0.56 || got["a"] > 0.601 || math.Abs(got["b"]-2*got["c"]) > 0.01 {
 			t.Errorf("150 Gbit/s: shares %v, want 90 of them with a and the rest 2:1 with b and c", got)
 		}
-		x, err := r.loop.View().Explain("live", euClient)
+		x, err := r.loop.View().Explain("live", steering.Query{Client: euClient})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -24,6 +25,8 @@ type option struct {
 type chain struct {
 	*decider
 	group   steering.Group
+	policy  *steering.Policy // whose bounds hold
+	rule    *steering.Rule   // the group's, or the one that it falls back to
 	region  *steering.Region // nil = not declared
 	column  int              // of the region in the health table
 	prev    *slot            // the last decision; nil = none
@@ -50,10 +53,9 @@ const patientBelow = 9
 // run goes through the stages in order. Afterwards the options that are left
 // are those to divide the clients over.
 func (c *chain) run() {
-	for i, e := range c.service.Endpoints {
-		c.options = append(c.options, option{endpoint: e, left: true, health: c.health.At(c.rows[i], c.column)})
-	}
-	c.eligibility()
+	c.policy = cmp.Or(c.group.Policy, c.service.Policy)
+	c.begin(c.group.Rule)
+	c.fallBack()
 	c.healthStage()
 	c.forced()
 	c.locality()
@@ -62,12 +64,44 @@ func (c *chain) run() {
 	c.cost()
 }
 
-// eligibility applies the rule's allow and deny, and operators' drains.
+// begin starts the chain of a rule.
+func (c *chain) begin(rule *steering.Rule) {
+	c.rule, c.options = rule, c.options[:0]
+	for i, e := range c.service.Endpoints {
+		c.options = append(c.options, option{endpoint: e, left: true, health: c.health.At(c.rows[i], c.column)})
+	}
+	c.eligibility()
+}
+
+// fallBack goes over to the first rule in the chain of fallbacks that leaves an
+// endpoint up; if none does, all stays with the group's rule and on_all_down.
+func (c *chain) fallBack() {
+	for c.rule.Fallback != nil && !c.any(c.up) {
+		c.begin(c.rule.Fallback)
+		c.note("fallback", c.rule.Place, c.rule.Name+" takes over: what comes before it has no endpoint up")
+	}
+	if c.rule != c.group.Rule && !c.any(c.up) {
+		c.begin(c.group.Rule)
+		c.note("fallback", c.rule.Place, "no fallback has an endpoint up either")
+	}
+}
+
+// up tells whether an option is not known to be down.
+func (c *chain) up(o *option) bool {
+	_, poolDown := c.poolDown[o.endpoint.Pool]
+	return o.health.Verdict != steering.Down && !poolDown
+}
+
+// eligibility applies the fences, the rule's allow and deny, and operators'
+// drains. Nothing that comes later brings back what a fence bars.
 func (c *chain) eligibility() {
-	rule := c.group.Rule
+	rule := c.rule
 	for i := range c.options {
 		o := &c.options[i]
+		fence := c.group.Barred.Fence(o.endpoint.ID)
 		switch {
+		case fence != nil:
+			o.aside(fence.Code, fence.Text)
 		case rule.Allow != nil && !rule.Allow.Matches(o.endpoint):
 			o.aside(steering.ReasonDenied, "not in the rule's allow")
 		case rule.Deny != nil && rule.Deny.Matches(o.endpoint):
@@ -109,7 +143,7 @@ func (c *chain) healthStage() {
 		c.blind = !c.any(func(o *option) bool { return o.health.Verdict != steering.Unknown })
 		c.young = c.tooYoung()
 	}
-	if c.service.Policy.Degraded != steering.DegradedAllow {
+	if c.policy.Degraded != steering.DegradedAllow {
 		c.asideUnlessAll(steering.Degraded, steering.ReasonDegraded, "")
 	}
 	c.note("health", c.service.Place, "")
@@ -171,7 +205,7 @@ func (c *chain) asideUnlessAll(verdict steering.Verdict, code steering.ReasonCod
 // nothing else could.
 func (c *chain) allDown() {
 	c.failed = true
-	mode := c.service.Policy.OnAllDown
+	mode := c.policy.OnAllDown
 	var back []*option
 	for i := range c.options {
 		o := &c.options[i]
@@ -183,13 +217,11 @@ func (c *chain) allDown() {
 	what := "all that the rule allows are down"
 	switch {
 	case len(back) == 0:
-		c.why = steering.Reason{Code: steering.ReasonAllDown, Detail: "the rule allows no endpoint of this service"}
+		c.why = c.forbidden()
 		return
 	case c.drained:
 		what = "all that the rule allows are drained"
-		up := slices.DeleteFunc(slices.Clone(back), func(o *option) bool {
-			return o.health.Verdict == steering.Down || c.poolDown[o.endpoint.Pool] != ""
-		})
+		up := slices.DeleteFunc(slices.Clone(back), func(o *option) bool { return !c.up(o) })
 		if len(up) > 0 {
 			back = up
 		}
@@ -207,6 +239,18 @@ func (c *chain) allDown() {
 	for _, o := range back {
 		o.left, o.gone, o.held, o.reason = true, false, false, steering.Reason{}
 	}
+}
+
+// forbidden says why no endpoint may be handed out: the law before all else.
+func (c *chain) forbidden() steering.Reason {
+	for _, code := range []steering.ReasonCode{steering.ReasonBlocked, steering.ReasonGeofenced} {
+		for i := range c.options {
+			if why := c.options[i].reason; why.Code == code {
+				return why
+			}
+		}
+	}
+	return steering.Reason{Code: steering.ReasonAllDown, Detail: "the rule allows no endpoint of this service"}
 }
 
 func modeText(m steering.OnAllDown) string {
@@ -269,7 +313,7 @@ func (c *chain) locality() {
 
 // prefer keeps the endpoints of the first provider in the list that has any.
 func (c *chain) prefer() {
-	for _, provider := range c.group.Rule.Prefer {
+	for _, provider := range c.rule.Prefer {
 		wanted := func(o *option) bool { return o.endpoint.Provider == provider }
 		if !c.any(wanted) {
 			continue
@@ -279,7 +323,7 @@ func (c *chain) prefer() {
 				o.aside(steering.ReasonLessLiked, c.say("", provider, " is preferred"))
 			}
 		}
-		c.note("prefer", c.group.Rule.Place, provider)
+		c.note("prefer", c.rule.Place, provider)
 		return
 	}
 }
@@ -297,16 +341,16 @@ func (c *chain) score() {
 	}
 	for i := range c.options {
 		o := &c.options[i]
-		o.read(cheapest, c.now)
+		o.read(c.service.Weight(o.endpoint), cheapest, c.now)
 		o.inputs.Load = c.market.load(o.endpoint, c.group.Region)
 		pace := c.market.pace(o.endpoint, c.now)
 		o.inputs.Pace, o.inputs.Pull = pace.Ratio, pace.Pull
 		o.score = 1
-		if c.group.Rule.Score != nil {
-			o.score = max(0, c.group.Rule.Score(&o.inputs))
+		if c.rule.Score != nil {
+			o.score = max(0, c.rule.Score(&o.inputs))
 		}
 	}
-	c.note("score", c.group.Rule.ScorePlace, c.group.Rule.ScoreText)
+	c.note("score", c.rule.ScorePlace, c.rule.ScoreText)
 }
 
 // The references of the goodness terms: at these values a term is 0.5.
@@ -316,7 +360,7 @@ const (
 )
 
 // read fills the inputs of an option, whose price is known.
-func (o *option) read(cheapest float64, now time.Time) {
+func (o *option) read(weight, cheapest float64, now time.Time) {
 	e, h, price := o.endpoint, o.health, o.inputs.PricePerGB
 	o.inputs = steering.Inputs{
 		Availability:  h.Availability,
@@ -328,7 +372,7 @@ func (o *option) read(cheapest float64, now time.Time) {
 		PricePerGB:    price,
 		Samples:       float64(h.Samples),
 		AgeSeconds:    h.Age(now).Seconds(),
-		Weight:        e.Weight,
+		Weight:        weight,
 		Provider:      e.Provider,
 		Pool:          e.Pool,
 	}

@@ -10,7 +10,7 @@ import (
 // of commits raises and lowers scores, what is too dear is put aside, and of those
 // that are as good as the best only the cheapest stay.
 func (c *chain) cost() {
-	spec := c.group.Rule.Cost
+	spec := c.rule.Cost
 	if spec == (steering.CostSpec{}) {
 		return
 	}
@@ -33,7 +33,7 @@ func (c *chain) followCommits(part float64) {
 // pace of its commit.
 func (c *chain) byCommit(i int) bool {
 	mine := &c.options[i]
-	if c.group.Rule.Cost.Commit == 0 || mine.score <= mine.plain {
+	if c.rule.Cost.Commit == 0 || mine.score <= mine.plain {
 		return false
 	}
 	for k := range c.options {

@@ -44,7 +44,7 @@ func (d *decision) divide() {
 		d.spec = steering.SplitSpec{Kind: steering.SplitWeighted, Place: d.spec.Place}
 		d.allocate(true)
 		d.reason = steering.Reason{Code: steering.ReasonUnproven, Detail: d.unprovenWhy()}
-	case d.failed && d.service.Policy.OnAllDown.Mode == steering.AllDownLast && d.keepShares():
+	case d.failed && d.policy.OnAllDown.Mode == steering.AllDownLast && d.keepShares():
 	default:
 		d.allocate(!d.measured || d.beginsAllDown())
 		if !d.blind && !d.young && !d.failed {
@@ -56,7 +56,7 @@ func (d *decision) divide() {
 // lastStands tells whether the last decision stands though nothing is measured, and
 // until when it does.
 func (d *decision) lastStands() bool {
-	b := d.service.Policy.OnBlind
+	b := d.policy.OnBlind
 	if !b.Static {
 		return true
 	}
@@ -138,7 +138,7 @@ func (d *decision) find(e *steering.Endpoint) int {
 // provider's, else 0 when the rule lists weights, else its static weight.
 func (d *decision) weight(e *steering.Endpoint) float64 {
 	if d.spec.Weights == nil {
-		return e.Weight
+		return d.service.Weight(e)
 	}
 	if w, ok := d.spec.Weights[e.ID]; ok {
 		return w
@@ -148,8 +148,8 @@ func (d *decision) weight(e *steering.Endpoint) float64 {
 
 // allocate lets package allocate divide the clients.
 func (d *decision) allocate(free bool) {
-	policy := d.service.Policy
-	terms := allocate.Terms{Split: d.spec, Bounds: policy.Switch, Spec: d.specOf(d.group.Rule), Free: free}
+	policy := d.policy
+	terms := allocate.Terms{Split: d.spec, Bounds: policy.Switch, Spec: d.specOf(d.rule), Free: free}
 	terms.Frozen, terms.FrozenWhy = d.frozen()
 	all := policy.Switch.MaxShiftAll
 	groups := float64(d.groups[policy])
@@ -165,7 +165,7 @@ func (d *decision) allocate(free bool) {
 // frozen is until when operators want no voluntary move here, and why; zero = they
 // do not mind.
 func (d *decision) frozen() (until time.Time, why string) {
-	if f := d.service.Policy.Switch.Freeze; f != nil && d.now.Before(f.Until) {
+	if f := d.policy.Switch.Freeze; f != nil && d.now.Before(f.Until) {
 		until, why = f.Until, d.say(f.Reason, ", by ", f.Author)
 	}
 	return until, why
@@ -215,8 +215,8 @@ func (d *decision) keepShares() bool {
 func (d *decision) slot() *slot {
 	split, err := steering.NewSplit(d.candidates(), d.service.TTL, d.splitReason(), d.outcome.Holds)
 	if err != nil { // only a mistake in allocate can cause it; the last good split stands
-		split = steering.StaticSplit(d.service)
-		if d.prev != nil {
+		split = d.group.StaticSplit(d.service)
+		if d.prev != nil && d.group.Allows(d.prev.split) {
 			split = d.prev.split
 		}
 	} else {
@@ -232,6 +232,8 @@ func (d *decision) trouble() steering.Trouble {
 		return steering.TroubleStale
 	case !d.failed:
 		return ""
+	case d.lawless() && d.reason.Code == steering.ReasonBlocked:
+		return steering.TroubleBlocked
 	case d.lawless():
 		return steering.TroubleDenied
 	case d.drained:
@@ -240,10 +242,10 @@ func (d *decision) trouble() steering.Trouble {
 	return steering.TroubleAllDown
 }
 
-// lawless tells whether the rule allows no endpoint at all.
+// lawless tells whether fences and the rule allow no endpoint at all.
 func (d *decision) lawless() bool {
 	for i := range d.options {
-		if d.options[i].reason.Code != steering.ReasonDenied {
+		if !d.options[i].reason.Code.Forbids() {
 			return false
 		}
 	}
@@ -261,12 +263,12 @@ func (d *decision) wake() time.Time {
 	return next
 }
 
-// candidates ranks the options. Denied ones are no candidates at all: they may
+// candidates ranks the options. Forbidden ones are no candidates at all: they may
 // never be handed out.
 func (d *decision) candidates() []steering.Candidate {
 	order := d.ranked[:0]
 	for i := range d.options {
-		if d.options[i].reason.Code != steering.ReasonDenied {
+		if !d.options[i].reason.Code.Forbids() {
 			order = append(order, i)
 		}
 	}
@@ -292,7 +294,7 @@ func (d *decision) rank(order []int) {
 		}
 		return cmp.Or(cmp.Compare(d.class(a), d.class(b)), cmp.Compare(d.position[a], d.position[b]))
 	})
-	margin := 1 + d.service.Policy.Switch.Margin
+	margin := 1 + d.policy.Switch.Margin
 	for n := 1; n < len(order); n++ { // insertion sort: each passes those that it beats by the margin
 		for k := n; k > 0; k-- {
 			up, down := order[k], order[k-1]
@@ -393,7 +395,15 @@ func (d *decision) splitReason() steering.Reason {
 	if d.reason.Code != "" {
 		return d.reason
 	}
-	return steering.Reason{Code: splitCode(d.spec.Kind), Detail: d.ruleText(d.group.Rule)}
+	return steering.Reason{Code: splitCode(d.spec.Kind), Detail: d.ruleWord()}
+}
+
+// ruleWord names the rule whose split it is.
+func (d *decision) ruleWord() string {
+	if d.rule != d.group.Rule {
+		return fmt.Sprintf("%s, the fallback of %s", d.ruleText(d.rule), d.ruleText(d.group.Rule))
+	}
+	return d.ruleText(d.rule)
 }
 
 func (d *decision) splitNote() string {

@@ -133,7 +133,7 @@ func (d *decider) decide(at spot, prev *slot, trace *[]steering.StageTrace) *slo
 	c := &d.chain
 	*c = chain{decider: d, group: at.Group, region: at.region, column: at.column, prev: prev, trace: trace, options: c.options[:0]}
 	c.run()
-	d.decision = decision{chain: c, spec: at.Rule.Split, entries: d.entries[:0]}
+	d.decision = decision{chain: c, spec: c.rule.Split, entries: d.entries[:0]}
 	d.decision.divide()
 	d.entries = d.decision.entries
 	c.note("split", d.decision.spec.Place, d.decision.splitNote())

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -16,13 +15,16 @@ var ErrNoService = errors.New("no such service")
 
 // Explain gives the decision that doors make for a client now, with every
 // stage that led to it and every input that it read.
-func (v *View) Explain(service string, client netip.Addr) (*steering.Explanation, error) {
+//
+// The service of q is filled in.
+func (v *View) Explain(service string, q steering.Query) (*steering.Explanation, error) {
 	layout := v.Snapshot.Layout
 	i := layout.ByKey(service)
 	if i < 0 {
 		return nil, fmt.Errorf("service %q: %w", service, ErrNoService)
 	}
-	d := v.Snapshot.Decide(steering.Query{Service: i, Client: client})
+	q.Service = i
+	d := v.Snapshot.Decide(q)
 	decided := v.main
 	if d.Canary {
 		layout, decided = v.Snapshot.Canary.Snapshot.Layout, v.canary
@@ -30,16 +32,27 @@ func (v *View) Explain(service string, client netip.Addr) (*steering.Explanation
 	}
 	sl := layout.Services[i]
 	x := &steering.Explanation{
-		Service: service, Client: client.String(), Now: v.At,
+		Service: service, Client: q.Client.String(), Door: q.Door.String(), Source: q.Source.String(), Path: q.Path, Schedule: d.Service.Schedule, Now: v.At,
 		Generation: v.Snapshot.Generation, Published: v.Snapshot.Published, Revision: layout.Revision.Hash, Canary: d.Canary,
 		Cell: *d.Cell, Scope: d.Scope, TTLSeconds: int(d.TTL / time.Second),
 		Policy: sl.Service.Policy.Name, Reason: d.Split.Reason,
 	}
 	for _, rule := range sl.Service.Policy.Rules {
-		matched := rule == d.Group.Rule
+		matched := rule == d.Group.Matched()
 		x.Rules = append(x.Rules, steering.RuleTrace{Name: rule.Name, Place: rule.Place, When: rule.WhenText, Matched: matched})
 		if matched {
 			break
+		}
+	}
+	if d.Group.Via != nil {
+		for _, rule := range d.Group.Policy.Rules {
+			matched := rule == d.Group.Rule
+			x.Rules = append(x.Rules, steering.RuleTrace{
+				Name: rule.Name, Policy: d.Group.Policy.Name, Place: rule.Place, When: rule.WhenText, Matched: matched,
+			})
+			if matched {
+				break
+			}
 		}
 	}
 	prev := decided.slots[i][slices.Index(sl.Groups, d.Group)]

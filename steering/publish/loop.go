@@ -128,11 +128,14 @@ func New(config Config) (*Loop, error) {
 	l.judge.Configure(layouts.measured())
 	l.judge.Restore(saved.Health)
 	l.traffic = restoredTraffic(saved.Usage)
-	l.main = newTrack(config.Layout, restoredSlots(config.Layout, saved)).after(saved.Moved)
+	now := time.Now()
+	main := config.Layout.At(now)
+	l.main = newTrack(main, restoredSlots(main, saved)).after(saved.Moved)
 	if config.Canary != nil {
-		l.canary, l.share = newTrack(config.Canary, restoredSlots(config.Canary, canaryState(saved, config.Canary))), config.CanaryShare
+		canary := config.Canary.At(now)
+		l.canary, l.share = newTrack(canary, restoredSlots(canary, canaryState(saved, canary))), config.CanaryShare
 	}
-	l.round(time.Now(), generation)
+	l.round(now, generation)
 	return l, nil
 }
 
@@ -177,11 +180,11 @@ func (l *Loop) SetLayouts(ctx context.Context, next Layouts) error {
 	if err := next.check(); err != nil {
 		return err
 	}
-	return l.order(ctx, func(time.Time) {
+	return l.order(ctx, func(now time.Time) {
 		l.judge.Configure(next.measured())
-		main, canary := l.carry(next.Main), (*track)(nil)
+		main, canary := l.carry(next.Main.At(now)), (*track)(nil)
 		if next.Canary != nil {
-			canary = l.carry(next.Canary)
+			canary = l.carry(next.Canary.At(now))
 		}
 		l.main, l.canary, l.share = main, canary, next.Share
 		l.traffic.fresh = true // the new tracks have not seen it
@@ -195,7 +198,7 @@ func (l *Loop) carry(layout *steering.Layout) *track {
 	if l.canary != nil && l.canary.layout.Revision.Hash == layout.Revision.Hash {
 		from = l.canary
 	}
-	if from.layout == layout {
+	if from.layout.Base() == layout.Base() {
 		from.markAll()
 		return from
 	}

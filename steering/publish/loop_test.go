@@ -261,7 +261,7 @@ func TestHoldsAreThoseOfNow(t *testing.T) {
 		heldBy := func() string {
 			v := r.loop.View()
 			text := ""
-			for _, h := range v.Holds(0, int(v.Snapshot.Layout.Services[0].ByCell[1])) { // eu
+			for _, h := range v.Holds(0, v.Snapshot.Layout.Services[0].Parts(1, steering.Query{})[0].Group) { // eu
 				text += string(h.By)
 			}
 			return text
@@ -330,7 +330,7 @@ func TestExplainAgreesWithTheDecision(t *testing.T) {
 	inBubble(t, newWorld(), nil, func(r *rig) {
 		r.breakIt(down("a", "eu"))
 		time.Sleep(5 * time.Second)
-		x, err := r.loop.View().Explain("live", euClient)
+		x, err := r.loop.View().Explain("live", steering.Query{Client: euClient})
 		if err != nil {
 			r.Fatal(err)
 		}
@@ -340,7 +340,7 @@ func TestExplainAgreesWithTheDecision(t *testing.T) {
 		if x.Endpoints[0].Health.P50 != 40*time.Millisecond || x.Endpoints[0].Inputs.P50Ms != 40 {
 			r.Errorf("inputs of b: %+v", x.Endpoints[0])
 		}
-		if _, err := r.loop.View().Explain("nope", euClient); err == nil {
+		if _, err := r.loop.View().Explain("nope", steering.Query{Client: euClient}); err == nil {
 			r.Error("an unknown service was explained")
 		}
 	})

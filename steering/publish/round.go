@@ -11,10 +11,15 @@ import (
 // any client would get another answer. It returns when the next round is due
 // if nothing comes in. restored is the generation to go on from (first round).
 func (l *Loop) round(now time.Time, restored uint64) time.Time {
+	due := now.Add(idleRound)
+	for _, t := range l.tracks() {
+		if next := t.relay(now, l.log); !next.IsZero() {
+			due = soonest(due, next)
+		}
+	}
 	l.judgeAll(now)
 	l.expire(now)
 	l.look(now)
-	due := now.Add(idleRound)
 	if deadline := l.judge.NextDeadline(); !deadline.IsZero() {
 		due = soonest(due, deadline)
 	}

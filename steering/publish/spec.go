@@ -45,7 +45,7 @@ func (d *decider) specOf(rule *steering.Rule) uint64 {
 	selector(rule.Allow)
 	selector(rule.Deny)
 	for _, e := range d.service.Endpoints {
-		write(e.ID, number(e.Weight))
+		write(e.ID, number(d.service.Weight(e)))
 	}
 	sum = max(h.Sum64(), 1)
 	d.specs[rule] = sum

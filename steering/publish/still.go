@@ -11,7 +11,7 @@ import (
 // World is everything that decisions are made from, standing still: for policy
 // tests, plans and replays, which ask what would be decided and publish nothing.
 type World struct {
-	Layout    *steering.Layout
+	Layout    *steering.Layout // as it is at Now: see Layout.At
 	Health    steering.HealthTable
 	Overrides []steering.Override
 	Traffic   Traffic

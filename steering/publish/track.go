@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -79,22 +80,67 @@ func newTrack(layout *steering.Layout, slots [][]*slot) *track {
 	t := &track{
 		layout: layout, slots: slots, splits: make([][]*steering.Split, len(slots)), services: make([]due, len(slots)),
 		limits: newLimits(layout.Revision), traded: make([]bool, len(slots)), stretch: 1,
-		moved: make(map[string]time.Time), groups: make(map[*steering.Policy]int),
+		moved: make(map[string]time.Time),
 	}
-	for i, sl := range layout.Services {
-		t.traded[i] = slices.ContainsFunc(sl.Service.Policy.Rules, trades)
-		if sl.Service.Policy.Switch.MaxShiftAll > 0 {
-			t.groups[sl.Service.Policy] += len(sl.Groups)
-		}
-	}
+	t.follow()
 	t.markAll()
 	return t
+}
+
+// follow notes what the policies of the layout want watched.
+func (t *track) follow() {
+	t.groups = make(map[*steering.Policy]int)
+	for i, sl := range t.layout.Services {
+		t.traded[i] = slices.ContainsFunc(sl.Groups, func(g steering.Group) bool { return trades(g.Rule) })
+		for _, g := range sl.Groups {
+			if policy := cmp.Or(g.Policy, sl.Service.Policy); policy.Switch.MaxShiftAll > 0 {
+				t.groups[policy]++
+			}
+		}
+	}
 }
 
 // after has the track go on from what an earlier one has moved.
 func (t *track) after(moved map[string]time.Time) *track {
 	maps.Copy(t.moved, moved)
 	return t
+}
+
+// relay takes up what the time changes of the layout: rules that read it, and
+// schedules. It returns when it may change next; zero = never.
+func (t *track) relay(now time.Time, log *slog.Logger) time.Time {
+	old, next := t.layout, t.layout.At(now)
+	if next == old {
+		return old.Next(now)
+	}
+	t.layout, t.slots = next, slices.Clone(t.slots)
+	t.rows = nil // groups are other ones: relate finds them again
+	for i, sl := range next.Services {
+		if sl == old.Services[i] {
+			continue
+		}
+		if was := old.Services[i].Service; was != sl.Service {
+			log.Info("schedule", "service", sl.Service.Key, "from", scheduleWord(was), "to", scheduleWord(sl.Service))
+		}
+		home := groupHomes(sl.Groups, old.Services[i].Groups)
+		relaid := make([]*slot, len(home))
+		for g, from := range home {
+			if from >= 0 {
+				relaid[g] = t.slots[i][from]
+			}
+		}
+		t.slots[i], t.splits[i] = relaid, nil
+	}
+	t.follow()
+	return next.Next(now)
+}
+
+// scheduleWord names what a service follows.
+func scheduleWord(s *steering.Service) string {
+	if s.Schedule == "" {
+		return "none"
+	}
+	return s.Schedule
 }
 
 func (t *track) markAll() {
@@ -105,7 +151,7 @@ func (t *track) markAll() {
 
 // trades tells whether a rule reads what traffic changes.
 func trades(r *steering.Rule) bool {
-	return r.Cost != (steering.CostSpec{}) || tradeWords.MatchString(r.ScoreText)
+	return r.Fallback != nil && trades(r.Fallback) || r.Cost != (steering.CostSpec{}) || tradeWords.MatchString(r.ScoreText)
 }
 
 var tradeWords = regexp.MustCompile(`\b(load|pace|pull|cost|price_per_gb)\b`)
@@ -236,6 +282,8 @@ func (t *track) decide(overrides []steering.Override, now time.Time) (next time.
 // groups in the same one are decided once.
 type situation struct {
 	rule      *steering.Rule
+	policy    *steering.Policy // that a share was given to; nil = the service's own
+	barred    *steering.Barred
 	column    int
 	pool      string
 	prev      *slot
@@ -252,8 +300,8 @@ func (t *track) decideService(d *decider, i int) bool {
 		spots = t.spots[&sl.Groups[0]]
 	}
 	d.begin(sl.Service, t.rows[i])
-	var slots []*slot                                                          // a copy, made on the first change: views share the old one
-	same := len(d.concerns) <= 64 && sl.Service.Policy.Switch.MaxShiftAll == 0 // else one move leaves less room for the next
+	var slots []*slot                               // a copy, made on the first change: views share the old one
+	same := len(d.concerns) <= 64 && !t.bounded(sl) // else one move leaves less room for the next
 	decided := d.decided
 	clear(decided)
 	changed := t.splits[i] == nil
@@ -262,7 +310,7 @@ func (t *track) decideService(d *decider, i int) bool {
 		was, at := old[g], &spots[g]
 		if s.all || was == nil || s.sees(at.column) || (!was.next.IsZero() && !d.now.Before(was.next)) {
 			var made *slot
-			in := situation{at.Rule, at.column, at.pool(), was, d.applying(at.Region), d.market.terms(sl.Service, at.Region)}
+			in := situation{at.Rule, at.Policy, at.Barred, at.column, at.pool(), was, d.applying(at.Region), d.market.terms(sl.Service, at.Region)}
 			if same {
 				made = decided[in]
 			}
@@ -292,6 +340,13 @@ func (t *track) decideService(d *decider, i int) bool {
 		t.splits[i] = splitsOf(t.slots[i])
 	}
 	return changed
+}
+
+// bounded tells whether a policy of the service bounds what moves in all.
+func (t *track) bounded(sl *steering.ServiceLayout) bool {
+	return len(t.groups) > 0 && slices.ContainsFunc(sl.Groups, func(g steering.Group) bool {
+		return t.groups[cmp.Or(g.Policy, sl.Service.Policy)] > 0
+	})
 }
 
 // sees tells whether the health in a column changed.

@@ -17,7 +17,9 @@ type answer struct {
 }
 
 func (p *play) answer(x *expectation) answer {
-	d := p.view.Snapshot.Decide(steering.Query{Service: p.layout.ByKey(x.service.Key), Client: x.client.address})
+	q := x.query
+	q.Service, q.Client = p.layout.ByKey(x.service.Key), x.client.address
+	d := p.view.Snapshot.Decide(q)
 	a := answer{decision: d}
 	if x.client.real {
 		a.ranked = d.AppendRanked(nil)
@@ -33,7 +35,8 @@ func (p *play) answer(x *expectation) answer {
 // check compares what a client gets with what it must get; nil when they agree.
 func (p *play) check(x *expectation) *Failure {
 	a := p.answer(x)
-	p.reached[a.decision.Group.Rule] = true
+	matched := a.decision.Group.Matched()
+	p.reached[matched], p.reached[a.decision.Group.Rule] = true, true
 	var all []Difference
 	differ := func(what, want, got string) {
 		if want != got {
@@ -43,7 +46,7 @@ func (p *play) check(x *expectation) *Failure {
 	if x.region != "" {
 		differ("region", x.region, a.decision.Cell.Region)
 	}
-	if x.rule != "" {
+	if x.rule != "" && x.rule != matched.Name {
 		differ("rule", x.rule, a.decision.Group.Rule.Name)
 	}
 	if x.none {
@@ -189,7 +192,7 @@ func (a *answer) reason() string {
 // reasonOf is why an endpoint has its share, or none. For a provider with
 // several endpoints it is the asked one if any of them has it.
 func (p *play) reasonOf(x *expectation, want reason) string {
-	explained, err := p.view.Explain(x.service.Key, x.client.address)
+	explained, err := p.explain(x)
 	if err != nil {
 		return err.Error()
 	}
@@ -205,6 +208,12 @@ func (p *play) reasonOf(x *expectation, want reason) string {
 		return want.code
 	}
 	return strings.Join(slices.Sorted(maps.Keys(found)), ", ")
+}
+
+func (p *play) explain(x *expectation) (*steering.Explanation, error) {
+	q := x.query
+	q.Client = x.client.address
+	return p.view.Explain(x.service.Key, q)
 }
 
 func (a *answer) held(code string) string {

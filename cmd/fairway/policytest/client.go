@@ -1,10 +1,12 @@
 package policytest
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -21,12 +23,12 @@ type client struct {
 
 // client reads a client and places it. A service's policy must treat all
 // clients that are meant alike.
-func (p *parser) client(v value, service *steering.Service) client {
+func (p *parser) client(v value, asks asking) client {
 	if v.node.Kind == yaml.ScalarNode {
 		return v.addressed()
 	}
-	f := v.fields("region country subdivision continent asn")
-	if len(f) == 0 || service == nil || p.stage.failed() {
+	f := v.fields("region country subdivision continent asn family")
+	if len(f) == 0 || asks.service == nil || p.stage.failed() {
 		return client{}
 	}
 	region, a := "", steering.Attributes{}
@@ -38,8 +40,16 @@ func (p *parser) client(v value, service *steering.Service) client {
 		asn, _ := n.count(1, 1<<32-1)
 		a.ASN = uint32(asn)
 	}
-	c := client{text: clientText(region, a)}
-	cell, ok := p.cell(v, region, a, service.Policy)
+	c := client{text: clientText(steering.Cell{Region: region, Attributes: a})}
+	family := ""
+	if e, ok := f["family"]; ok {
+		family, _ = e.choice("address families", []string{steering.FamilyIPv4, steering.FamilyIPv6})
+		c.text += ", " + family
+	}
+	cell, ok := p.cell(v, region, a, family, asks)
+	if p.stage.network.Reads.Family {
+		cell.Family = cmp.Or(family, cell.Family, steering.FamilyIPv4)
+	}
 	if ok {
 		c.address = p.stage.standIn(cell)
 	}
@@ -68,10 +78,15 @@ func (v value) code(f map[string]value, key string) string {
 	return s
 }
 
-func clientText(region string, a steering.Attributes) string {
+func clientText(c steering.Cell) string {
+	prefix := ""
+	if c.Prefix.IsValid() {
+		prefix = c.Prefix.String()
+	}
 	var parts []string
 	for _, part := range []struct{ key, value string }{
-		{"region", region}, {"country", a.Country}, {"subdivision", a.Subdivision}, {"continent", a.Continent}, {"asn", asnText(a.ASN)},
+		{"region", c.Region}, {"country", c.Country}, {"subdivision", c.Subdivision}, {"continent", c.Continent}, {"asn", asnText(c.ASN)},
+		{"family", c.Family}, {"prefix", prefix},
 	} {
 		if part.value != "" {
 			parts = append(parts, part.key+" "+part.value)
@@ -88,14 +103,14 @@ func asnText(n uint32) string {
 }
 
 // cell finds where the network map puts a client.
-func (p *parser) cell(v value, region string, a steering.Attributes, policy *steering.Policy) (steering.Cell, bool) {
+func (p *parser) cell(v value, region string, a steering.Attributes, family string, asks asking) (steering.Cell, bool) {
 	if region == "" {
 		return p.classified(v, a)
 	}
 	declared := p.stage.revision.Region(region)
 	if a == (steering.Attributes{}) {
-		if cells := p.cellsOf(region); len(cells) > 0 {
-			return cells[0], v.unambiguous(region, cells, policy)
+		if cells := p.cellsOf(region, family); len(cells) > 0 {
+			return cells[0], v.unambiguous(region, cells, asks)
 		}
 	}
 	if declared == nil { // the default region, or one that was reported
@@ -145,33 +160,60 @@ func completed(a steering.Attributes, r *steering.Region) steering.Attributes {
 	return a
 }
 
-// cellsOf gives the table's cells of a region, the plainest first.
-func (p *parser) cellsOf(region string) []steering.Cell {
+// cellsOf gives the table's cells of a region, the plainest first. Those of
+// networks that rules name are for clients who are given by address.
+func (p *parser) cellsOf(region, family string) []steering.Cell {
 	var cells []steering.Cell
 	for _, c := range p.stage.table.Cells() {
-		if c.Region == region {
+		if c.Region == region && (family == "" || c.Family == "" || c.Family == family) {
 			cells = append(cells, c)
 		}
 	}
+	if unnamed := slices.DeleteFunc(slices.Clone(cells), func(c steering.Cell) bool { return c.Prefix.IsValid() }); len(unnamed) > 0 {
+		cells = unnamed
+	}
 	slices.SortStableFunc(cells, func(a, b steering.Cell) int {
-		return len(clientText("", a.Attributes)) - len(clientText("", b.Attributes))
+		return len(clientText(a)) - len(clientText(b))
 	})
 	return cells
 }
 
-// unambiguous reports a region in which clients of one policy follow several
-// rules.
-func (v value) unambiguous(region string, cells []steering.Cell, policy *steering.Policy) bool {
-	first := ruleOf(policy, &cells[0])
+// asking is how a client asks.
+type asking struct {
+	service *steering.Service // as it is at the time
+	query   steering.Query
+	now     time.Time
+}
+
+// unambiguous reports a region in which clients that ask alike follow several
+// rules, or are barred from different endpoints.
+func (v value) unambiguous(region string, cells []steering.Cell, asks asking) bool {
+	first, barred := asks.rule(&cells[0]), asks.service.Barred(&cells[0]).Key()
 	for i := range cells {
-		rule := ruleOf(policy, &cells[i])
-		if rule == first {
+		rule := asks.rule(&cells[i])
+		if rule == first && asks.service.Barred(&cells[i]).Key() == barred {
 			continue
 		}
-		v.fault(fmt.Sprintf("say more, such as {region: %s, country: DE}, or write an address", region),
-			"clients of region %q follow several rules: those of %s rule %q, others rule %q",
-			region, clientText("", cells[i].Attributes), rule.Name, first.Name)
+		remedy := fmt.Sprintf("say more, such as {region: %s, country: DE}, or write an address", region)
+		others := cells[i]
+		others.Region = ""
+		if rule == first {
+			v.fault(remedy, "fences treat clients of region %q differently: those of %s are others than those of %s", region, clientText(others), clientText(cells[0]))
+		} else {
+			v.fault(remedy, "clients of region %q follow several rules: those of %s rule %q, others rule %q",
+				region, clientText(others), rule.Name, first.Name)
+		}
 		return false
 	}
 	return true
+}
+
+// rule is the one that matches in a cell.
+func (a *asking) rule(cell *steering.Cell) *steering.Rule {
+	for _, r := range a.service.Policy.Rules {
+		if r.Matches(cell, a.service, a.query, a.now) {
+			return r
+		}
+	}
+	return nil
 }

@@ -13,6 +13,7 @@ import (
 type expectation struct {
 	place     steering.Place
 	client    client
+	query     steering.Query // how it asks; service and client are filled in
 	service   *steering.Service
 	first     *named
 	shares    []share
@@ -50,6 +51,7 @@ var (
 	}
 	reasonsAgainst = []steering.ReasonCode{
 		steering.ReasonWorse, steering.ReasonDown, steering.ReasonDegraded, steering.ReasonUnknown, steering.ReasonDrained, steering.ReasonDenied,
+		steering.ReasonGeofenced, steering.ReasonBlocked,
 		steering.ReasonPoolDown, steering.ReasonOtherPool, steering.ReasonLessLiked, steering.ReasonNotForced, steering.ReasonTooDear, steering.ReasonDearer,
 	}
 	holds = []steering.HoldCode{steering.HoldMargin, steering.HoldDwell, steering.HoldMaxShift, steering.HoldRamp, steering.HoldCap}
@@ -63,17 +65,18 @@ func words[T ~string](codes ...T) []string {
 	return list
 }
 
-func (p *parser) expectation(v value) *expectation {
-	f := v.fields("client service first shares tolerance order never reason reasons held rule region ttl none")
-	x := &expectation{place: v.at, tolerance: usualTolerance, service: p.service(f, v.at)}
+func (p *parser) expectation(v value, now time.Time) *expectation {
+	f := v.fields("client service door source path first shares tolerance order never reason reasons held rule region ttl none")
+	x := &expectation{place: v.at, tolerance: usualTolerance, service: p.stage.at(p.service(f, v.at), now)}
+	x.query = p.query(f)
 	if c, ok := f["client"]; ok {
-		x.client = p.client(c, x.service)
+		x.client = p.client(c, asking{x.service, x.query, now})
 	} else {
 		p.fault(v.at, "add client: an address, or {region: NAME}", "who asks is not said")
 	}
 	asked := 0
 	for _, key := range slices.Sorted(maps.Keys(f)) {
-		if key != "client" && key != "service" && key != "tolerance" {
+		if !slices.Contains([]string{"client", "service", "tolerance", "door", "source", "path"}, key) {
 			asked++
 			x.ask(p, key, f[key])
 		}
@@ -88,6 +91,32 @@ func (p *parser) expectation(v value) *expectation {
 		p.fault(v.at, "keep one of the two", "none excludes first, shares and order")
 	}
 	return x
+}
+
+// query reads how the client asks. A path is asked for at an HTTP door.
+func (p *parser) query(f map[string]value) steering.Query {
+	var q steering.Query
+	if v, ok := f["path"]; ok {
+		q.Path, _ = v.text()
+		q.Door = steering.DoorRedirect
+	}
+	if v, ok := f["door"]; ok {
+		var words []string
+		for _, d := range steering.Doors() {
+			words = append(words, d.String())
+		}
+		word, _ := v.choice("doors", words)
+		q.Door, _ = steering.DoorNamed(word)
+		if q.Door == steering.DoorDNS && q.Path != "" {
+			v.fault("leave the path out, or ask at another door", "nobody asks DNS for a path")
+		}
+	}
+	if v, ok := f["source"]; ok {
+		if word, _ := v.choice("sources", []string{steering.SourceClient.String(), steering.SourceResolver.String()}); word == steering.SourceResolver.String() {
+			q.Source = steering.SourceResolver
+		}
+	}
+	return q
 }
 
 // ask reads one thing that is asked.
@@ -106,7 +135,7 @@ func (x *expectation) ask(p *parser, key string, v value) {
 	case "never":
 		x.never = x.list(p, v)
 	case "reason":
-		x.reason, _ = v.choice("reasons", words(reasonsFor...))
+		x.reason, _ = v.choice("reasons", append(words(reasonsFor...), string(steering.ReasonGeofenced), string(steering.ReasonBlocked)))
 	case "reasons":
 		for _, e := range v.entries() {
 			n, known := p.named(e, e.key, x.service)
@@ -168,6 +197,9 @@ func ruleNames(policy *steering.Policy) []string {
 	var names []string
 	for _, r := range policy.Rules {
 		names = append(names, r.Name)
+		for _, share := range r.Split.Policies {
+			names = append(names, ruleNames(share.Policy)...)
+		}
 	}
 	return names
 }

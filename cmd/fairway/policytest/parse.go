@@ -156,7 +156,7 @@ func (p *parser) step(f map[string]value, now time.Time) step {
 	}
 	if v, ok := f["expect"]; ok {
 		for _, item := range v.items() {
-			s.expect = append(s.expect, p.expectation(item))
+			s.expect = append(s.expect, p.expectation(item, now))
 		}
 	}
 	return s

@@ -72,7 +72,7 @@ func (p *play) decide() error {
 	p.measure()
 	p.overrides = slices.DeleteFunc(slices.Clone(p.overrides), func(o steering.Override) bool { return !o.Active(p.now) })
 	view, err := publish.Still(publish.World{Detail: true,
-		Layout: p.layout, Health: p.health, Overrides: p.overrides, Now: p.now, State: p.state,
+		Layout: p.layout.At(p.now), Health: p.health, Overrides: p.overrides, Now: p.now, State: p.state,
 	})
 	if err != nil {
 		return err

@@ -12,11 +12,11 @@ import (
 // why explains an answer that was not the expected one: the rule, what became
 // of the endpoints that were expected, and which bounds hold the answer back.
 func (p *play) why(x *expectation, a *answer) []string {
-	explained, err := p.view.Explain(x.service.Key, x.client.address)
+	explained, err := p.explain(x)
 	if err != nil {
 		return []string{err.Error()}
 	}
-	rule := a.decision.Group.Rule
+	rule := a.decision.Group.Matched()
 	lines := []string{fmt.Sprintf("rule %q (%s) matched, region %s", rule.Name, rule.Place, a.decision.Cell.Region)}
 	if x.rule != "" && x.rule != rule.Name {
 		lines = append(lines, otherRule(x, a))
@@ -72,11 +72,14 @@ func otherRule(x *expectation, a *answer) string {
 	at := func(name string) int {
 		return slices.IndexFunc(policy.Rules, func(r *steering.Rule) bool { return r.Name == name })
 	}
+	if at(x.rule) < 0 {
+		return fmt.Sprintf("rule %q is of a policy that rule %q gives no share to", x.rule, a.decision.Group.Matched().Name)
+	}
 	wanted := policy.Rules[at(x.rule)]
-	if at(x.rule) > at(a.decision.Group.Rule.Name) {
+	if at(x.rule) > at(a.decision.Group.Matched().Name) {
 		return fmt.Sprintf("rule %q (%s) comes after it", wanted.Name, wanted.Place)
 	}
-	cell := clientText(a.decision.Cell.Region, a.decision.Cell.Attributes)
+	cell := clientText(*a.decision.Cell)
 	return fmt.Sprintf("rule %q (%s) does not match: %s; the rules see %s", wanted.Name, wanted.WhenPlace, strings.TrimSpace(wanted.WhenText), cell)
 }
 

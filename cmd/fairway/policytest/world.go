@@ -3,7 +3,9 @@ package policytest
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
+	"time"
 
 	"fairway/policies"
 	"fairway/steering"
@@ -107,16 +109,6 @@ func (w *world) provider(name string) bool {
 	return false
 }
 
-// ruleOf is the rule that a policy applies in a cell.
-func ruleOf(policy *steering.Policy, cell *steering.Cell) *steering.Rule {
-	for _, r := range policy.Rules {
-		if r.When == nil || r.When(cell) {
-			return r
-		}
-	}
-	return nil
-}
-
 // stage is a world with the clients of one test file in it. As a table it is
 // the world's own, and a few addresses more.
 type stage struct {
@@ -157,6 +149,14 @@ func (s *stage) standIn(cell steering.Cell) netip.Addr {
 	address := netip.AddrFrom16([16]byte{0: 1, 12: byte(at >> 24), 13: byte(at >> 16), 14: byte(at >> 8), 15: byte(at)})
 	s.extra[address] = uint32(at)
 	return address
+}
+
+// at returns a service as it is at a time; nil stays nil.
+func (w *world) at(service *steering.Service, now time.Time) *steering.Service {
+	if service == nil {
+		return nil
+	}
+	return w.revision.At(slices.Index(w.revision.Services, service), now)
 }
 
 // build makes the layout, once all clients are placed.

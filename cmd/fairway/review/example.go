@@ -4,6 +4,8 @@ import (
 	"math/bits"
 	"strconv"
 	"strings"
+
+	"fairway/steering"
 )
 
 // firstOf returns the first number that is in a and, with in set, in b too,
@@ -23,10 +25,27 @@ func firstOf(a, b bitset, in bool) int {
 	return -1
 }
 
-// client describes a client of a cell of the sample as an operator knows
+// client describes a client of one of a policy's points as an operator knows
 // clients.
-func (r *reviewer) client(sampled int) string {
-	return r.describe(r.sample[sampled])
+func (r *reviewer) client(p *used, point int) string {
+	cell, way := p.point(point)
+	text := r.describe(cell)
+	if len(p.ways) > 1 {
+		text += wayText(way)
+	}
+	return text
+}
+
+// wayText says how clients ask.
+func wayText(w *steering.Way) string {
+	text := " door=" + w.Door.String()
+	if w.Source != steering.SourceClient {
+		text += " source=" + w.Source.String()
+	}
+	for _, test := range w.Passed {
+		text += " path " + test
+	}
+	return text
 }
 
 // describe names what is known of a cell's clients, and an address where the
@@ -43,6 +62,12 @@ func (r *reviewer) describe(index uint32) string {
 	}
 	if c.ASN != 0 {
 		parts = append(parts, "asn="+strconv.FormatUint(uint64(c.ASN), 10))
+	}
+	if c.Family != "" {
+		parts = append(parts, "family="+c.Family)
+	}
+	if c.Prefix.IsValid() {
+		parts = append(parts, "prefix="+c.Prefix.String())
 	}
 	if address := r.address(index); address != "" {
 		parts = append(parts, "address="+address)

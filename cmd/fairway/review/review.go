@@ -33,7 +33,7 @@ func Review(l *steering.Layout, told Told) policies.Findings {
 	for i := range r.cells {
 		r.peopled[r.cells[i].Region] = true
 	}
-	r.sample = sampleOf(r.cells)
+	r.sample = sampleOf(r.cells, maxCells)
 	for _, p := range r.policies() {
 		r.neverMatching(p)
 		r.overlaps(p)
@@ -67,7 +67,18 @@ type used struct {
 	*steering.Policy
 	services []*steering.ServiceLayout
 	regions  map[*steering.Rule][]string // where each rule decides
-	decided  map[*steering.Rule]bitset   // which of the sample each rule decides
+	sample   []uint32                    // cells
+	ways     []steering.Way              // in which the clients of each cell can ask
+	decided  map[*steering.Rule]bitset   // which of the points each rule decides
+	matches  map[*steering.Rule]bitset   // which each matches, where that is the policy's own affair
+}
+
+// A point is clients of one cell who ask in one way: the i-th is those of
+// sample[i / len(ways)] in ways[i % len(ways)].
+func (p *used) points() int { return len(p.sample) * len(p.ways) }
+
+func (p *used) point(i int) (cell uint32, way *steering.Way) {
+	return p.sample[i/len(p.ways)], &p.ways[i%len(p.ways)]
 }
 
 // policies joins the services of one policy: they share its groups.
@@ -82,47 +93,68 @@ func (r *reviewer) policies() []*used {
 			all = append(all, p)
 		}
 		p.services = append(p.services, s)
+		for _, g := range s.Groups {
+			if rule := g.Matched(); !slices.Contains(p.regions[rule], g.Region) {
+				p.regions[rule] = append(p.regions[rule], g.Region)
+			}
+		}
 	}
 	return all
 }
 
 func (r *reviewer) use(s *steering.ServiceLayout) *used {
 	p := &used{
-		Policy:  s.Service.Policy,
+		Policy: s.Service.Policy, sample: r.sample, ways: s.Ways(),
 		regions: make(map[*steering.Rule][]string),
 		decided: make(map[*steering.Rule]bitset),
+		matches: make(map[*steering.Rule]bitset),
 	}
-	for _, g := range s.Groups {
-		p.regions[g.Rule] = append(p.regions[g.Rule], g.Region)
-		if p.decided[g.Rule] == nil {
-			p.decided[g.Rule] = newBitset(len(r.sample))
-		}
+	if len(p.ways) > 1 {
+		p.sample = sampleOf(r.cells, max(1, maxCells/len(p.ways)))
 	}
-	for i, cell := range r.sample {
-		p.decided[s.Groups[s.ByCell[cell]].Rule].set(i)
+	for _, rule := range p.Rules {
+		p.decided[rule] = newBitset(p.points())
+	}
+	for i := range p.points() {
+		p.decided[s.Matched(p.point(i))].set(i)
 	}
 	return p
 }
 
-// matched runs a condition over the sample, once for all rules with its text.
-func (r *reviewer) matched(rule *steering.Rule) bitset {
-	if known := r.matches[rule.WhenText]; known != nil {
+// matched runs a condition over the points, once for all rules with its text
+// where it reads nothing but cells.
+func (r *reviewer) matched(p *used, rule *steering.Rule) bitset {
+	shared := len(p.ways) == 1 && !rule.Reads.Service
+	if known := p.matches[rule]; known != nil {
 		return known
 	}
-	m := newBitset(len(r.sample))
-	for i, cell := range r.sample {
-		if rule.When(&r.cells[cell]) {
+	if known := r.matches[rule.WhenText]; shared && known != nil {
+		return known
+	}
+	m := newBitset(p.points())
+	for i := range p.points() {
+		if cell, way := p.point(i); r.holds(rule, p.services[0].Service, cell, way) {
 			m.set(i)
 		}
 	}
-	r.matches[rule.WhenText] = m
+	if shared {
+		r.matches[rule.WhenText] = m
+	}
+	p.matches[rule] = m
 	return m
 }
 
-// sampleOf picks the cells to look at: all of them, or so many that every
-// region has at least one.
-func sampleOf(cells []steering.Cell) []uint32 {
-	stride := (len(cells) + maxCells - 1) / maxCells
+// holds runs a condition on one point.
+func (r *reviewer) holds(rule *steering.Rule, s *steering.Service, cell uint32, way *steering.Way) bool {
+	facts := way.Facts(rule)
+	facts.Cell, facts.Service = &r.cells[cell], s
+	return rule.When(&facts)
+}
+
+// sampleOf picks the cells to look at: all of them, or about most of them, so
+// that every region has at least one.
+func sampleOf(cells []steering.Cell, most int) []uint32 {
+	stride := (len(cells) + most - 1) / most
 	seen := make(map[string]bool)
 	var sample []uint32
 	for i := range cells {

@@ -14,7 +14,7 @@ import (
 // is spared: a rule for the rest does no harm when nothing is left.
 func (r *reviewer) neverMatching(p *used) {
 	for _, rule := range p.Rules {
-		if rule.When == nil || p.regions[rule] != nil || r.untold(rule) {
+		if rule.When == nil || p.regions[rule] != nil || rule.Reads.Time || r.untold(rule) {
 			continue
 		}
 		finding := policies.Finding{
@@ -35,17 +35,25 @@ func (r *reviewer) neverMatching(p *used) {
 
 // takers are the rules that decide the cells which a rule matches in vain.
 func (r *reviewer) takers(p *used, rule *steering.Rule) (takers []*steering.Rule, example string) {
-	s := p.services[0]
-	for i := range r.cells {
-		if !rule.When(&r.cells[i]) {
-			continue
+	for _, s := range p.services {
+		for i := range uint32(len(r.cells)) {
+			for w := range p.ways {
+				way := &p.ways[w]
+				if !r.holds(rule, s.Service, i, way) {
+					continue
+				}
+				if example == "" {
+					if example = r.describe(i); len(p.ways) > 1 {
+						example += wayText(way)
+					}
+				}
+				if taker := s.Matched(i, way); !slices.Contains(takers, taker) {
+					takers = append(takers, taker)
+				}
+			}
 		}
-		taker := s.Groups[s.ByCell[i]].Rule
-		if example == "" {
-			example = r.describe(uint32(i))
-		}
-		if !slices.Contains(takers, taker) {
-			takers = append(takers, taker)
+		if !rule.Reads.Service {
+			break
 		}
 	}
 	return takers, example
@@ -83,16 +91,16 @@ func (r *reviewer) untold(rule *steering.Rule) bool {
 // settled and not reported.
 func (r *reviewer) overlaps(p *used) {
 	for j, later := range p.Rules {
-		if later.When == nil || p.regions[later] == nil {
+		if later.When == nil || p.regions[later] == nil || later.Reads.Service {
 			continue
 		}
 		for _, earlier := range p.Rules[:j] {
-			if earlier.When == nil || p.regions[earlier] == nil || alike(earlier, later) || r.exception(p, earlier, later) {
+			if earlier.When == nil || p.regions[earlier] == nil || earlier.Reads.Service || alike(earlier, later) || r.exception(p, earlier, later) {
 				continue
 			}
-			both := firstOf(p.decided[earlier], r.matched(later), true)
-			aloneEarlier := firstOf(p.decided[earlier], r.matched(later), false)
-			aloneLater := firstOf(p.decided[later], r.matched(earlier), false)
+			both := firstOf(p.decided[earlier], r.matched(p, later), true)
+			aloneEarlier := firstOf(p.decided[earlier], r.matched(p, later), false)
+			aloneLater := firstOf(p.decided[later], r.matched(p, earlier), false)
 			if both < 0 || aloneEarlier < 0 || aloneLater < 0 {
 				continue
 			}
@@ -100,9 +108,9 @@ func (r *reviewer) overlaps(p *used) {
 				Place: later.Place, Related: earlier.Place, Severity: policies.Warning, Kind: Overlap,
 				Remedy: fmt.Sprintf("%q also matches %s, %q also matches %s: neither is narrower\n"+
 					"narrow one of them, or put a rule for the clients of both before them",
-					earlier.Name, r.client(aloneEarlier), later.Name, r.client(aloneLater)),
+					earlier.Name, r.client(p, aloneEarlier), later.Name, r.client(p, aloneLater)),
 			}, "policy %q: rule %q and rule %q (%s) both match, like %s; the earlier one decides",
-				p.Name, later.Name, earlier.Name, earlier.Place, r.client(both))
+				p.Name, later.Name, earlier.Name, earlier.Place, r.client(p, both))
 		}
 	}
 }
@@ -126,7 +134,7 @@ func alike(a, b *steering.Rule) bool {
 // computes is told by its text.
 func stages(r *steering.Rule) steering.Rule {
 	s := *r
-	s.Name, s.When, s.WhenText, s.WhenPlace = "", nil, "", steering.Place{}
+	s.Name, s.When, s.Reads, s.WhenText, s.WhenPlace = "", nil, steering.Reading{}, "", steering.Place{}
 	s.Score, s.ScorePlace = nil, steering.Place{}
 	s.Split.Place, s.Place = steering.Place{}, steering.Place{}
 	return s

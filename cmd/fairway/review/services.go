@@ -33,7 +33,7 @@ func (r *reviewer) endpoints() {
 // counts: that is its own finding, or one about the databases.
 func (r *reviewer) picked(s *steering.ServiceLayout, e *steering.Endpoint) (allowed, local bool) {
 	for _, g := range s.Groups {
-		if eligible(g.Rule, e) {
+		if eligible(g.Rule, e) && g.Barred.Fence(e.ID) == nil {
 			if allowed = true; r.local(g.Region, e) {
 				return true, true
 			}
@@ -41,7 +41,7 @@ func (r *reviewer) picked(s *steering.ServiceLayout, e *steering.Endpoint) (allo
 	}
 	idle := slices.ContainsFunc(s.Service.Policy.Rules, func(rule *steering.Rule) bool {
 		return rule.When != nil && eligible(rule, e) &&
-			!slices.ContainsFunc(s.Groups, func(g steering.Group) bool { return g.Rule == rule })
+			!slices.ContainsFunc(s.Groups, func(g steering.Group) bool { return g.Matched() == rule })
 	})
 	return allowed || idle, idle
 }

@@ -10,7 +10,6 @@ import (
 	"mime"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -68,8 +67,11 @@ func (c *Client) Status(ctx context.Context) (api.Status, error) {
 }
 
 // Explain asks why a client gets what it gets.
-func (c *Client) Explain(ctx context.Context, service string, client netip.Addr) (*steering.Explanation, error) {
-	query := url.Values{"service": {service}, "client": {client.String()}}
+func (c *Client) Explain(ctx context.Context, service string, q steering.Query) (*steering.Explanation, error) {
+	query := url.Values{"service": {service}, "client": {q.Client.String()}, "door": {q.Door.String()}, "source": {q.Source.String()}}
+	if q.Path != "" {
+		query.Set("path", q.Path)
+	}
 	explanation := new(steering.Explanation)
 	if err := c.Do(ctx, http.MethodGet, "/api/v1/explain?"+query.Encode(), nil, explanation); err != nil {
 		return nil, err

@@ -39,11 +39,11 @@ func (n *node) Status() api.Status {
 	}
 }
 
-func (n *node) Explain(service string, client netip.Addr) (*steering.Explanation, error) {
+func (n *node) Explain(service string, q steering.Query) (*steering.Explanation, error) {
 	if service != "live" {
 		return nil, fmt.Errorf("service %q: %w", service, api.ErrNotFound)
 	}
-	return &steering.Explanation{Service: service, Client: client.String(), Generation: 7}, nil
+	return &steering.Explanation{Service: service, Client: q.Client.String(), Generation: 7}, nil
 }
 
 func (n *node) Overrides() []steering.Override {
@@ -128,10 +128,10 @@ func TestClientAgainstANode(t *testing.T) {
 	if s, err := c.Status(ctx); err != nil || s.Generation != 7 || s.Services[0].Key != "live" {
 		t.Errorf("Status: %+v, %v", s, err)
 	}
-	if x, err := c.Explain(ctx, "live", netip.MustParseAddr("2001:db8::7")); err != nil || x.Client != "2001:db8::7" {
+	if x, err := c.Explain(ctx, "live", steering.Query{Client: netip.MustParseAddr("2001:db8::7")}); err != nil || x.Client != "2001:db8::7" {
 		t.Errorf("Explain: %+v, %v", x, err)
 	}
-	if _, err := c.Explain(ctx, "lve", netip.MustParseAddr("192.0.2.7")); !errors.Is(err, api.ErrNotFound) || !strings.Contains(err.Error(), "known services: live") {
+	if _, err := c.Explain(ctx, "lve", steering.Query{Client: netip.MustParseAddr("192.0.2.7")}); !errors.Is(err, api.ErrNotFound) || !strings.Contains(err.Error(), "known services: live") {
 		t.Errorf("Explain of an unknown service: %v", err)
 	}
 
