@@ -77,6 +77,7 @@ type Cookies struct {
 type cookieJar struct {
 	secrets atomic.Pointer[[]Secret] // nil = no cookies
 	seen    [cookieStates]atomic.Uint64
+	file    followed
 }
 
 // fill takes the secrets in. With an error there are those of before, or one made
@@ -87,6 +88,9 @@ func (j *cookieJar) fill(c Cookies) (err error) {
 	}
 	secrets := slices.Clone(c.Secrets)
 	if c.SecretFile != "" {
+		if j.file.names == nil {
+			j.file = look(c.SecretFile)
+		}
 		secrets, err = ReadSecrets(c.SecretFile)
 	}
 	switch {
@@ -103,7 +107,7 @@ func (j *cookieJar) follow(ctx context.Context, c Cookies, log *slog.Logger) {
 	if c.Off || c.SecretFile == "" {
 		return
 	}
-	follow(ctx, []string{c.SecretFile}, func() {
+	j.file.follow(ctx, func() {
 		if err := j.fill(c); err != nil {
 			log.Error("dns door: the cookie secrets have changed and cannot be read; the old ones stand", "error", err)
 			return

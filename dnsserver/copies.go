@@ -78,7 +78,7 @@ func (s *Server) sendRest(m *scratch, conn net.Conn) (sent bool) {
 		if !ok {
 			return true
 		}
-		if !writeMessage(conn, message) {
+		if !write(conn, frame(nil, message)) {
 			return false
 		}
 	}

@@ -9,6 +9,8 @@ type Counts struct {
 	// Cookies are the queries with a COOKIE option, by what it was: client (no
 	// server cookie), bad, or valid.
 	Cookies map[string]uint64
+	// Connections over TCP and TLS: open now, opened, and closed to make room.
+	Connections, Opened, Shed uint64
 	// Panics are the queries that made the answer function panic.
 	Panics uint64
 }
@@ -21,6 +23,7 @@ type LimitedLabels struct{ Kind, Action string }
 // Counts returns the counts of this moment.
 func (s *Server) Counts() Counts {
 	c := Counts{Limited: make(map[LimitedLabels]uint64), Cookies: make(map[string]uint64), Panics: s.panics.Load()}
+	c.Connections, c.Opened, c.Shed = s.conns.counts()
 	for kind := range responseKinds {
 		for v := verdictPass + 1; v < verdicts; v++ {
 			c.Limited[LimitedLabels{kind.String(), v.String()}] = s.guard.verdicts[kind][v].Load()

@@ -1,7 +1,8 @@
 // Package dnsserver is the DNS door: it answers DNS questions from the current
 // snapshot, authoritatively and for its own zones only.
 //
-// In:  one DNS message over UDP or TCP (RFC 7766), at most 65,535 octets.
+// In:  one DNS message over UDP, TCP (RFC 7766) or TLS (RFC 7858), at most 65,535
+// octets.
 // Out: one answer, or none for what is no question; TTL in whole seconds, never
 // 0 for a steered name.
 //
@@ -29,6 +30,17 @@
 // A query that asks for proof finds it with the octets (fastsigned.go): they are
 // made by the same preparer when they are first asked for, those of steered names
 // before their layout serves.
+//
+// # EDNS, and addresses that may be forged
+//
+// Both paths read a query's options and write the answer's OPT record by the same
+// code (options.go). Between them and UDP stands a guard (guard.go) that works on
+// the octets of whichever path made them: it bounds the responses that a client
+// network gets and the size of an answer by that of its query. A valid cookie
+// (cookie.go) shows that an address is no forgery, and the guard lets it pass.
+//
+// Connections (tcp.go, tls.go) are bounded in all and for each client
+// (connections.go).
 //
 // UDP packets come and go by one of two back ends behind a small interface
 // (udp.go): many per system call on Linux, one by one elsewhere.

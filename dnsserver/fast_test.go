@@ -135,6 +135,9 @@ func unequal(got, want []byte) string {
 			return fmt.Sprintf("malformed: % x: %v", packet, err)
 		}
 		m.Compress = false
+		if opt := m.IsEdns0(); opt != nil { // how much is padded depends on the compression
+			opt.Option = slices.DeleteFunc(opt.Option, func(o dns.EDNS0) bool { return o.Option() == dns.EDNS0PADDING })
+		}
 		if plain[i], err = m.Pack(); err != nil {
 			return err.Error()
 		}
@@ -285,7 +288,7 @@ func TestFastAgrees(t *testing.T) {
 		fast, asked := 0, 30_000
 		for i := range asked {
 			packet := a.query()
-			transport := []string{transportUDP, transportTCP}[i%2]
+			transport := []string{transportUDP, transportTCP, transportTLS}[i%3]
 			if agree(t, s, m, packet, clients[a.IntN(len(clients))], transport) {
 				fast++
 			}

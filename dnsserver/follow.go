@@ -10,20 +10,30 @@ import (
 // followEvery is how soon a changed file is noticed.
 const followEvery = 2 * time.Second
 
+// followed is files as they were when they were last read.
+type followed struct {
+	names []string
+	seen  []os.FileInfo
+}
+
+// look remembers what the files are now. It comes before reading them: what changes
+// in between is then read twice and not missed.
+func look(names ...string) followed { return followed{names, lookAt(names)} }
+
 // follow calls changed whenever one of the files has become another one, until
 // ctx ends. A file that is written in steps is told of after each; whoever reads
 // it keeps what was there before until it reads well.
-func follow(ctx context.Context, files []string, changed func()) {
+func (f *followed) follow(ctx context.Context, changed func()) {
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
-	for seen := lookAt(files); ; {
+	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		if now := lookAt(files); !slices.EqualFunc(now, seen, sameFile) {
-			seen = now
+		if now := lookAt(f.names); !slices.EqualFunc(now, f.seen, sameFile) {
+			f.seen = now
 			changed()
 		}
 	}

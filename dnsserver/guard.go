@@ -149,8 +149,8 @@ func kindOf(response []byte) responseKind {
 	return kindNegative
 }
 
-// shorten cuts a response of ours, in place, to header, question and OPT record,
-// which is the last in all that have one. It sets TC or, if it is not -1, another
+// shorten cuts a response of ours, in place, to header, question and OPT record. It
+// sets TC or, if it is not -1, another
 // response code: RFC 7873 §5.2.3 has a server answer BADCOOKIE "as a 'short
 // response'" with "the BADCOOKIE extended RCODE" and the right cookie.
 func shorten(response []byte, rcode int) []byte {
@@ -161,16 +161,16 @@ func shorten(response []byte, rcode int) []byte {
 		end += 4
 	}
 	records := int(big.Uint16(response[6:])) + int(big.Uint16(response[8:])) + int(big.Uint16(response[10:]))
-	opt, off := len(response), end
-	for range records {
-		from := off
+	var opt []byte
+	for off := end; records > 0; records-- {
 		r, next, err := nextRecord(response, off)
 		if err != nil {
 			break // no response of ours is malformed
 		}
-		if off = next; r.rrtype == dns.TypeOPT {
-			opt = from
+		if r.rrtype == dns.TypeOPT {
+			opt = response[off:next]
 		}
+		off = next
 	}
 	flags := big.Uint16(response[2:])
 	extended := uint8(0)
@@ -182,10 +182,10 @@ func shorten(response []byte, rcode int) []byte {
 	}
 	big.PutUint16(response[2:], flags)
 	clear(response[6:headerLength])
-	if opt == len(response) {
+	if opt == nil {
 		return response[:end]
 	}
-	length := copy(response[end:], response[opt:])
+	length := copy(response[end:], opt)
 	big.PutUint16(response[10:], 1)
 	if rcode >= 0 {
 		response[end+5] = extended

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -66,6 +67,15 @@ func (s *Server) answerOptions(m *scratch, o *optRecord, asked *options, dnssecO
 	if asked.nsid {
 		o.nsid = s.config.NSID
 	}
+	if transport == transportUDP {
+		return // RFC 7828 §3.2.2: over UDP the option of a query "MUST" be ignored
+	}
+	if asked.keepalive {
+		o.idle, o.keepalive = true, uint16(s.conns.idle()/(100*time.Millisecond))
+	}
+	// RFC 7830 §6: padding is for encrypted transports only. §4: "Responders MUST pad
+	// DNS responses when the respective DNS query included the 'Padding' option".
+	o.pad = asked.padding && transport == transportTLS
 }
 
 // fail makes the reply an error without content.
@@ -100,6 +110,10 @@ func (r *reply) pack(transport string) ([]byte, error) {
 	}
 	end := len(octets)
 	length := end + r.optLength(end)
+	if length > dns.MaxMsgSize && r.opt.pad {
+		r.opt.pad = false
+		length = end + r.optLength(end)
+	}
 	if length > dns.MaxMsgSize {
 		return nil, fmt.Errorf("%d octets are more than a message holds", length)
 	}

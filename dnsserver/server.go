@@ -30,6 +30,10 @@ type Config struct {
 	Cookies Cookies
 	// Limits bound what is sent over UDP. Default: nothing does.
 	Limits Limits
+	// TCP bounds connections.
+	TCP TCP
+	// TLS is DNS over TLS.
+	TLS TLS
 	// General answers every question by the general path alone: slower by far, and
 	// the same answers. It is for comparing the two, and for doing without the
 	// fast path should it ever be wrong.
@@ -68,6 +72,8 @@ type Server struct {
 	guard   *guard
 
 	sockets    []socket
+	encrypted  []net.Listener
+	keys       *keyring
 	conns      connections
 	retired    chan struct{}
 	retirement sync.Once
@@ -98,13 +104,20 @@ func New(c Config) (*Server, error) {
 	s.copies = c.Copies
 	s.zones.log, s.zones.signer, s.zones.copies = s.log, c.Signer, c.Copies
 	s.mints = [2]rate{{perSecond: mintRate}, {perSecond: mintRate}}
-	s.conns.limit = maxConnections
+	s.conns.TCP, s.conns.exempt = c.TCP, c.Limits.Exempt
+	s.keys = newKeyring()
+	if len(c.TLS.Listen) > 0 {
+		if err := s.keys.load(c.TLS); err != nil {
+			s.log.Error("dns door: the certificate cannot be read; there is no DNS over TLS until it can", "error", err)
+		}
+	}
 	return s, nil
 }
 
 func (c *Config) defaults() {
 	c.Backend = cmp.Or(c.Backend, BackendAuto)
 	c.Limits.defaults()
+	c.TCP.defaults()
 	if c.Observer == nil {
 		c.Observer = silent{}
 	}
@@ -133,6 +146,8 @@ func (c *Config) check() (findings []error) {
 	}
 	note(checkBackend(c.Backend))
 	note(c.Limits.check())
+	note(c.TCP.check())
+	note(c.TLS.check())
 	if len(c.NSID) > MaxNSID {
 		note(fmt.Errorf("dns door: the NSID has %d octets; use at most %d, so that it fits the smallest answer", len(c.NSID), MaxNSID))
 	}
@@ -193,9 +208,12 @@ func (s *Server) Listen() error {
 		}
 		s.sockets = append(s.sockets, sock)
 	}
+	if err := s.listenTLS(); err != nil {
+		findings = append(findings, err)
+	}
 	if len(findings) > 0 {
 		s.close()
-		s.sockets = nil
+		s.sockets, s.encrypted = nil, nil
 	}
 	return errors.Join(findings...)
 }
@@ -257,11 +275,15 @@ func (s *Server) Run(ctx context.Context) error {
 	var loops sync.WaitGroup
 	for _, sock := range s.sockets {
 		loops.Go(func() { stopOn(sock.udp.serve(listening, s.exchangeUDP), fail) })
-		loops.Go(func() { stopOn(s.serveTCP(listening, sock.tcp), fail) })
+		loops.Go(func() { stopOn(s.serveTCP(listening, sock.tcp, transportTCP), fail) })
+	}
+	for _, l := range s.encrypted {
+		loops.Go(func() { stopOn(s.serveTCP(listening, l, transportTLS), fail) })
 	}
 	var followers sync.WaitGroup
 	following, unfollow := context.WithCancel(ctx)
 	followers.Go(func() { s.cookies.follow(following, s.config.Cookies, s.log) })
+	followers.Go(func() { s.keys.follow(following, s.config.TLS, s.log) })
 	defer followers.Wait()
 	defer unfollow()
 	ended := make(chan struct{})
@@ -301,12 +323,18 @@ func (s *Server) stopListening() {
 		sock.udp.stop()
 		sock.tcp.Close()
 	}
+	for _, l := range s.encrypted {
+		l.Close()
+	}
 }
 
 func (s *Server) close() {
 	for _, sock := range s.sockets {
 		sock.udp.Close()
 		sock.tcp.Close()
+	}
+	for _, l := range s.encrypted {
+		l.Close()
 	}
 }
 

@@ -232,7 +232,7 @@ func readTCP(t *testing.T, conn net.Conn) *dns.Msg {
 // the same, in the place of another.
 func TestConnectionLimit(t *testing.T) {
 	s, _ := newServer(t)
-	s.conns.limit = 4
+	s.conns.Connections = 4
 	address, _ := start(t, s)
 	served := func(conn net.Conn) bool {
 		conn.SetDeadline(time.Now().Add(5 * time.Second))

@@ -12,32 +12,21 @@ import (
 	"time"
 )
 
-const (
-	// maxConnections bounds the TCP connections of all addresses together. When
-	// it is reached, the one that has been silent longest makes room for the new
-	// one: fresh clients are served however many idle ones there are.
-	maxConnections = 1000
-	// idleTimeout bounds the wait for the next whole message of a connection
-	// (RFC 7766 §6.2.3), so it also ends those who send one octet at a time.
-	idleTimeout = 10 * time.Second
-	// writeTimeout bounds the wait for a client that does not read its answers.
-	writeTimeout = 5 * time.Second
-)
-
 // serveTCP accepts connections until ctx ends, and returns when the last one is
 // closed.
-func (s *Server) serveTCP(ctx context.Context, l *net.TCPListener) error {
+func (s *Server) serveTCP(ctx context.Context, l net.Listener, transport string) error {
 	var open sync.WaitGroup
 	defer open.Wait()
 	for ctx.Err() == nil {
 		conn, err := l.Accept()
 		switch {
 		case err == nil:
-			if !s.conns.add(conn) {
+			c := s.conns.open(conn)
+			if c == nil {
 				conn.Close()
 				continue
 			}
-			open.Go(func() { s.serveConnection(conn) })
+			open.Go(func() { s.serveConnection(c, transport) })
 		case ctx.Err() != nil:
 		case errors.Is(err, net.ErrClosed):
 			return fmt.Errorf("dns door: TCP socket %s: %w", l.Addr(), err)
@@ -48,34 +37,79 @@ func (s *Server) serveTCP(ctx context.Context, l *net.TCPListener) error {
 	return nil
 }
 
-// serveConnection answers the messages of one connection in their order; a
-// client may send the next before it has the answer (RFC 7766 §6.2.1.1).
-func (s *Server) serveConnection(conn net.Conn) {
-	defer conn.Close()
-	defer s.conns.remove(conn)
-	client := addressOf(conn.RemoteAddr())
-	reader := bufio.NewReaderSize(conn, 2048)
+// serveConnection answers one connection until it ends.
+func (s *Server) serveConnection(c *connection, transport string) {
+	defer c.close()
+	if transport != transportTLS {
+		s.serveMessages(c, c.Conn, transport)
+		return
+	}
+	if stream := s.handshake(c); stream != nil {
+		defer stream.Close()
+		s.serveMessages(c, stream, transport)
+	}
+}
+
+const (
+	// readBuffer takes the queries that a client pipelines.
+	readBuffer = 2048
+	// writeBatch is how many octets of answers are sent at once; answers to queries
+	// that came together leave together.
+	writeBatch = 16 << 10
+)
+
+// serveMessages answers the messages of a connection. A client may send the next
+// before it has the answer (RFC 7766 §6.2.1.1), and answers may come in any order
+// (§6.2.1.1); as answering never waits, no order is faster than that of the
+// queries.
+func (s *Server) serveMessages(c *connection, stream net.Conn, transport string) {
+	client := addressOf(c.RemoteAddr())
+	reader := bufio.NewReaderSize(stream, readBuffer)
 	m := newScratch()
 	defer m.dropRest()
-	var message []byte
+	var message, out []byte
 	for {
 		// At the end of the service, queries that have arrived are still answered.
-		if !s.conns.await(conn) && reader.Buffered() == 0 {
+		if !whole(reader) && !c.await() && reader.Buffered() == 0 {
 			return
 		}
 		var err error
-		if message, err = readMessage(reader, message); err != nil {
+		if message, err = readMessage(c, reader, message); err != nil {
 			return
 		}
-		if answer := s.exchange(m, message, client, transportTCP); answer != nil && !writeMessage(conn, answer) || !s.sendRest(m, conn) {
+		if answer := s.exchange(m, message, client, transport); answer != nil {
+			out = frame(out, answer)
+		}
+		if len(out) > 0 && (len(out) >= writeBatch || m.rest != nil || !whole(reader)) {
+			if !write(stream, out) {
+				return
+			}
+			message, out = modest(message), modest(out)
+		}
+		if !s.sendRest(m, stream) {
 			return
 		}
 	}
 }
 
+// whole tells whether the next message has arrived and is in the reader.
+func whole(r *bufio.Reader) bool {
+	if r.Buffered() < 2 {
+		return false
+	}
+	prefix, _ := r.Peek(2)
+	return r.Buffered() >= 2+int(binary.BigEndian.Uint16(prefix))
+}
+
 // readMessage reads a message behind its two octets of length (RFC 1035
 // §4.2.2) into buffer, which it grows as needed.
-func readMessage(r *bufio.Reader, buffer []byte) ([]byte, error) {
+func readMessage(c *connection, r *bufio.Reader, buffer []byte) ([]byte, error) {
+	if _, err := r.Peek(1); err != nil {
+		return nil, err
+	}
+	if !whole(r) {
+		c.begun()
+	}
 	var prefix [2]byte
 	if _, err := io.ReadFull(r, prefix[:]); err != nil {
 		return nil, err
@@ -92,85 +126,24 @@ func readMessage(r *bufio.Reader, buffer []byte) ([]byte, error) {
 	return buffer, err
 }
 
-// writeMessage sends length and message in one write, so that they travel in one
-// segment where they fit (RFC 7766 §8); false when the client is gone.
-func writeMessage(conn net.Conn, message []byte) bool {
-	framed := binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(message)), uint16(len(message)))
-	conn.SetWriteDeadline(time.Now().Add(writeTimeout))
-	_, err := conn.Write(append(framed, message...))
+// frame appends a message behind its length: both in one write, so that they
+// travel in one segment where they fit (RFC 7766 §8).
+func frame(out, message []byte) []byte {
+	return append(binary.BigEndian.AppendUint16(out, uint16(len(message))), message...)
+}
+
+// write sends; false when the client is gone.
+func write(stream net.Conn, octets []byte) bool {
+	stream.SetWriteDeadline(time.Now().Add(writeTimeout))
+	_, err := stream.Write(octets)
 	return err == nil
 }
 
-// connections is the open TCP connections with the time each began to wait.
-type connections struct {
-	limit   int
-	mu      sync.Mutex
-	waiting map[net.Conn]time.Time
-	stopped bool
-}
-
-// add takes a connection in, and closes the one that has waited longest when
-// there are too many; false once stopped.
-func (c *connections) add(conn net.Conn) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.stopped {
-		return false
+// modest empties a buffer for the next use, and drops one that is too large to
+// hold on to while a connection is idle.
+func modest(buffer []byte) []byte {
+	if cap(buffer) > readBuffer {
+		return nil
 	}
-	if c.waiting == nil {
-		c.waiting = make(map[net.Conn]time.Time)
-	}
-	if len(c.waiting) >= c.limit {
-		c.shed()
-	}
-	c.waiting[conn] = time.Now()
-	return true
-}
-
-// shed closes the connection that has waited longest. Its goroutine ends when
-// it notices; its place is free at once.
-func (c *connections) shed() {
-	var idlest net.Conn
-	var since time.Time
-	for conn, t := range c.waiting {
-		if idlest == nil || t.Before(since) {
-			idlest, since = conn, t
-		}
-	}
-	if idlest != nil {
-		idlest.Close()
-		delete(c.waiting, idlest)
-	}
-}
-
-// await gives a connection its time for the next message; false once stopped.
-// The lock keeps the deadline that stop sets from being put off again.
-func (c *connections) await(conn net.Conn) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.stopped {
-		return false
-	}
-	now := time.Now()
-	if _, open := c.waiting[conn]; open {
-		c.waiting[conn] = now
-	}
-	conn.SetReadDeadline(now.Add(idleTimeout))
-	return true
-}
-
-func (c *connections) remove(conn net.Conn) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.waiting, conn)
-}
-
-// stop ends every wait for a message.
-func (c *connections) stop() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.stopped = true
-	for conn := range c.waiting {
-		conn.SetReadDeadline(time.Unix(1, 0))
-	}
+	return buffer[:0]
 }

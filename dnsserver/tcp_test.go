@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -21,10 +23,10 @@ func inBubble(t *testing.T, f func(t *testing.T, s *Server, client net.Conn, end
 	synctest.Test(t, func(t *testing.T) {
 		client, server := net.Pipe()
 		begin := time.Now()
-		s.conns.add(server)
+		c := s.conns.open(server)
 		done := make(chan time.Time, 1)
 		go func() {
-			s.serveConnection(server)
+			s.serveConnection(c, transportTCP)
 			done <- time.Now()
 		}()
 		f(t, s, client, func() time.Duration { return (<-done).Sub(begin) })
@@ -45,22 +47,27 @@ func framedQuery(name string) []byte {
 func TestRFC7766Idle(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *Server, client net.Conn, ended func() time.Duration) {
 		for range 3 {
-			time.Sleep(idleTimeout - time.Second)
+			time.Sleep(defaultIdle - time.Second)
 			if _, err := client.Write(framedQuery("www.fairway.test.")); err != nil {
 				t.Fatalf("closed before its time: %v", err)
 			}
 			readTCP(t, client)
 		}
-		if took, want := ended(), 4*idleTimeout-3*time.Second; took != want {
+		if took, want := ended(), 4*defaultIdle-3*time.Second; took != want {
 			t.Errorf("closed after %v, want %v", took, want)
 		}
 	})
 }
 
-// A client that sends one octet at a time keeps its place no longer than one
-// that sends none.
+// A client that sends one octet at a time keeps its place for a while only, also
+// if it asked something before.
 func TestSlowMessage(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *Server, client net.Conn, ended func() time.Duration) {
+		if _, err := client.Write(framedQuery("www.fairway.test.")); err != nil {
+			t.Fatal(err)
+		}
+		readTCP(t, client)
+		time.Sleep(3 * time.Second)
 		var drip sync.WaitGroup
 		defer drip.Wait()
 		drip.Go(func() {
@@ -71,8 +78,8 @@ func TestSlowMessage(t *testing.T) {
 				time.Sleep(time.Second)
 			}
 		})
-		if took := ended(); took != idleTimeout {
-			t.Errorf("closed after %v, want %v", took, idleTimeout)
+		if took, want := ended(), 3*time.Second+messageTimeout; took != want {
+			t.Errorf("closed after %v, want %v", took, want)
 		}
 	})
 }
@@ -112,36 +119,107 @@ func TestDrain(t *testing.T) {
 	})
 }
 
-// TestShed: of connections that wait, the one that has waited longest goes.
+// addressed is a connection that says who is at its other end.
+type addressedConn struct {
+	net.Conn
+	from string
+}
+
+func (c addressedConn) RemoteAddr() net.Addr {
+	return &net.TCPAddr{IP: net.ParseIP(c.from), Port: 1}
+}
+
+// TestShed: of connections that are silent, the one that has been so longest goes,
+// of the client that has too many, or of all.
 func TestShed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := connections{limit: 3}
-		var servers []net.Conn
-		open := func() {
-			client, server := net.Pipe()
-			t.Cleanup(func() { client.Close(); server.Close() })
-			if !c.add(server) {
-				t.Fatal("refused")
+		pool := connections{TCP: TCP{Connections: 6, PerClient: 3, Idle: time.Minute}, exempt: []netip.Prefix{netip.MustParsePrefix("192.0.2.128/25")}}
+		var all []*connection
+		open := func(from ...string) {
+			t.Helper()
+			for _, from := range from {
+				client, server := net.Pipe()
+				t.Cleanup(func() { client.Close(); server.Close() })
+				c := pool.open(addressedConn{server, from})
+				if c == nil {
+					t.Fatal("refused")
+				}
+				all = append(all, c)
+				time.Sleep(time.Second)
 			}
-			servers = append(servers, server)
-			time.Sleep(time.Second)
 		}
-		open()
-		open()
-		open()
-		c.await(servers[0]) // has just been answered
+		kept := func(want ...int) {
+			t.Helper()
+			var got []int
+			for i, c := range all {
+				if c.places[0] != nil {
+					got = append(got, i)
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("kept %v, want %v", got, want)
+			}
+		}
+		open("192.0.2.1", "192.0.2.1", "192.0.2.1")
+		all[0].await() // has just been answered
 		time.Sleep(time.Second)
-		open()
-		open()
-		for i, want := range []bool{true, false, false, true, true} {
-			if _, got := c.waiting[servers[i]]; got != want {
-				t.Errorf("connection %d kept: %v", i, got)
-			}
+		open("192.0.2.1")
+		kept(0, 2, 3)
+		if pool.idle() != time.Minute {
+			t.Errorf("idle %v at half of the places", pool.idle())
 		}
-		c.stop()
-		if c.add(servers[1]) || c.await(servers[0]) {
+		open("2001:db8::1", "2001:db8::2", "2001:db8::3")
+		kept(0, 2, 3, 4, 5, 6)
+		if pool.idle() != crowdedIdle {
+			t.Errorf("idle %v with no place left", pool.idle())
+		}
+		open("2001:db8::4", "192.0.2.200")
+		kept(0, 3, 5, 6, 7, 8)
+		open("192.0.2.200", "192.0.2.200", "192.0.2.200", "192.0.2.200")
+		kept(7, 8, 9, 10, 11, 12)
+		for _, c := range all {
+			c.close()
+			c.close()
+		}
+		if pool.all.Len() != 0 || len(pool.clients) != 0 {
+			t.Errorf("%d connections and %d clients are left", pool.all.Len(), len(pool.clients))
+		}
+		open("192.0.2.1")
+		pool.stop()
+		if pool.open(all[0].Conn) != nil || all[len(all)-1].await() || all[len(all)-1].begun() {
 			t.Error("taken in after the end")
 		}
+	})
+}
+
+// Many queries in one segment are answered in one write (RFC 7766 §8), and those
+// that are whole do not wait for one that is not.
+func TestRFC7766Pipeline(t *testing.T) {
+	inBubble(t, func(t *testing.T, _ *Server, client net.Conn, ended func() time.Duration) {
+		one := framedQuery("www.fairway.test.")
+		if _, err := client.Write(append(bytes.Repeat(one, 5), one[:7]...)); err != nil {
+			t.Fatal(err)
+		}
+		buffer := make([]byte, 1<<16)
+		n, err := client.Read(buffer) // one write of a pipe is one read
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers := 0
+		for rest := buffer[:n]; len(rest) > 2; answers++ {
+			length := int(binary.BigEndian.Uint16(rest))
+			if _, err := readStrictly(rest[2 : 2+length]); err != nil {
+				t.Fatal(err)
+			}
+			rest = rest[2+length:]
+		}
+		if answers != 5 {
+			t.Errorf("%d answers in the first write, want 5", answers)
+		}
+		if _, err := client.Write(one[7:]); err != nil {
+			t.Fatal(err)
+		}
+		readTCP(t, client)
 	})
 }
 

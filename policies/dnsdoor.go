@@ -1,7 +1,9 @@
 package policies
 
 import (
+	"net"
 	"net/netip"
+	"time"
 )
 
 // DNS is how the DNS door of this node works.
@@ -10,7 +12,18 @@ type DNS struct {
 	NSID    string // what this server calls itself (RFC 5001); empty = nothing
 	Cookies DNSCookies
 	Limits  DNSLimits
+	TCP     DNSTCP
+	TLS     DNSTLS
 }
+
+// DNSTCP bounds connections, clear and encrypted together.
+type DNSTCP struct {
+	Connections, PerClient int
+	Idle                   time.Duration
+}
+
+// DNSTLS are the PEM files for DNS over TLS; empty = none named.
+type DNSTLS struct{ Certificate, Key string }
 
 // DNSCookies is how DNS cookies (RFC 7873) are met.
 type DNSCookies struct {
@@ -45,6 +58,10 @@ const (
 	defaultUnsigned  = 5
 	defaultSigned    = 12
 
+	defaultConnections = 2000
+	defaultPerClient   = 100
+	defaultIdle        = 10 * time.Second
+
 	maxRate = 1_000_000_000
 	maxNSID = 64 // dnsserver.MaxNSID
 )
@@ -58,6 +75,7 @@ func defaultDNSDoor() DNS {
 			IPv4: defaultLimitIPv4, IPv6: defaultLimitIPv6, Exempt: loopback(),
 			Unsigned: defaultUnsigned, Signed: defaultSigned,
 		},
+		TCP: DNSTCP{Connections: defaultConnections, PerClient: defaultPerClient, Idle: defaultIdle},
 	}
 }
 
@@ -73,7 +91,7 @@ func (c *compiler) dnsDoor() DNS {
 	if !ok {
 		return d
 	}
-	f, _ := v.fields("backend nsid cookies rate_limit amplification")
+	f, _ := v.fields("backend nsid cookies rate_limit amplification tcp tls")
 	d.Backend = f.choice("backend", defaultBackend, "auto", "mmsg", "portable")
 	if v, ok := f.under("nsid"); ok {
 		if d.NSID, ok = v.text(); ok && len(d.NSID) > maxNSID {
@@ -95,7 +113,44 @@ func (c *compiler) dnsDoor() DNS {
 		d.Limits.Unsigned = int(f.integer("unsigned", defaultUnsigned, 0, 100))
 		d.Limits.Signed = int(f.integer("signed", defaultSigned, 0, 100))
 	}
+	if v, ok := f.under("tcp"); ok {
+		f, _ := v.as("dns.tcp").fields("connections per_client idle")
+		d.TCP.Connections = int(f.integer("connections", defaultConnections, 1, 1_000_000))
+		d.TCP.PerClient = int(f.integer("per_client", defaultPerClient, 1, 1_000_000))
+		d.TCP.Idle = f.duration("idle", defaultIdle, time.Second, 30*time.Second)
+	}
+	if v, ok := f.under("tls"); ok {
+		f, _ := v.as("dns.tls").fields("certificate key")
+		d.TLS.Certificate, d.TLS.Key = f.neededFile("certificate"), f.neededFile("key")
+	}
 	return d
+}
+
+// neededFile reads a path that must be there.
+func (f fields) neededFile(key string) string {
+	v, ok := f.require(key, "add "+key+": PATH, a PEM file")
+	if !ok {
+		return ""
+	}
+	name, _ := v.file()
+	return name
+}
+
+// checkDoT holds the listeners of DNS over TLS to what they need.
+func (c *compiler) checkDoT(n Node) {
+	if len(n.Listen.DoT) == 0 {
+		return
+	}
+	at := c.sections["listen"][0].keyAt
+	if n.DNS.TLS == (DNSTLS{}) {
+		c.fault(at, "add dns: {tls: {certificate: PATH, key: PATH}}", "listen.dot: there is no certificate for DNS over TLS")
+	}
+	for _, address := range n.Listen.DoT {
+		// RFC 7858 §3.1: servers "MUST NOT use port 53 to transport DNS over TLS".
+		if _, port, _ := net.SplitHostPort(address); port == "53" {
+			c.fault(at, "use port 853", "listen.dot: %s: port 53 is for DNS in clear text", address)
+		}
+	}
 }
 
 func (v value) rateLimit(l *DNSLimits) {

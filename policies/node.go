@@ -30,7 +30,7 @@ type Node struct {
 
 // Listen are the addresses, host:port each, that the roles listen on.
 type Listen struct {
-	DNS, HTTP, API []string
+	DNS, DoT, HTTP, API []string
 }
 
 // The defaults of a node.
@@ -45,6 +45,7 @@ const (
 func (c *compiler) node() Node {
 	n := Node{DrainFor: defaultDrain, DNS: c.dnsDoor()}
 	n.Listen = c.listen()
+	c.checkDoT(n)
 	if v, ok := c.single("http"); ok {
 		f, _ := v.fields("trusted_proxies hosts steering_secret_file")
 		for _, item := range f.texts("trusted_proxies") {
@@ -103,12 +104,12 @@ func (c *compiler) listen() Listen {
 	if !ok {
 		return l
 	}
-	f, _ := v.fields("dns http api")
+	f, _ := v.fields("dns dot http api")
 	taken := make(map[string]value)
 	for _, door := range []struct {
 		key  string
 		into *[]string
-	}{{"dns", &l.DNS}, {"http", &l.HTTP}, {"api", &l.API}} {
+	}{{"dns", &l.DNS}, {"dot", &l.DoT}, {"http", &l.HTTP}, {"api", &l.API}} {
 		if _, ok := f.under(door.key); !ok {
 			continue
 		}

@@ -1,7 +1,7 @@
 package policies
 
 func dnsSchema() property {
-	return key("dns", "How the DNS door works. Taken up by a restart only, but for the content of secret_file.",
+	return key("dns", "How the DNS door works. Taken up by a restart only, but for the content of the files that it names.",
 		object("",
 			key("backend", "How UDP packets are moved: mmsg (Linux) many per system call, portable one at a time; auto takes mmsg where it works.",
 				word("auto", "mmsg", "portable")).by(defaultBackend),
@@ -14,6 +14,17 @@ func dnsSchema() property {
 				object("",
 					key("unsigned", "Where the query asks for no DNSSEC signatures.", whole(0, 100)).by(defaultUnsigned),
 					key("signed", "Where the query asks for DNSSEC signatures.", whole(0, 100)).by(defaultSigned),
+				)),
+			key("tcp", "Connections, clear and encrypted together. The one that has been silent longest makes room for a new one.",
+				object("",
+					key("connections", "Of all clients together.", whole(1, 1_000_000)).by(defaultConnections),
+					key("per_client", "Of one IPv4 address or IPv6 /64, unless it is in rate_limit.exempt.", whole(1, 1_000_000)).by(defaultPerClient),
+					key("idle", "How long a connection may be silent, 1s to 30s.", duration()).by("10s"),
+				)),
+			key("tls", "The certificate of DNS over TLS (RFC 7858), for listen.dot. Taken up when it changes.",
+				object("",
+					key("certificate", "A PEM file: the certificate, then its chain.", text()).needed().like("/etc/fairway/dot.pem"),
+					key("key", "A PEM file: its key.", text()).needed().like("/etc/fairway/dot.key"),
 				)),
 		))
 }

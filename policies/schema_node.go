@@ -6,6 +6,7 @@ func listenSchema() property {
 	return key("listen", "Where the node listens: ADDRESS:PORT, one or a list each. An empty address means every address of the machine. Taken up by SIGUSR2 or a restart only.",
 		object("",
 			key("dns", "The DNS door, UDP and TCP.", oneOrSome(listener())).by(defaultDNS).like("192.0.2.53:53"),
+			key("dot", "The DNS door over TLS (RFC 7858), beside dns; it needs dns.tls. Default: none.", oneOrSome(listener())).like(":853"),
 			key("http", "The HTTP door, clear text.", oneOrSome(listener())).by(defaultHTTP).like(":80"),
 			key("api", "API, console, /metrics, /healthz and /readyz. Beyond loopback it needs api.token_file, else the node does not start.",
 				oneOrSome(listener())).by(defaultAPI),

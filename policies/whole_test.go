@@ -33,7 +33,7 @@ func TestWhole(t *testing.T) {
 		t.Errorf("revision (-want +got):\n%s", diff)
 	}
 	wantNode := Node{
-		Listen: Listen{DNS: []string{":53", "[::1]:5353"}, HTTP: []string{"127.0.0.1:80"}, API: []string{":8400"}},
+		Listen: Listen{DNS: []string{":53", "[::1]:5353"}, DoT: []string{":853"}, HTTP: []string{"127.0.0.1:80"}, API: []string{":8400"}},
 		DNS: DNS{
 			Backend: "portable", NSID: "hostname",
 			Cookies: DNSCookies{Mode: "require", SecretFile: "/etc/fairway/cookies"},
@@ -42,6 +42,8 @@ func TestWhole(t *testing.T) {
 				Exempt:   []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
 				Unsigned: 8, Signed: 0,
 			},
+			TCP: DNSTCP{Connections: 500, PerClient: 20, Idle: 20 * time.Second},
+			TLS: DNSTLS{Certificate: "/etc/fairway/dot.pem", Key: "/etc/fairway/dot.key"},
 		},
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.1/32")},
 		HTTPHosts:      []string{"go.example"},

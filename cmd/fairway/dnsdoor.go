@@ -21,6 +21,8 @@ func dnsDoor(n policies.Node) dnsserver.Config {
 			IPv4Bits: d.Limits.IPv4, IPv6Bits: d.Limits.IPv6, Exempt: d.Limits.Exempt,
 			Amplification: d.Limits.Unsigned, SignedAmplification: d.Limits.Signed,
 		},
+		TCP: dnsserver.TCP(d.TCP),
+		TLS: dnsserver.TLS{Listen: n.Listen.DoT, Certificate: d.TLS.Certificate, Key: d.TLS.Key},
 	}
 	if d.NSID == policies.NSIDHostname {
 		name, _ := os.Hostname() // a machine without a name has none to tell
@@ -35,7 +37,7 @@ func (n *node) dnsCounts() metrics.DNSCounts {
 		return metrics.DNSCounts{} // not made yet
 	}
 	counted := n.dns.Counts()
-	shown := metrics.DNSCounts{Panics: counted.Panics}
+	shown := metrics.DNSCounts{Panics: counted.Panics, Connections: counted.Connections, Opened: counted.Opened, Shed: counted.Shed}
 	for labels, count := range counted.Limited {
 		shown.Limited = append(shown.Limited, metrics.LabelledCount{Labels: []string{labels.Kind, labels.Action}, Count: count})
 	}

@@ -10,6 +10,8 @@ type DNSCounts struct {
 	Limited []LabelledCount // by kind and action
 	Cookies []LabelledCount // by state
 	Panics  uint64
+	// Connections over TCP and TLS: open now, opened, and closed to make room.
+	Connections, Opened, Shed uint64
 }
 
 // LabelledCount is one series of a counter.
@@ -27,13 +29,19 @@ var (
 		[]string{"kind", "action"}, nil)
 	dnsCookies = prometheus.NewDesc("fairway_dns_cookies_total",
 		"Queries with a DNS cookie, by state: client (no server cookie), bad, valid.", []string{"state"}, nil)
+	dnsConnections = prometheus.NewDesc("fairway_dns_connections",
+		"Connections over TCP and TLS that are open.", nil, nil)
+	dnsOpened = prometheus.NewDesc("fairway_dns_connections_opened_total",
+		"Connections over TCP and TLS that were opened.", nil, nil)
+	dnsShed = prometheus.NewDesc("fairway_dns_connections_shed_total",
+		"Connections that were closed to make room for others.", nil, nil)
 	dnsPanics = prometheus.NewDesc("fairway_dns_panics_total",
 		"Queries that made the DNS door panic; each was answered SERVFAIL.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (d *dnsDoor) Describe(ch chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{dnsLimited, dnsCookies, dnsPanics} {
+	for _, desc := range []*prometheus.Desc{dnsLimited, dnsCookies, dnsConnections, dnsOpened, dnsShed, dnsPanics} {
 		ch <- desc
 	}
 }
@@ -47,5 +55,8 @@ func (d *dnsDoor) Collect(ch chan<- prometheus.Metric) {
 	for _, l := range c.Cookies {
 		send(ch, dnsCookies, prometheus.CounterValue, float64(l.Count), l.Labels...)
 	}
+	send(ch, dnsConnections, prometheus.GaugeValue, float64(c.Connections))
+	send(ch, dnsOpened, prometheus.CounterValue, float64(c.Opened))
+	send(ch, dnsShed, prometheus.CounterValue, float64(c.Shed))
 	send(ch, dnsPanics, prometheus.CounterValue, float64(c.Panics))
 }

@@ -92,6 +92,8 @@ func newFixture(snapshot *steering.Snapshot) *fixture {
 				Limited: []LabelledCount{{[]string{"answer", "drop"}, 3}, {[]string{"answer", "slip"}, 2}},
 				Cookies: []LabelledCount{{[]string{"valid"}, 7}},
 				Panics:  1,
+
+				Connections: 4, Opened: 9, Shed: 2,
 			}
 		},
 		Now: func() time.Time { return epoch.Add(5 * time.Second) },
