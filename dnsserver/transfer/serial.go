@@ -12,7 +12,7 @@ func newer(a, b uint32) bool { return a != b && a-b < 1<<31 }
 func nextSerial(last, least uint32, now time.Time) uint32 {
 	next := last + 1
 	for _, candidate := range []uint32{uint32(now.Unix()), least} {
-		if candidate != 0 && newer(candidate, next) {
+		if candidate != 0 && newer(candidate, next) && newer(candidate, last) {
 			next = candidate
 		}
 	}
