@@ -8,6 +8,10 @@ FUZZTIME     ?= 10s
 TEST_TIMEOUT ?= 20m
 SLOW_TIMEOUT ?= 100m
 
+# How many turns each server has in `make compare-dns`. Fewer than 15 tell nothing
+# finer than a tenth.
+ROUNDS ?= 15
+
 # The whole-program tests hold a running node to its promised seconds, so they
 # have the machine to themselves.
 WHOLE := fairway/cmd/fairway
@@ -70,6 +74,12 @@ fuzz: need-go ## run every fuzz target for FUZZTIME (10s)
 .PHONY: slow
 slow: setup consul ## the tests of `make test` and those too slow for it
 	go test -race -tags slow -timeout $(SLOW_TIMEOUT) ./...
+
+.PHONY: compare-dns
+compare-dns: need-go ## compare the DNS door with gdnsd, Knot and PowerDNS (installs them); writes docs/PERFORMANCE.md
+	@tools/setup/install --peers
+	go build -o bin/bench ./dnsserver/bench
+	bin/bench -rounds $(ROUNDS) -into docs/PERFORMANCE.md
 
 .PHONY: clean
 clean: ## remove what was built

@@ -1,11 +1,13 @@
 // Command bench measures the DNS door beside others: how much processor time one
 // answer costs the server.
 //
-// In:  flags; the programs taskset and, for the comparison, gdnsd.
-// Out: a table in Markdown on standard output, progress on standard error. The
-// numbers of docs/PERFORMANCE.md come from here.
+// In:  flags; the programs taskset and, for the comparison, gdnsd, Knot and
+// PowerDNS with their geo modules (tools/setup/install --peers).
+// Out: a table in Markdown on standard output, progress on standard error; or all
+// tables of docs/PERFORMANCE.md, written into it.
 //
-//	go run ./dnsserver/bench                    # our paths and back ends, and gdnsd
+//	make compare-dns                            # all tables
+//	go run ./dnsserver/bench                    # our paths and back ends, and the others
 //	go run ./dnsserver/bench -rounds 15 -each 2s
 //	go run ./dnsserver/bench -rate 60000        # not as fast as it goes
 //

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -18,7 +19,7 @@ type options struct {
 	window  int
 	workers int
 	only    string
-	gdnsd   string
+	into    string
 	serve   string
 	listen  string
 }
@@ -31,7 +32,7 @@ func main() {
 	flag.IntVar(&o.window, "window", 128, "queries under way at most")
 	flag.IntVar(&o.workers, "workers", 1, "processors of a server; with more than one nothing is pinned")
 	flag.StringVar(&o.only, "only", "", "servers, by name, with commas; empty = all")
-	flag.StringVar(&o.gdnsd, "gdnsd", "gdnsd", "the gdnsd to compare with; left out when there is none")
+	flag.StringVar(&o.into, "into", "", "write the tables of all three runs into this file, between its markers")
 	flag.StringVar(&o.serve, "serve", "", "be one of the servers (internal)")
 	flag.StringVar(&o.listen, "listen", "", "where to serve (internal)")
 	flag.Parse()
@@ -45,11 +46,21 @@ func main() {
 	}
 }
 
-// compare runs the rounds and prints the table.
-func compare(o options) (err error) {
+// compare runs the rounds and prints the table, or all tables into a file.
+func compare(o options) error {
+	if o.into == "" {
+		text, err := measure(o)
+		fmt.Print(text)
+		return err
+	}
+	return compareInto(o)
+}
+
+// measure runs one comparison and returns its table.
+func measure(o options) (table string, err error) {
 	folder, err := os.MkdirTemp("", "bench")
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer os.RemoveAll(folder)
 	var running []*server
@@ -67,26 +78,43 @@ func compare(o options) (err error) {
 		running = append(running, s)
 	}
 	if len(running) == 0 {
-		return errors.New("nothing to measure")
+		return "", errors.New("nothing to measure")
 	}
-	if o.workers == 1 {
-		if err := pin(os.Getpid(), 1); err != nil {
-			return err
-		}
+	if err := pinLoad(o.workers); err != nil {
+		return "", err
 	}
+	machine := newWitness(running)
 	queries := makeQueries()
 	for round := range o.rounds {
 		for _, s := range running {
 			r, err := s.turn(queries, o)
 			if err != nil {
-				return fmt.Errorf("%s: %w", s.name, err)
+				return "", fmt.Errorf("%s: %w", s.name, err)
 			}
 			s.results = append(s.results, r)
 		}
 		fmt.Fprintf(os.Stderr, "round %d of %d\n", round+1, o.rounds)
 	}
-	report(os.Stdout, running)
-	return nil
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n\n", machine.statement())
+	report(&b, running)
+	return b.String(), nil
+}
+
+// pinLoad keeps this process on processor 1 where the servers are on processor 0;
+// else anywhere.
+func pinLoad(workers int) error {
+	if workers == 1 {
+		return pin(os.Getpid(), 1)
+	}
+	return pin(os.Getpid(), allProcessors()...)
+}
+
+func allProcessors() (all []int) {
+	for i := range runtime.NumCPU() {
+		all = append(all, i)
+	}
+	return all
 }
 
 func chosen(o options) []string {

@@ -30,17 +30,27 @@ const (
 	mmsgFast        = "mmsg"
 	portableFast    = "portable"
 	portableGeneral = "portable-general"
+	plain           = "miekg+mmdb"
 	gdnsd           = "gdnsd"
+	knot            = "knot"
+	pdns            = "pdns"
 )
 
-func serverNames() []string { return []string{echo, mmsgFast, portableFast, portableGeneral, gdnsd} }
+func serverNames() []string {
+	return []string{echo, mmsgFast, gdnsd, knot, pdns, plain, portableFast, portableGeneral}
+}
+
+const plenty = 1_000_000_000
 
 // serve is one of our servers, until it is told to end.
 func serve(o options) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	if o.serve == echo {
+	switch o.serve {
+	case echo:
 		return serveEcho(ctx, o.listen)
+	case plain:
+		return servePlain(ctx, o.listen)
 	}
 	first, err := snapshot()
 	if err != nil {
@@ -50,6 +60,8 @@ func serve(o options) error {
 	config := dnsserver.Config{
 		Listen: []string{o.listen}, Current: current, Backend: dnsserver.BackendPortable, General: o.serve == portableGeneral,
 		Observer: metrics.New(metrics.Config{Snapshot: current.Load}).DNS(),
+		// Limits so high that they never bite, and are looked at for every answer.
+		Limits: dnsserver.Limits{Answers: plenty, Negatives: plenty, Errors: plenty, Slip: 2, IPv4Bits: 24, IPv6Bits: 56, Amplification: 5, SignedAmplification: 12},
 	}
 	if o.serve == mmsgFast {
 		config.Backend = dnsserver.BackendMmsg
@@ -97,24 +109,21 @@ func command(name, address, folder string, o options) (*exec.Cmd, error) {
 	if o.workers == 1 {
 		line = []string{"taskset", "-c", "0"}
 	}
-	if name == gdnsd {
-		if _, err := exec.LookPath(o.gdnsd); err != nil {
-			return nil, err
-		}
-		files := map[string]string{"config": gdnsdConfig(address, folder, o.workers), "zones/" + strings.TrimSuffix(zoneName, "."): gdnsdZone}
-		for file, text := range files {
-			if err := write(filepath.Join(folder, file), text); err != nil {
+	for _, p := range peers() {
+		if p.name == name {
+			more, err := p.command(placeOf(address, folder, o.workers))
+			if err != nil {
 				return nil, err
 			}
+			line = append(line, more...)
+			return exec.Command(line[0], line[1:]...), nil
 		}
-		line = append(line, o.gdnsd, "-c", folder, "start")
-	} else {
-		self, err := os.Executable()
-		if err != nil {
-			return nil, err
-		}
-		line = append(line, self, "-serve", name, "-listen", address)
 	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	line = append(line, self, "-serve", name, "-listen", address)
 	return exec.Command(line[0], line[1:]...), nil
 }
 
@@ -153,6 +162,9 @@ func (s *server) end() error {
 	return nil
 }
 
+// tick is the unit of times in /proc: USER_HZ is 100 everywhere.
+const tick = 10 * time.Millisecond
+
 // used is the user and system time that the server has taken.
 func (s *server) used() (user, system time.Duration, err error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.process.Process.Pid))
@@ -161,7 +173,6 @@ func (s *server) used() (user, system time.Duration, err error) {
 	}
 	_, rest, _ := strings.Cut(string(stat), ") ")
 	fields := strings.Fields(rest)
-	const tick = 10 * time.Millisecond // USER_HZ is 100 everywhere
 	u, errU := strconv.Atoi(fields[11])
 	v, errV := strconv.Atoi(fields[12])
 	return time.Duration(u) * tick, time.Duration(v) * tick, errors.Join(errU, errV)
@@ -178,10 +189,12 @@ func (s *server) memory() int {
 	return pages * os.Getpagesize()
 }
 
-// pin keeps every thread of a process on one processor.
-func pin(pid, processor int) error {
+// pin keeps every thread of a process on these processors.
+func pin(pid int, processors ...int) error {
 	var set unix.CPUSet
-	set.Set(processor)
+	for _, p := range processors {
+		set.Set(p)
+	}
 	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	if err != nil {
 		return err
@@ -189,7 +202,7 @@ func pin(pid, processor int) error {
 	for _, thread := range threads {
 		id, _ := strconv.Atoi(thread.Name())
 		if err := unix.SchedSetaffinity(id, &set); err != nil {
-			return fmt.Errorf("pin the load to processor %d: %w", processor, err)
+			return fmt.Errorf("pin the load to processors %v: %w", processors, err)
 		}
 	}
 	return nil

@@ -24,7 +24,7 @@ func (r result) perAnswer() time.Duration {
 
 // turn puts a server under load and measures.
 func (s *server) turn(queries []query, o options) (result, error) {
-	c := load.Config{Address: s.address, Rate: float64(o.rate), Window: o.window, Timeout: 100 * time.Millisecond, Spin: true}
+	c := load.Config{Address: s.address, Rate: float64(o.rate), Window: o.window, Timeout: time.Second, Spin: true}
 	for _, q := range queries {
 		c.Queries = append(c.Queries, q.packet)
 	}

@@ -1,12 +1,14 @@
 package main
 
 import (
-	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"strings"
 	"time"
 
+	"github.com/maxmind/mmdbwriter"
+	"github.com/maxmind/mmdbwriter/mmdbtype"
 	"github.com/miekg/dns"
 
 	"fairway/steering"
@@ -86,24 +88,28 @@ func zone() steering.Zone {
 	}
 }
 
-// gdnsdConfig is the world for gdnsd.
-func gdnsdConfig(listen, folder string, threads int) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "options => { listen => %s, udp_threads => %d, tcp_threads => 1, run_dir => %q, state_dir => %q, edns_client_subnet => true }\n",
-		listen, threads, folder+"/run", folder+"/state")
-	b.WriteString("plugins => { geoip => { maps => { m => { datacenters => [a, b, c, d], nets => {\n")
-	for _, n := range networks() {
-		fmt.Fprintf(&b, "%s => [%s]\n", n.prefix, n.cdn)
-	}
-	b.WriteString("} } }\nresources => { www => { map => m, service_types => up, dcmap => {\n")
-	for _, cdn := range cdns() {
-		fmt.Fprintf(&b, "%s => %s\n", cdn, hostOf(cdn))
-	}
-	b.WriteString("} } } } }\n")
-	return b.String()
+// continentOf stands for a CDN where a server reads its map from a geo database.
+func continentOf(cdn string) string {
+	return map[string]string{"a": "na", "b": "eu", "c": "as", "d": "sa"}[cdn]
 }
 
-const gdnsdZone = "$TTL 30\n@ SOA ns1 host 1 7200 1800 259200 900\n@ NS ns1\nns1 A 192.0.2.1\nwww 30 DYNC geoip!www\n"
+// geoDatabase is the map as a geo database.
+func geoDatabase() (string, error) {
+	tree, err := mmdbwriter.New(mmdbwriter.Options{DatabaseType: "GeoLite2-City", RecordSize: 28, IncludeReservedNetworks: true})
+	if err != nil {
+		return "", err
+	}
+	for _, n := range networks() {
+		record := mmdbtype.Map{"continent": mmdbtype.Map{"code": mmdbtype.String(strings.ToUpper(continentOf(n.cdn)))}}
+		prefix := net.IPNet{IP: n.prefix.Addr().AsSlice(), Mask: net.CIDRMask(n.prefix.Bits(), 32)}
+		if err := tree.Insert(&prefix, record); err != nil {
+			return "", err
+		}
+	}
+	var b strings.Builder
+	_, err = tree.WriteTo(&b)
+	return b.String(), err
+}
 
 // query is one packet with the first octets of the CNAME that must come back.
 type query struct {
