@@ -20,6 +20,7 @@ const (
 	defaultMargin   = 0.10
 	defaultDwell    = time.Minute
 	defaultRampStep = 30 * time.Second
+	mostCorrect     = 0.5
 	defaultHashV4   = 24 // RFC 7871 §11.1 recommends to send no more
 	defaultHashV6   = 56
 )
@@ -62,7 +63,7 @@ func (c *compiler) builtinPolicy() *steering.Policy {
 }
 
 func (c *compiler) policy(v value) *steering.Policy {
-	f, _ := v.fields("rules defaults switch on_all_down on_blind degraded hash")
+	f, _ := v.fields("rules defaults switch on_all_down on_blind degraded correct hash")
 	p := c.builtinPolicy()
 	p.Name, p.Place = v.name, v.home()
 	base := c.builtinRule()
@@ -81,6 +82,13 @@ func (c *compiler) policy(v value) *steering.Policy {
 	p.OnBlind = f.onBlind()
 	p.Degraded = steering.DegradedMode(f.choice("degraded", string(steering.DegradedAvoid),
 		string(steering.DegradedAvoid), string(steering.DegradedAllow)))
+	if v, ok := f.under("correct"); ok {
+		n, ok := v.percent()
+		if ok && n > mostCorrect {
+			v.fault("use 0% to 50%", "%s is out of range", v.node.Value)
+		}
+		p.Correct = min(n, mostCorrect)
+	}
 	if h, ok := f.under("hash"); ok {
 		g, _ := h.as("hash of %s", v.subject).fields("ipv4 ipv6")
 		p.HashV4 = int(g.integer("ipv4", defaultHashV4, 8, 32))

@@ -20,6 +20,7 @@ func policiesSchema() property {
 				matching(`^\s*(last|static(:\s*[0-9].*)?)\s*$`)).by("last").like("last", "static", "static:10m"),
 			key("degraded", "avoid: a degraded endpoint serves only when no better one is left. allow: as a healthy one, the score decides.",
 				word("avoid", "allow")).by("avoid"),
+			key("correct", "What the doors hand out is made to follow the shares, by changing each weight by this part at most: 0% to 50%.", percentage()).by("0%").like("20%"),
 			key("hash", "Length of the client prefix that stays together on one endpoint where several share.", object("",
 				key("ipv4", "Bits of an IPv4 address.", whole(8, 32)).by(defaultHashV4),
 				key("ipv6", "Bits of an IPv6 address.", whole(16, 128)).by(defaultHashV6))),

@@ -112,7 +112,7 @@ func wantWhole() *steering.Revision {
 		},
 		Switch:    steering.Switch{Margin: 0.05, Dwell: 90 * time.Second, MaxShift: 0.2, Ramp: []float64{0.01, 0.05, 0.25, 1}, RampStep: time.Minute, Brake: builtinBrake()},
 		OnAllDown: steering.OnAllDown{Mode: steering.AllDownFallback, Pool: "us"},
-		Degraded:  steering.DegradedAllow, HashV4: 20, HashV6: 48,
+		Degraded:  steering.DegradedAllow, Correct: 0.2, HashV4: 20, HashV6: 48,
 	}
 	builtinSplit := steering.SplitSpec{Kind: steering.SplitBest}
 	builtin := steering.Policy{
@@ -125,13 +125,13 @@ func wantWhole() *steering.Revision {
 		Degraded: steering.DegradedAvoid, HashV4: 24, HashV6: 56,
 	}
 	unused := builtin
-	unused.Name, unused.Place = "unused", at(pols, 20, 3)
+	unused.Name, unused.Place = "unused", at(pols, 21, 3)
 	unused.Rules = []*steering.Rule{
 		{
-			Name: "only", WhenText: `client.country in ["FR", "DE"] || client.asn > 5`, WhenPlace: at(pols, 22, 28),
-			ScoreText: "latency + availability", Split: builtinSplit, Place: at(pols, 22, 9),
+			Name: "only", WhenText: `client.country in ["FR", "DE"] || client.asn > 5`, WhenPlace: at(pols, 23, 28),
+			ScoreText: "latency + availability", Split: builtinSplit, Place: at(pols, 23, 9),
 		},
-		{Name: "default", ScoreText: "latency + availability", Split: builtinSplit, Place: at(pols, 20, 3)},
+		{Name: "default", ScoreText: "latency + availability", Split: builtinSplit, Place: at(pols, 21, 3)},
 	}
 	return &steering.Revision{
 		Currency: "EUR",

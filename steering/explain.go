@@ -65,8 +65,9 @@ type EndpointTrace struct {
 	AgeSeconds float64  `json:"age_seconds"` // of the newest measurement; 0 for none
 	Inputs     Inputs   `json:"inputs"`
 	Score      float64  `json:"score"`
-	Weight     float64  `json:"weight"` // intended share now
-	Target     float64  `json:"target"` // intended share once no bound holds it
+	Weight     float64  `json:"weight"`               // intended share now
+	Correction float64  `json:"correction,omitempty"` // factor on Weight when clients are picked; absent = none
+	Target     float64  `json:"target"`               // intended share once no bound holds it
 	Reason     Reason   `json:"reason"`
 	Overrides  []string `json:"overrides,omitempty"` // ids of those that concern it here
 }

@@ -11,8 +11,9 @@ type Policy struct {
 	OnAllDown OnAllDown
 	OnBlind   OnBlind
 	Degraded  DegradedMode
-	HashV4    int // client prefix length that a split hashes, IPv4; default 24
-	HashV6    int // the same for IPv6; default 56
+	Correct   float64 // what is handed out is made to follow the shares by changing each weight by this part at most; 0 = not at all
+	HashV4    int     // client prefix length that a split hashes, IPv4; default 24
+	HashV6    int     // the same for IPv6; default 56
 	Place     Place
 }
 

@@ -40,8 +40,11 @@ type Candidate struct {
 	Verdict  Verdict
 	Score    float64
 	Reason   Reason
-	inverse  float64 // 1/Weight; finite
-	seed     uint64
+	// Correction is a factor on Weight when clients are picked, so that what is
+	// handed out follows it; 0 = none. See Policy.Correct.
+	Correction float64
+	inverse    float64 // 1/(Weight×Correction); finite
+	seed       uint64
 }
 
 // Reason says in a closed code, and in words, why something is as it is.
@@ -158,12 +161,20 @@ func NewSplit(candidates []Candidate, ttl time.Duration, reason Reason, holds []
 		}
 		sum += c.Weight
 		c.seed = hashString(c.Endpoint.ID)
-		c.inverse = min(1/c.Weight, math.MaxFloat64)
+		c.inverse = min(1/(c.Weight*c.Factor()), math.MaxFloat64)
 	}
 	if s.picks > 0 && (sum < 1-1e-6 || sum > 1+1e-6) {
 		return nil, fmt.Errorf("split: weights sum to %v, want 1", sum)
 	}
 	return s, nil
+}
+
+// Factor is the correction, 1 where there is none.
+func (c *Candidate) Factor() float64 {
+	if c.Correction > 0 {
+		return c.Correction
+	}
+	return 1
 }
 
 // Picks returns the candidates that have a weight.
@@ -190,7 +201,7 @@ func (s *Split) SameAnswers(o *Split) bool {
 	}
 	for i := range s.Candidates {
 		a, b := &s.Candidates[i], &o.Candidates[i]
-		if a.Endpoint != b.Endpoint || a.Weight != b.Weight || a.Verdict != b.Verdict || a.Reason.Code != b.Reason.Code {
+		if a.Endpoint != b.Endpoint || a.Weight != b.Weight || a.Correction != b.Correction || a.Verdict != b.Verdict || a.Reason.Code != b.Reason.Code {
 			return false
 		}
 	}

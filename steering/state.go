@@ -44,11 +44,12 @@ type SplitRecord struct {
 
 // CandidateRecord is a Candidate by name.
 type CandidateRecord struct {
-	Endpoint string  `json:"endpoint"`
-	Weight   float64 `json:"weight,omitempty"`
-	Verdict  Verdict `json:"verdict"`
-	Score    float64 `json:"score,omitempty"`
-	Reason   Reason  `json:"reason"`
+	Endpoint   string  `json:"endpoint"`
+	Weight     float64 `json:"weight,omitempty"`
+	Correction float64 `json:"correction,omitempty"`
+	Verdict    Verdict `json:"verdict"`
+	Score      float64 `json:"score,omitempty"`
+	Reason     Reason  `json:"reason"`
 }
 
 // Memory is what the switch bounds remember of a service × group.
@@ -178,7 +179,7 @@ func (r SplitRecord) Split(service *Service) *Split {
 	for _, c := range r.Candidates {
 		had = had || c.Weight > 0
 		if e := byID[c.Endpoint]; e != nil {
-			candidates = append(candidates, Candidate{Endpoint: e, Weight: c.Weight, Verdict: c.Verdict, Score: c.Score, Reason: c.Reason})
+			candidates = append(candidates, Candidate{Endpoint: e, Weight: c.Weight, Correction: min(max(c.Correction, 0), 2), Verdict: c.Verdict, Score: c.Score, Reason: c.Reason})
 			sum += c.Weight
 		}
 	}
@@ -204,7 +205,7 @@ func (s *Split) Record(memory Memory) SplitRecord {
 	for i := range s.Candidates {
 		c := &s.Candidates[i]
 		r.Candidates = append(r.Candidates, CandidateRecord{
-			Endpoint: c.Endpoint.ID, Weight: c.Weight, Verdict: c.Verdict, Score: c.Score, Reason: c.Reason,
+			Endpoint: c.Endpoint.ID, Weight: c.Weight, Correction: c.Correction, Verdict: c.Verdict, Score: c.Score, Reason: c.Reason,
 		})
 	}
 	return r

@@ -89,6 +89,7 @@ Start here:
 
 On a running node:
   fairway status                    who serves whom, and how healthy it is
+  fairway usage                     what each provider carries, beside its contract
   fairway explain --service S --client IP
                                     why this client gets this CDN
   fairway drain CDN --reason WHY --for 1h
@@ -102,7 +103,7 @@ On a running node:
 	root.AddCommand(formatCommand(), schemaCommand(), importCommand())
 	root.AddCommand(planCommand(), recordCommand(), replayCommand(), benchCommand(), cookiesCommand())
 	root.AddCommand(demoCommand(), runCommand(), checkCommand(), testCommand(), initCommand(),
-		statusCommand(), explainCommand(), drainCommand(), undrainCommand(), overridesCommand(),
+		statusCommand(), explainCommand(), usageCommand(), drainCommand(), undrainCommand(), overridesCommand(),
 		doctorCommand(), applyCommand(), revisionsCommand(), diffCommand(), rollbackCommand(), canaryCommand(), dnssecCommand())
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{err, c.CommandPath()} })
 	markUsage(root)

@@ -26,6 +26,7 @@ import (
 	"fairway/probes"
 	"fairway/steering"
 	"fairway/steering/api"
+	"fairway/steering/api/client"
 	"fairway/steering/api/console"
 	"fairway/steering/httpserver"
 	"fairway/steering/metrics"
@@ -77,6 +78,7 @@ type node struct {
 	rollout *rollout.Rollout  // control
 	probes  *probes.Scheduler // probe
 	pusher  *pusher           // probe without control
+	tellers []*client.Client  // doors without control: whom to tell what they hand out
 	keys    *dnssec.Keeper    // control, dns
 	dns     *dnsserver.Server
 	primary *transfer.Primary // dns
@@ -139,6 +141,8 @@ func (n *node) build() error {
 		Held:      n.held,
 		Braked:    n.braked,
 		Revision:  func() *steering.Revision { return n.config.Load().Revision },
+		Usage:     n.carried,
+		Stretch:   n.stretch,
 	}
 	if n.roles.dns {
 		shown.DNSCounts = n.dnsCounts
@@ -257,6 +261,10 @@ func (n *node) makeParts(c *configuration) error {
 		})
 		problems = append(problems, err)
 	}
+	if n.roles.doors() && !n.roles.control {
+		n.tellers, err = controls(c.Node.Control, token)
+		problems = append(problems, err)
+	}
 	if n.roles.probe {
 		sink := n.observe
 		if !n.roles.control {
@@ -272,7 +280,7 @@ func (n *node) makeParts(c *configuration) error {
 		listenAPI = n.nodeOptions.api
 	}
 	n.api, err = api.New(api.Config{
-		Listen: listenAPI, Open: n.sockets.Listen, Token: token, Control: &control{n}, Revisions: n.revisions(), Ready: n.ready, Alive: n.alive,
+		Listen: listenAPI, Open: n.sockets.Listen, Token: token, Control: &control{n}, Revisions: n.revisions(), Usage: n.carriers(), Ready: n.ready, Alive: n.alive,
 		Metrics: n.metrics.Handler(), Console: console.Handler(), Extra: n.extraPaths(), Logger: n.log.With("part", "api"),
 	})
 	return errors.Join(append(problems, err)...)
@@ -333,7 +341,9 @@ func (n *node) firstSnapshot(c *configuration) error {
 	if err != nil {
 		n.log.Error("the stored overrides cannot be read: none is in force", "err", err)
 	}
-	loop := publish.Config{Layout: c.layout, Overrides: overrides, Publish: n.publish, Save: n.save, Logger: n.log.With("part", "publish")}
+	loop := publish.Config{
+		Layout: c.layout, Overrides: overrides, Publish: n.publish, Save: n.save, Handed: n.metrics.Handed, Logger: n.log.With("part", "publish"),
+	}
 	if known {
 		loop.Saved = &state
 	}
@@ -397,6 +407,9 @@ func (n *node) Run(stop context.Context, signals signals) error {
 	if n.probes != nil {
 		n.aim()
 		start("probes", n.probes.Run)
+	}
+	if n.tellers != nil {
+		start("counts", n.tellCounts)
 	}
 	if n.pusher != nil {
 		start("pusher", n.pusher.Run)

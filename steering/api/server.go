@@ -31,6 +31,9 @@ type Config struct {
 	// Revisions is what a control node can do with configurations. Unset = this
 	// node answers 503 there.
 	Revisions Revisions
+	// Usage is what a control node knows of traffic. Unset = this node answers 503
+	// there.
+	Usage Carrier
 	// Ready answers /readyz: nil, or why this node should get no traffic now (no
 	// snapshot yet, draining). Unset = always ready.
 	Ready func() error

@@ -11,14 +11,25 @@ import (
 
 // decisions counts what the doors hand out. The realised share of an endpoint
 // is its part of fairway_decisions_total over the sum for its service and
-// region.
+// region. An answer adds to one counter; what is asked for is summed up when it is
+// asked for.
 type decisions struct {
 	snapshot func() *steering.Snapshot
 	refs     *memo[decisionRef, *atomic.Uint64]
 
-	mu     sync.Mutex
-	series map[decisionLabels]*atomic.Uint64
-	last   [2]*steering.Revision // at the newest scrape: in force, on trial
+	mu      sync.Mutex
+	entries []entry
+	series  map[decisionLabels]uint64
+	groups  map[handedKey]uint64
+	last    [2]*steering.Revision // when summed up last: in force, on trial
+}
+
+// entry is one counter with what of it was summed up already.
+type entry struct {
+	ref   decisionRef
+	count *atomic.Uint64
+	seen  uint64
+	old   int // so many revisions ago
 }
 
 // decisionRef is what a decision says in pointers of its revision: these stay
@@ -27,21 +38,25 @@ type decisions struct {
 type decisionRef struct {
 	door     string
 	service  *steering.Service
-	region   string
+	group    steering.Group
+	canary   bool
 	endpoint *steering.Endpoint // nil = nothing was handed out
 	reason   steering.ReasonCode
 }
 
+// handedKey is what steering.Handed counts.
+type handedKey struct{ service, region, rule, endpoint string }
+
 type decisionLabels struct{ door, service, region, endpoint, reason string }
 
 func newDecisions(snapshot func() *steering.Snapshot) *decisions {
-	d := &decisions{snapshot: snapshot, series: make(map[decisionLabels]*atomic.Uint64)}
+	d := &decisions{snapshot: snapshot, series: make(map[decisionLabels]uint64), groups: make(map[handedKey]uint64)}
 	d.refs = newMemo(d.counter)
 	return d
 }
 
 func (d *decisions) count(door string, decision *steering.Decision) {
-	ref := decisionRef{door: door, service: decision.Service, region: decision.Group.Region}
+	ref := decisionRef{door: door, service: decision.Service, group: decision.Group, canary: decision.Canary}
 	if first, any := decision.First(); any {
 		ref.endpoint, ref.reason = first.Endpoint, first.Reason.Code
 	} else {
@@ -50,21 +65,81 @@ func (d *decisions) count(door string, decision *steering.Decision) {
 	d.refs.get(ref).Add(1)
 }
 
-// counter finds the series of a ref. Two revisions' pointers to one name share
-// a series.
 func (d *decisions) counter(ref decisionRef) *atomic.Uint64 {
-	labels := decisionLabels{door: ref.door, service: ref.service.Key, region: ref.region, reason: string(ref.reason)}
-	if ref.endpoint != nil {
-		labels.endpoint = ref.endpoint.ID
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	c := d.series[labels]
-	if c == nil {
-		c = new(atomic.Uint64)
-		d.series[labels] = c
+	e := entry{ref: ref, count: new(atomic.Uint64)}
+	d.entries = append(d.entries, e)
+	return e.count
+}
+
+// sumUp brings the sums up to now and drops what the revision has dropped. Two
+// revisions' pointers to one name share a sum.
+func (d *decisions) sumUp() {
+	snapshot := d.snapshot()
+	revisions := [2]*steering.Revision{revisionOf(snapshot), canaryOf(snapshot)}
+	changed := d.changed(revisions)
+	if changed {
+		d.refs.forget() // they hold the old revision
 	}
-	return c
+	known := namesOf(revisions[:]...)
+	known.addGroups(snapshot)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	kept := d.entries[:0]
+	for _, e := range d.entries {
+		d.add(&e, known)
+		if changed {
+			e.old++
+		}
+		if e.old < 2 { // a door may still hold the counter of a revision that just went
+			kept = append(kept, e)
+		}
+	}
+	clear(d.entries[len(kept):])
+	d.entries = kept
+	for labels := range d.series {
+		if !known.decision(labels) {
+			delete(d.series, labels)
+		}
+	}
+	for key := range d.groups {
+		if !known.handed(key) {
+			delete(d.groups, key)
+		}
+	}
+}
+
+// add sums up what is new in a counter. What a revision on trial hands out is no
+// part of the realised share: it follows other shares.
+func (d *decisions) add(e *entry, known *names) {
+	now := e.count.Load()
+	more := now - e.seen
+	if e.seen = now; more == 0 {
+		return
+	}
+	labels := decisionLabels{door: e.ref.door, service: e.ref.service.Key, region: e.ref.group.Region, reason: string(e.ref.reason)}
+	if e.ref.endpoint != nil {
+		labels.endpoint = e.ref.endpoint.ID
+	}
+	if known.decision(labels) {
+		d.series[labels] += more
+	}
+	if key := (handedKey{labels.service, labels.region, e.ref.group.Name(), labels.endpoint}); !e.ref.canary && known.handed(key) {
+		d.groups[key] += more
+	}
+}
+
+// handed gives the counts by group and endpoint.
+func (d *decisions) handed() []steering.Handed {
+	d.sumUp()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	list := make([]steering.Handed, 0, len(d.groups))
+	for key, count := range d.groups {
+		list = append(list, steering.Handed{Service: key.service, Region: key.region, Rule: key.rule, Endpoint: key.endpoint, Count: count})
+	}
+	return list
 }
 
 var decisionsTotal = prometheus.NewDesc("fairway_decisions_total",
@@ -74,23 +149,13 @@ var decisionsTotal = prometheus.NewDesc("fairway_decisions_total",
 // Describe implements prometheus.Collector.
 func (d *decisions) Describe(ch chan<- *prometheus.Desc) { ch <- decisionsTotal }
 
-// Collect implements prometheus.Collector. It forgets what the revision has
-// dropped.
+// Collect implements prometheus.Collector.
 func (d *decisions) Collect(ch chan<- prometheus.Metric) {
-	snapshot := d.snapshot()
-	revisions := [2]*steering.Revision{revisionOf(snapshot), canaryOf(snapshot)}
-	if d.changed(revisions) {
-		d.refs.forget() // they hold the old revision, and counters that may go now
-	}
-	known := namesOf(revisions[:]...)
+	d.sumUp()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for labels, count := range d.series {
-		if !known.decision(labels) {
-			delete(d.series, labels)
-			continue
-		}
-		send(ch, decisionsTotal, prometheus.CounterValue, float64(count.Load()),
+		send(ch, decisionsTotal, prometheus.CounterValue, float64(count),
 			labels.door, labels.service, labels.region, labels.endpoint, labels.reason)
 	}
 }

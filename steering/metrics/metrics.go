@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"fairway/steering"
+	"fairway/steering/usage"
 )
 
 // Config is what Metrics reads when it is scraped. The functions are called
@@ -34,6 +35,10 @@ type Config struct {
 	// DNSCounts returns what the DNS door counts by itself. Unset = there is no such
 	// door.
 	DNSCounts func() DNSCounts
+	// Usage returns what providers carried. Unset = this node does not know.
+	Usage func() *usage.Standing
+	// Stretch returns by how much all caps are passed, 1 = not at all. Unset = 1.
+	Stretch func() float64
 	// Now is the clock for ages. Unset = time.Now.
 	Now func() time.Time
 }
@@ -76,7 +81,7 @@ func New(config Config) *Metrics {
 	m.Registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), build,
 		m.decisions, m.dns.queries, m.dns.took, m.http.requests, m.http.took,
-		m.probes, m.reloads, m.stores, &world{config},
+		m.probes, m.reloads, m.stores, &world{config}, &carried{config}, newRealised(config.Snapshot, m.decisions.handed),
 	)
 	if config.DNSCounts != nil {
 		m.Registry.MustRegister(&dnsDoor{config.DNSCounts})
@@ -102,6 +107,12 @@ func (c *Config) defaults() {
 	}
 	if c.Braked == nil {
 		c.Braked = func() []steering.Braked { return nil }
+	}
+	if c.Usage == nil {
+		c.Usage = func() *usage.Standing { return nil }
+	}
+	if c.Stretch == nil {
+		c.Stretch = func() float64 { return 1 }
 	}
 	if c.Revision == nil {
 		snapshot := c.Snapshot
@@ -144,6 +155,10 @@ func (m *Metrics) DNS() *DNS { return m.dns }
 
 // HTTP returns the hooks of the HTTP door.
 func (m *Metrics) HTTP() *HTTP { return m.http }
+
+// Handed gives what the doors have handed out since the start, by group and
+// endpoint.
+func (m *Metrics) Handed() []steering.Handed { return m.decisions.handed() }
 
 // Probed counts one probe, whoever made it.
 func (m *Metrics) Probed(measurement steering.Measurement) { m.probes.count(&measurement) }

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"fairway/steering"
+	"fairway/steering/usage"
 )
 
 var update = flag.Bool("update", false, "rewrite testdata")
@@ -236,5 +237,67 @@ func TestWithoutSnapshot(t *testing.T) {
 	page := (&fixture{Metrics: New(Config{})}).scrape()
 	if strings.Contains(page, "fairway_snapshot") || !strings.Contains(page, "fairway_config_last_reload_successful 1") {
 		t.Errorf("page:\n%s", page)
+	}
+}
+
+// TestCarried: traffic beside contracts, and nothing where nothing is known.
+func TestCarried(t *testing.T) {
+	snapshot := snapshotOf(t, []string{"alpha", "bravo"}, "live")
+	snapshot.Layout.Revision.Providers = []*steering.Provider{
+		{Name: "alpha", Terms: steering.Terms{CapGbps: 10}, P95Gbps: 4, Commit: steering.Commit{GBMonth: 1000}},
+		{Name: "bravo"},
+	}
+	m := New(Config{
+		Snapshot: func() *steering.Snapshot { return snapshot }, Now: func() time.Time { return epoch }, Stretch: func() float64 { return 1.1 },
+		Usage: func() *usage.Standing {
+			return &usage.Standing{Accounts: map[string]*usage.Account{"alpha": {
+				Volume:  usage.Volume{MonthBytes: 5e11, BPS: 8e9, RPS: 70, Known: true, Newest: epoch.Add(-time.Minute)},
+				Regions: map[string]usage.Volume{"eu": {MonthBytes: 5e11, BPS: 8e9, RPS: 70, Known: true}, "gone": {BPS: 1, Known: true}},
+				Peaks:   []float64{9e9, 5e9, 3e9},
+			}}}
+		},
+	})
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	page := w.Body.String()
+	for _, want := range []string{
+		`fairway_provider_traffic_bytes_per_second{provider="alpha",region="eu"} 1e+09`,
+		`fairway_provider_traffic_requests_per_second{provider="alpha",region=""} 70`,
+		`fairway_provider_load_ratio{provider="alpha",region="eu"} 0.8`,
+		`fairway_provider_month_bytes{provider="alpha",region=""} 5e+11`,
+		`fairway_provider_commit_pace_ratio{provider="alpha"} 0.`,
+		`fairway_provider_burst_rates_used{provider="alpha"} 2`,
+		`fairway_usage_age_seconds{provider="alpha"} 60`,
+		`fairway_capacity_stretch_ratio 1.1`,
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %s in:\n%s", want, page)
+		}
+	}
+	for _, not := range []string{`provider="bravo"`, `region="gone"`} {
+		if strings.Contains(page, not) {
+			t.Errorf("%s stands there, and nothing is known of it", not)
+		}
+	}
+}
+
+// TestHanded: what doors hand out by group and endpoint, as control needs it.
+func TestHanded(t *testing.T) {
+	f := newFixture(snapshotOf(t, []string{"alpha", "bravo"}, "live"))
+	f.decide("dns", 0, 1, 500)
+	f.decide("redirect", 0, 1, 100)
+	sum := uint64(0)
+	for _, h := range f.Handed() {
+		if h.Service != "live" || h.Region != "eu" || h.Rule == "" || !strings.HasPrefix(h.Endpoint, "live/") {
+			t.Errorf("%+v", h)
+		}
+		sum += h.Count
+	}
+	if sum != 600 || len(f.Handed()) != 2 {
+		t.Errorf("%d handed out to %d endpoints, want 600 of both doors together", sum, len(f.Handed()))
+	}
+	f.publish(snapshotOf(t, []string{"alpha"}, "live"))
+	if list := f.Handed(); len(list) != 1 {
+		t.Errorf("after a revision without bravo: %+v", list)
 	}
 }

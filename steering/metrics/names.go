@@ -10,12 +10,15 @@ type names struct {
 	pools     map[string]bool
 	vantages  map[string]string // → region
 	providers map[string]bool
+	groups    map[groupName]bool // see addGroups
 }
+
+type groupName struct{ service, region, rule string }
 
 func namesOf(revisions ...*steering.Revision) *names {
 	n := &names{
 		endpoints: make(map[string]*steering.Endpoint), services: make(map[string]bool), regions: make(map[string]bool),
-		pools: make(map[string]bool), vantages: make(map[string]string), providers: make(map[string]bool),
+		pools: make(map[string]bool), vantages: make(map[string]string), providers: make(map[string]bool), groups: make(map[groupName]bool),
 	}
 	for _, revision := range revisions {
 		if revision != nil {
@@ -48,4 +51,21 @@ func (n *names) add(revision *steering.Revision) {
 func (n *names) decision(labels decisionLabels) bool {
 	return n.services[labels.service] && n.regions[labels.region] &&
 		(labels.endpoint == "" || n.endpoints[labels.endpoint] != nil && n.endpoints[labels.endpoint].Service == labels.service)
+}
+
+// addGroups adds the groups that are decided in a snapshot.
+func (n *names) addGroups(snapshot *steering.Snapshot) {
+	if snapshot == nil {
+		return
+	}
+	for _, sl := range snapshot.Layout.Services {
+		for _, group := range sl.Groups {
+			n.groups[groupName{sl.Service.Key, group.Region, group.Name()}] = true
+		}
+	}
+}
+
+// handed tells whether a group's count still belongs to something.
+func (n *names) handed(key handedKey) bool {
+	return n.groups[groupName{key.service, key.region, key.rule}] && (key.endpoint == "" || n.endpoints[key.endpoint] != nil)
 }

@@ -101,6 +101,9 @@ func (t *track) serve(now time.Time) (changed bool) {
 				split = f.split(split, &f.claims[at])
 				at++
 			}
+			if t.correct != nil {
+				split = corrected(split, t.correct[t.nameOf(i, g)])
+			}
 			if old != nil && (old[g] == split || !t.afresh && old[g].SameAnswers(split)) {
 				continue // keep what doors already hold
 			}
@@ -118,6 +121,12 @@ func (t *track) serve(now time.Time) (changed bool) {
 	return changed
 }
 
+// nameOf names a group by its indices.
+func (t *track) nameOf(service, group int) usage.Group {
+	sl := t.layout.Services[service]
+	return usage.Group{Service: sl.Service.Key, Group: sl.Groups[group].Key()}
+}
+
 // fitting is the work of one fit over all groups of a track.
 type fitting struct {
 	*limits
@@ -128,8 +137,11 @@ type fitting struct {
 
 // fit holds what is decided for all groups together against the caps.
 func (t *track) fit(now time.Time) *fitting {
-	f := &fitting{limits: t.limits, capacities: t.limits.at(t.carried, now)}
 	t.stretch = 1
+	if t.limits == nil {
+		return new(fitting)
+	}
+	f := &fitting{limits: t.limits, capacities: t.limits.at(t.carried, now)}
 	if !t.over(f.capacities) {
 		return f
 	}

@@ -67,6 +67,9 @@ func (v *View) Explain(service string, q steering.Query) (*steering.Explanation,
 	if len(x.Holds) > len(fresh.holds) {
 		x.Stages = append(x.Stages, steering.StageTrace{Stage: "capacity", Note: x.Holds[len(x.Holds)-1].Note, Left: endpointIDs(d.Split.Picks())})
 	}
+	if text := correctionText(d.Split); text != "" {
+		x.Stages = append(x.Stages, steering.StageTrace{Stage: "correction", Note: text, Left: endpointIDs(d.Split.Picks())})
+	}
 	x.Endpoints = v.endpoints(d, &ev.chain, prev, fresh)
 	return x, nil
 }
@@ -79,12 +82,12 @@ func (v *View) endpoints(d steering.Decision, c *chain, prev, fresh *slot) []ste
 		byEndpoint[c.options[i].endpoint] = &c.options[i]
 	}
 	var traces []steering.EndpointTrace
-	add := func(o *option, weight float64, reason steering.Reason) {
+	add := func(o *option, weight, correction float64, reason steering.Reason) {
 		e := o.endpoint
 		t := steering.EndpointTrace{
 			ID: e.ID, Provider: e.Provider, Pool: e.Pool, Host: e.Host, URL: e.URL, Place: e.Place,
 			Health: *o.health, AgeSeconds: o.health.Age(v.At).Seconds(), Inputs: o.inputs, Score: o.score,
-			Weight: weight, Reason: reason,
+			Weight: weight, Correction: correction, Reason: reason,
 		}
 		if prev != nil {
 			t.Target = prev.memory.target(e)
@@ -105,12 +108,12 @@ func (v *View) endpoints(d steering.Decision, c *chain, prev, fresh *slot) []ste
 		if now := told[candidate.Endpoint]; now.Code == reason.Code {
 			reason = now // the same, with its figures
 		}
-		add(byEndpoint[candidate.Endpoint], candidate.Weight, reason)
+		add(byEndpoint[candidate.Endpoint], candidate.Weight, candidate.Correction, reason)
 		delete(byEndpoint, candidate.Endpoint)
 	}
 	for i := range c.options {
 		if o := &c.options[i]; byEndpoint[o.endpoint] != nil {
-			add(o, 0, o.reason)
+			add(o, 0, 0, o.reason)
 		}
 	}
 	return traces

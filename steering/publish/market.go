@@ -32,21 +32,7 @@ func (m market) pace(e *steering.Endpoint, now time.Time) steering.Pace {
 // load is the part of the tightest cap that the traffic of now takes; 0 without a
 // cap, and where the traffic is not known.
 func (m market) load(e *steering.Endpoint, region string) float64 {
-	account := m.carried.Account(e.Provider)
-	if account == nil || e.Account == nil {
-		return 0
-	}
-	of := func(volume usage.Volume, terms steering.Terms) float64 {
-		load := 0.0
-		if terms.CapGbps > 0 {
-			load = volume.BPS / 1e9 / terms.CapGbps
-		}
-		if terms.CapRPS > 0 {
-			load = max(load, volume.RPS/terms.CapRPS)
-		}
-		return load
-	}
-	return max(of(account.Volume, e.Account.Terms), of(account.Regions[region], e.Account.Regions[region]))
+	return m.carried.Account(e.Provider).Load(e.Account, region)
 }
 
 // terms is the region's name where contracts or traffic say something about it

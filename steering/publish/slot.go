@@ -68,7 +68,7 @@ func wanted(served *steering.Split, m *steering.Memory) *steering.Split {
 	}
 	candidates := slices.Clone(served.Candidates)
 	for i := range candidates {
-		candidates[i].Weight = m.Wanted[candidates[i].Endpoint.ID] / sum
+		candidates[i].Weight, candidates[i].Correction = m.Wanted[candidates[i].Endpoint.ID]/sum, 0
 	}
 	return reweighed(served, candidates, nil)
 }

@@ -60,9 +60,12 @@ type track struct {
 	limits  *limits         // nil = nothing is capped
 	traded  []bool          // per service: its policy reads prices, commits or load
 	carried *usage.Standing // by the providers, as last looked at
-	demand  demand          // of the regions
-	parts   [][]float64     // service × group: part of its region's traffic
-	stretch float64         // by which the caps had to be stretched; 1 = they hold
+	flows   usage.Flows
+	demand  demand      // of the regions
+	parts   [][]float64 // service × group: part of its region's traffic
+	stretch float64     // by which the caps had to be stretched; 1 = they hold
+	correct corrections
+	serves  bool // something is capped, or corrected: splits are not those of the slots
 
 	detail bool // candidates' reasons tell their figures
 	afresh bool // splits that give the same answers as before are made anew all the same
@@ -90,12 +93,15 @@ func newTrack(layout *steering.Layout, slots [][]*slot) *track {
 // follow notes what the policies of the layout want watched.
 func (t *track) follow() {
 	t.groups = make(map[*steering.Policy]int)
+	t.serves = t.limits != nil
 	for i, sl := range t.layout.Services {
 		t.traded[i] = slices.ContainsFunc(sl.Groups, func(g steering.Group) bool { return trades(g.Rule) })
 		for _, g := range sl.Groups {
-			if policy := cmp.Or(g.Policy, sl.Service.Policy); policy.Switch.MaxShiftAll > 0 {
+			policy := cmp.Or(g.Policy, sl.Service.Policy)
+			if policy.Switch.MaxShiftAll > 0 {
 				t.groups[policy]++
 			}
+			t.serves = t.serves || policy.Correct > 0
 		}
 	}
 }
@@ -132,6 +138,8 @@ func (t *track) relay(now time.Time, log *slog.Logger) time.Time {
 		t.slots[i], t.splits[i] = relaid, nil
 	}
 	t.follow()
+	t.parts = nil
+	t.parts = t.partsOf(t.flows)
 	return next.Next(now)
 }
 
@@ -158,7 +166,7 @@ var tradeWords = regexp.MustCompile(`\b(load|pace|pull|cost|price_per_gb)\b`)
 
 // see takes in what was carried and handed out.
 func (t *track) see(traffic Traffic, d demand) {
-	t.carried, t.demand = traffic.Carried, d
+	t.carried, t.flows, t.demand = traffic.Carried, traffic.Flows, d
 	for i, traded := range t.traded {
 		t.services[i].all = t.services[i].all || traded
 	}
@@ -272,7 +280,7 @@ func (t *track) decide(overrides []steering.Override, now time.Time) (next time.
 			next = s.next
 		}
 	}
-	if t.limits != nil {
+	if t.serves {
 		changed = t.serve(now)
 	}
 	return next, changed
@@ -336,7 +344,7 @@ func (t *track) decideService(d *decider, i int) bool {
 	if slots != nil {
 		t.slots[i] = slots
 	}
-	if changed && t.limits == nil {
+	if changed && !t.serves {
 		t.splits[i] = splitsOf(t.slots[i])
 	}
 	return changed

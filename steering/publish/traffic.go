@@ -22,10 +22,11 @@ type traffic struct {
 	fresh  bool      // something was reported since the last look
 	looked time.Time // zero = never
 
-	now    *usage.Standing // at the last look
-	flows  usage.Flows
-	held   demand // of the regions, held steady
-	stored *steering.UsageState
+	now       *usage.Standing // at the last look
+	flows     usage.Flows
+	held      demand // of the regions, held steady
+	corrector corrector
+	stored    *steering.UsageState
 }
 
 // Traffic is what is known of the traffic at one moment, and never changes.
@@ -38,6 +39,7 @@ func restoredTraffic(state *steering.UsageState) *traffic {
 	t := &traffic{book: usage.Restore(state), stored: state}
 	if state != nil {
 		t.flows = usage.FlowsOf(state)
+		t.corrector.made = storedCorrections(state)
 	}
 	return t
 }
@@ -78,21 +80,29 @@ func (l *Loop) look(now time.Time) {
 	if flows := t.doors.Flows(now); len(flows) > 0 {
 		t.flows = flows
 	}
-	t.stored = t.book.State()
-	if len(t.flows) > 0 {
-		if t.stored == nil {
-			t.stored = new(steering.UsageState)
-		}
-		t.flows.Store(t.stored)
-	}
 	t.fresh, t.looked = false, now
 	for _, track := range l.tracks() {
 		track.parts = track.partsOf(t.flows)
 	}
 	t.held = t.held.steadied(l.main.demandOf(t.seen()))
+	l.main.correct = t.corrector.step(l.main, &t.doors, now)
+	t.store()
 	for _, track := range l.tracks() {
 		track.see(t.seen(), t.held)
 	}
+}
+
+// store makes what is kept over a restart.
+func (t *traffic) store() {
+	t.stored = t.book.State()
+	if len(t.flows)+len(t.corrector.made) == 0 {
+		return
+	}
+	if t.stored == nil {
+		t.stored = new(steering.UsageState)
+	}
+	t.flows.Store(t.stored)
+	t.corrector.made.store(t.stored)
 }
 
 func (t *traffic) seen() Traffic { return Traffic{Carried: t.now, Flows: t.flows} }

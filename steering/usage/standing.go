@@ -260,3 +260,44 @@ func Restore(state *steering.UsageState) *Book {
 	}
 	return b
 }
+
+// Load is the part of the tightest cap that the traffic of now takes in a region
+// ("" = of the account alone); 0 without a cap, and where the traffic is not known.
+func (a *Account) Load(p *steering.Provider, region string) float64 {
+	if a == nil || p == nil {
+		return 0
+	}
+	load := loadOf(a.Volume, p.Terms)
+	if region != "" {
+		load = max(load, loadOf(a.Regions[region], p.Regions[region]))
+	}
+	return load
+}
+
+func loadOf(v Volume, terms steering.Terms) float64 {
+	load := 0.0
+	if terms.CapGbps > 0 {
+		load = v.BPS / 1e9 / terms.CapGbps
+	}
+	if terms.CapRPS > 0 {
+		load = max(load, v.RPS/terms.CapRPS)
+	}
+	return load
+}
+
+// Cost is the price of so many times the volumes of this month, each region by its
+// own tariff where it has one.
+func (a *Account) Cost(p *steering.Provider, times float64) float64 {
+	if a == nil || p == nil {
+		return 0
+	}
+	cost, whole := 0.0, a.MonthGB()
+	for region, v := range a.Regions {
+		if own := p.Regions[region].PricePerGB; own != nil {
+			gb := v.MonthBytes / GB
+			cost += own.Cost(gb * times)
+			whole -= gb
+		}
+	}
+	return cost + p.PricePerGB.Cost(max(0, whole)*times)
+}

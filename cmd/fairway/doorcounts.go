@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"fairway/steering"
+	"fairway/steering/api"
+	"fairway/steering/api/client"
+)
+
+// countsEvery is how often a node with doors and without control tells control
+// what they handed out.
+const countsEvery = 10 * time.Second
+
+// tellCounts sends what this node's doors have handed out since the start to every
+// control node, now and then, until ctx ends. The counts only grow, so one that
+// does not arrive is made good by the next.
+func (n *node) tellCounts(ctx context.Context) error {
+	host, _ := os.Hostname()
+	run := fmt.Sprintf("%s/%d/%d", host, os.Getpid(), n.started.UnixNano())
+	failing := make([]bool, len(n.tellers))
+	tick := time.NewTicker(countsEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		handed := n.metrics.Handed()
+		if len(handed) == 0 {
+			continue
+		}
+		for i, target := range n.tellers {
+			err := tellCounts(ctx, target, run, handed)
+			if (err != nil) != failing[i] && ctx.Err() == nil { // told when it changes
+				failing[i] = err != nil
+				n.log.Warn("what the doors hand out", "control", target.Address(), "arrives", err == nil, "err", err)
+			}
+		}
+	}
+}
+
+func tellCounts(ctx context.Context, target *client.Client, run string, handed []steering.Handed) error {
+	limited, cancel := context.WithTimeout(ctx, countsEvery/2)
+	defer cancel()
+	for part := range slices.Chunk(handed, 5000) {
+		if _, err := target.ReportUsage(limited, api.UsageReport{Doors: &api.DoorCounts{Node: run, Handed: part}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// controls gives a client for each control node.
+func controls(addresses []string, token string) (targets []*client.Client, err error) {
+	for _, address := range addresses {
+		target, err := client.New(address, token)
+		if err != nil {
+			return nil, err
+		}
+		targets = append(targets, target)
+	}
+	return targets, nil
+}
