@@ -100,7 +100,7 @@ On a running node:
 		Version:       version(),
 	}
 	root.SetVersionTemplate("fairway {{.Version}}\n")
-	root.AddCommand(formatCommand(), schemaCommand(), importCommand())
+	root.AddCommand(formatCommand(), schemaCommand(), importCommand(), manifestCommand())
 	root.AddCommand(planCommand(), recordCommand(), replayCommand(), benchCommand(), cookiesCommand())
 	root.AddCommand(demoCommand(), runCommand(), checkCommand(), testCommand(), initCommand(),
 		statusCommand(), explainCommand(), usageCommand(), drainCommand(), undrainCommand(), overridesCommand(),

@@ -1,0 +1,154 @@
+package manifest
+
+import (
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// DASH makes an MPD steerable.
+func DASH(mpd string, o Options) (string, error) {
+	found, err := readMPD(mpd, &o)
+	if err != nil {
+		return "", err
+	}
+	cuts, at := found.cuts, found.at
+	var b strings.Builder
+	b.Grow(len(mpd) + 200*len(o.Pathways))
+	end := 0
+	for _, c := range cuts {
+		if at >= end && at <= c.from {
+			b.WriteString(mpd[end:at])
+			o.writeDASH(&b, found.base)
+			end, at = at, -1
+		}
+		b.WriteString(mpd[end:c.from])
+		end = c.to
+	}
+	if at >= 0 {
+		b.WriteString(mpd[end:at])
+		o.writeDASH(&b, found.base)
+		end = at
+	}
+	b.WriteString(mpd[end:])
+	return b.String(), nil
+}
+
+// writeDASH writes the BaseURLs and the steering server.
+func (o *Options) writeDASH(b *strings.Builder, base string) {
+	for _, p := range o.Pathways {
+		b.WriteString(`<BaseURL serviceLocation="` + escape(p.ID) + `">` + escape(o.on(p, base)) + "</BaseURL>\n  ")
+	}
+	if o.Steering != "" {
+		b.WriteString(`<ContentSteering defaultServiceLocation="` + escape(o.Pathways[0].ID) + `" queryBeforeStart="true">` + escape(o.Steering) + "</ContentSteering>\n  ")
+	}
+}
+
+func escape(text string) string {
+	var b strings.Builder
+	xml.EscapeText(&b, []byte(text)) // into a Builder: it cannot fail
+	return b.String()
+}
+
+// span is a part of the MPD that goes.
+type span struct{ from, to int }
+
+// layout is where an MPD is cut and added to.
+type layout struct {
+	cuts []span
+	at   int    // where the pathways are written
+	base string // the MPD's own BaseURL; empty = its folder
+}
+
+// readMPD finds what is removed from an MPD, and where the pathways are written:
+// behind ProgramInformation, where the schema has BaseURL.
+func readMPD(mpd string, o *Options) (*layout, error) {
+	d := xml.NewDecoder(strings.NewReader(mpd))
+	found := &layout{at: -1}
+	depth := 0
+	for {
+		from := int(d.InputOffset())
+		token, err := d.Token()
+		line, _ := d.InputPos()
+		if errors.Is(err, io.EOF) && depth == 0 && found.at >= 0 {
+			return found, nil
+		}
+		if err != nil {
+			return nil, refuse(line, "not an MPD: %v", err)
+		}
+		switch t := token.(type) {
+		case xml.EndElement:
+			depth--
+		case xml.StartElement:
+			switch name := t.Name.Local; {
+			case depth == 0:
+				if name != "MPD" {
+					return nil, refuse(line, "not an MPD: its root is %s", name)
+				}
+				if found.at = int(d.InputOffset()); strings.HasSuffix(mpd[:found.at], "/>") {
+					return nil, refuse(line, "an MPD without a Period")
+				}
+				depth++
+			case depth == 1 && name == "ProgramInformation":
+				if _, err := content(d); err != nil {
+					return nil, refuse(line, "not an MPD: %v", err)
+				}
+				found.at = int(d.InputOffset())
+			case name == "BaseURL", depth == 1 && (name == "Location" || name == "ContentSteering"):
+				text, err := content(d)
+				if err == nil && name == "BaseURL" {
+					err = found.baseURL(o, text, depth)
+				}
+				if err != nil {
+					return nil, refuse(line, "%v", err)
+				}
+				if depth == 1 {
+					found.cuts = append(found.cuts, span{from, int(d.InputOffset())})
+				}
+			default:
+				depth++
+			}
+		}
+	}
+}
+
+// baseURL looks at a BaseURL at some depth: the MPD's own is replaced, and those
+// below must stay relative to it.
+func (l *layout) baseURL(o *Options, text string, depth int) error {
+	ours := !hasScheme(text) && !strings.HasPrefix(text, "//")
+	for _, origin := range o.Origins {
+		ours = ours || strings.HasPrefix(text, origin+"/")
+	}
+	switch {
+	case depth == 1 && !ours:
+		return fmt.Errorf("BaseURL %s is not below an origin of the pool: the pathways would have other media", text)
+	case depth > 1 && (hasScheme(text) || strings.HasPrefix(text, "/")):
+		return fmt.Errorf("BaseURL %s is absolute: it would lead past the pathways", text)
+	case depth == 1 && l.base == "":
+		l.base = strings.TrimPrefix(text, "./")
+	}
+	return nil
+}
+
+// content reads an element to its end and gives its text.
+func content(d *xml.Decoder) (string, error) {
+	var text strings.Builder
+	for {
+		token, err := d.Token()
+		if err != nil {
+			return "", err
+		}
+		switch t := token.(type) {
+		case xml.CharData:
+			text.Write(t)
+		case xml.StartElement:
+			if err := d.Skip(); err != nil {
+				return "", err
+			}
+		case xml.EndElement:
+			return strings.TrimSpace(text.String()), nil
+		}
+	}
+}

@@ -1,0 +1,224 @@
+package manifest
+
+import (
+	"encoding/xml"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var both = Options{
+	Path: "vod/a/main.m3u8", Origins: []string{"https://origin.example"},
+	Pathways: []Pathway{{"bravo", "https://b.example/x"}, {"alpha", "https://a.example"}},
+	Steering: "https://go.example/steer/v1/vod/hls?s=1",
+}
+
+const playlist = `#EXTM3U
+#EXT-X-VERSION:6
+#EXT-X-INDEPENDENT-SEGMENTS
+## made by a packager
+#EXT-X-CONTENT-STEERING:SERVER-URI="https://old.example"
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="aac",NAME="English, main",URI="audio/en.m3u8",X-NEW="1"
+#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID="cc",NAME="CC",INSTREAM-ID="CC1"
+#EXT-X-NEW-TAG:ANYTHING=1
+#EXT-X-STREAM-INF:BANDWIDTH=5000000,CODECS="avc1.64,mp4a",AUDIO="aac",CLOSED-CAPTIONS="cc"
+# a comment between
+v5.m3u8?q=1
+#EXT-X-STREAM-INF:BANDWIDTH=800000,AUDIO="aac",STABLE-VARIANT-ID="low"
+https://origin.example/vod/a/v1.m3u8
+#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=90000,URI="/vod/a/i.m3u8"
+#EXT-X-SESSION-DATA:DATA-ID="x",VALUE="y"
+`
+
+const steeredPlaylist = `#EXTM3U
+#EXT-X-VERSION:6
+#EXT-X-CONTENT-STEERING:SERVER-URI="https://go.example/steer/v1/vod/hls?s=1",PATHWAY-ID="bravo"
+#EXT-X-INDEPENDENT-SEGMENTS
+## made by a packager
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="aac",NAME="English, main",URI="https://b.example/x/vod/a/audio/en.m3u8",X-NEW="1",STABLE-RENDITION-ID="ID1"
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="aac@alpha",NAME="English, main",URI="https://a.example/vod/a/audio/en.m3u8",X-NEW="1",STABLE-RENDITION-ID="ID1"
+#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID="cc",NAME="CC",INSTREAM-ID="CC1"
+#EXT-X-NEW-TAG:ANYTHING=1
+#EXT-X-STREAM-INF:BANDWIDTH=5000000,CODECS="avc1.64,mp4a",AUDIO="aac",CLOSED-CAPTIONS="cc",PATHWAY-ID="bravo",STABLE-VARIANT-ID="ID2"
+# a comment between
+https://b.example/x/vod/a/v5.m3u8?q=1
+#EXT-X-STREAM-INF:BANDWIDTH=800000,AUDIO="aac",STABLE-VARIANT-ID="low",PATHWAY-ID="bravo"
+https://b.example/x/vod/a/v1.m3u8
+#EXT-X-STREAM-INF:BANDWIDTH=5000000,CODECS="avc1.64,mp4a",AUDIO="aac@alpha",CLOSED-CAPTIONS="cc",PATHWAY-ID="alpha",STABLE-VARIANT-ID="ID2"
+# a comment between
+https://a.example/vod/a/v5.m3u8?q=1
+#EXT-X-STREAM-INF:BANDWIDTH=800000,AUDIO="aac@alpha",STABLE-VARIANT-ID="low",PATHWAY-ID="alpha"
+https://a.example/vod/a/v1.m3u8
+#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=90000,URI="https://b.example/x/vod/a/i.m3u8",PATHWAY-ID="bravo",STABLE-VARIANT-ID="ID3"
+#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=90000,URI="https://a.example/vod/a/i.m3u8",PATHWAY-ID="alpha",STABLE-VARIANT-ID="ID3"
+#EXT-X-SESSION-DATA:DATA-ID="x",VALUE="y"
+`
+
+// withoutIDs replaces the ids that are made by what the wanted text has.
+func withoutIDs(t *testing.T, text string) string {
+	entries, err := readEntries(strings.SplitAfter(playlist, "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := 0
+	for _, e := range entries {
+		if e.kind == media || e.kind == variant && e.attrs.get("STABLE-VARIANT-ID") == "" || e.kind == iFrames {
+			made++
+			text = strings.ReplaceAll(text, `"`+e.id+`"`, `"ID`+string(rune('0'+made))+`"`)
+		}
+	}
+	return text
+}
+
+func TestHLS(t *testing.T) {
+	got, err := HLS(playlist, both)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(steeredPlaylist, withoutIDs(t, got)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	crlf, err := HLS(strings.ReplaceAll(playlist, "\n", "\r\n"), both)
+	if err != nil || withoutIDs(t, crlf) != strings.ReplaceAll(steeredPlaylist, "\n", "\r\n") {
+		t.Errorf("with CRLF: %v\n%q", err, crlf)
+	}
+}
+
+// What is steered already can be steered again, to the same.
+func TestHLSKeepsStableIDs(t *testing.T) {
+	one := both
+	one.Pathways = one.Pathways[1:]
+	first, err := HLS(playlist, one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := HLS(first, one)
+	if err != nil || again != first {
+		t.Errorf("%v (-first +again):\n%s", err, cmp.Diff(first, again))
+	}
+}
+
+func TestHLSRefusals(t *testing.T) {
+	for want, text := range map[string]string{
+		"does not begin with":    "<html>",
+		"line 2: a media playli": "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\na.ts\n",
+		"without variants":       "#EXTM3U\n#EXT-X-VERSION:6\n",
+		"a variant without a UR": "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n",
+		"malformed attribute":    "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH\nv.m3u8\n",
+		"its other half":         "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\n",
+		"closing quotation mark": "#EXTM3U\n#EXT-X-MEDIA:GROUP-ID=\"a\"b,TYPE=AUDIO\n",
+	} {
+		_, err := HLS(text, both)
+		var e *Error
+		if !errors.As(err, &e) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
+
+const mpd = `<?xml version="1.0" encoding="UTF-8"?>
+<!-- by a packager -->
+<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" xmlns:x="urn:x" type="dynamic" x:new='1'>
+  <ProgramInformation><Title>T &amp; U</Title></ProgramInformation>
+  <BaseURL>./</BaseURL>
+  <Location>https://origin.example/vod/a/main.mpd</Location>
+  <ContentSteering>https://old.example</ContentSteering>
+  <x:Unknown a = "b"/>
+  <Period id="1">
+    <BaseURL>period1/</BaseURL>
+    <AdaptationSet><SegmentTemplate media="$Number$.m4s"/></AdaptationSet>
+  </Period>
+</MPD>
+`
+
+func TestDASH(t *testing.T) {
+	o := both
+	o.Path, o.Steering = "vod/a/main.mpd", "https://go.example/steer/v1/vod/dash?s=1&a=2"
+	got, err := DASH(mpd, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := strings.Replace(mpd, "</ProgramInformation>", `</ProgramInformation><BaseURL serviceLocation="bravo">https://b.example/x/vod/a/</BaseURL>
+  <BaseURL serviceLocation="alpha">https://a.example/vod/a/</BaseURL>
+  <ContentSteering defaultServiceLocation="bravo" queryBeforeStart="true">https://go.example/steer/v1/vod/dash?s=1&amp;a=2</ContentSteering>
+  `, 1)
+	for _, gone := range []string{"<BaseURL>./</BaseURL>", "<Location>https://origin.example/vod/a/main.mpd</Location>", "<ContentSteering>https://old.example</ContentSteering>"} {
+		want = strings.Replace(want, gone, "", 1)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for base, want := range map[string]string{
+		"":                           "https://b.example/x/vod/a/<",
+		"<BaseURL>media/</BaseURL>":  "https://b.example/x/vod/a/media/<",
+		"<BaseURL>/other/</BaseURL>": "https://b.example/x/other/<",
+		"<BaseURL>https://origin.example/o/</BaseURL><BaseURL>https://origin.example/p/</BaseURL>": "https://b.example/x/o/<",
+	} {
+		got, err := DASH(strings.Replace(mpd, "<BaseURL>./</BaseURL>", base, 1), o)
+		if err != nil || !strings.Contains(got, want) {
+			t.Errorf("base %q: %v, want %s in\n%s", base, err, want, got)
+		}
+	}
+}
+
+func TestDASHRefusals(t *testing.T) {
+	for want, text := range map[string]string{
+		"its root is html":         "<html></html>",
+		"not an MPD":               "#EXTM3U\n",
+		"without a Period":         "<MPD/>",
+		"unexpected EOF":           "<MPD><Period>",
+		"not below an origin":      "<MPD><BaseURL>https://elsewhere.example/</BaseURL></MPD>",
+		"line 2: BaseURL https://": "<MPD><Period>\n<BaseURL>https://a.example/</BaseURL></Period></MPD>",
+	} {
+		_, err := DASH(text, both)
+		var e *Error
+		if !errors.As(err, &e) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
+
+// FuzzHLS: whatever comes, every line that is not of a kind that is repeated is
+// still there.
+func FuzzHLS(f *testing.F) {
+	f.Add(playlist)
+	f.Add("\ufeff#EXTM3U\r\n#EXT-X-STREAM-INF:A=1\r\n\r\nx")
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := HLS(text, both)
+		if err != nil {
+			return
+		}
+		entries, err := readEntries(strings.SplitAfter(text, "\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if e.kind == verbatim && !strings.Contains(got, e.text) {
+				t.Errorf("%q is gone", e.text)
+			}
+		}
+	})
+}
+
+// FuzzDASH: what comes out is as well-formed as what went in.
+func FuzzDASH(f *testing.F) {
+	f.Add(mpd)
+	f.Add("<MPD><BaseURL/><Period/></MPD>")
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := DASH(text, both)
+		if err != nil {
+			return
+		}
+		d := xml.NewDecoder(strings.NewReader(got))
+		for {
+			if _, err := d.Token(); errors.Is(err, io.EOF) {
+				return
+			} else if err != nil {
+				t.Fatalf("%q became %q: %v", text, got, err)
+			}
+		}
+	})
+}
