@@ -12,7 +12,7 @@ import (
 // Check tells what a server would find wrong with the zones of a layout, as
 // Server.Prepare does, but needs no server: whether there are keys for the zones
 // that are to be signed is for the server to find out.
-func Check(l *steering.Layout) error { return compile(l, noSigner{}, nil).err }
+func Check(l *steering.Layout) error { return compile(l, noSigner{}, nil, nil).err }
 
 // noSigner stands for the keys of a server to come.
 type noSigner struct{}
@@ -52,14 +52,15 @@ func (c *compiler) checkAliases(name string, n *node) {
 	if n.service == noService {
 		return
 	}
-	service, offers := c.set.layout.Services[n.service].Service, c.set.services[n.service]
-	switch {
-	case offers.host && n.has(dns.TypeSOA):
-		c.report(service.Place, "service %s: hostname %s is the apex of its zone, where no CNAME may stand; give its endpoints addresses, or steer another name", service.Key, name)
-	case len(types) > 0 && (offers.host || cnames > 0):
+	service, offers := c.set.layout.Services[n.service].Service, c.set.offers(n)
+	if len(types) > 0 && (offers.host || cnames > 0) {
 		c.report(service.Place, "service %s: hostname %s has static records too, and no CNAME may stand beside them; remove the records", service.Key, name)
-	case offers.ipv4 && n.has(dns.TypeA) || offers.ipv6 && n.has(dns.TypeAAAA):
-		c.report(service.Place, "service %s: hostname %s has static addresses too; remove one or the other", service.Key, name)
+		return
+	}
+	for _, rrtype := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeHTTPS} {
+		if offers.has(rrtype) && n.has(rrtype) {
+			c.report(service.Place, "service %s: hostname %s has static %s records too; remove one or the other", service.Key, name, dns.Type(rrtype))
+		}
 	}
 }
 

@@ -18,8 +18,8 @@ import (
 
 // compile turns the zones and hostnames of a layout into tables. Every finding
 // is in the result's error.
-func compile(l *steering.Layout, signer Signer, copies Copies) *zoneSet {
-	c := compiler{set: &zoneSet{layout: l, copies: copies, byName: make(map[string]*zone)}, signer: signer}
+func compile(l *steering.Layout, signer Signer, copies Copies, aliases Aliases) *zoneSet {
+	c := compiler{set: &zoneSet{layout: l, copies: copies, aliases: aliases, byName: make(map[string]*zone)}, signer: signer}
 	for i := range l.Revision.Zones {
 		c.zone(&l.Revision.Zones[i], l.Revision.Hash)
 	}
@@ -260,7 +260,7 @@ func (c *compiler) service(index int, s *steering.Service) {
 			c.report(s.Place, "services %s (%s) and %s both have hostname %s; give it to one", other.Key, other.Place, s.Key, name)
 			continue
 		}
-		n.service = int32(index)
+		n.service, n.alias = int32(index), s.Alias || name == home.name
 		for _, e := range s.Endpoints {
 			if host, _ := canonical(e.Host); host == name {
 				c.report(e.Place, "endpoint %s: its host %s is the service's own hostname; name the CDN's", e.ID, name)
@@ -271,6 +271,7 @@ func (c *compiler) service(index int, s *steering.Service) {
 
 func offerOf(s *steering.Service) (o offer) {
 	for _, e := range s.Endpoints {
+		o.https = o.https || len(e.ALPN) > 0
 		if e.Host != "" {
 			o.host = true
 			continue

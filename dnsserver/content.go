@@ -96,11 +96,12 @@ func fallback(zones *zoneSet, z *zone, service int, name string, snapshot *steer
 		endpoint = chosen.Endpoint
 	}
 	for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeHTTPS} {
-		if !zones.services[service].has(qtype) {
+		n := z.nodes[name]
+		if n == nil || !zones.offers(n).has(qtype) {
 			continue
 		}
 		l := lookup{reply: &reply{}, zones: zones, snapshot: snapshot, client: netip.Addr{}, qtype: qtype}
-		l.give(z, name, endpoint, seconds(d.TTL))
+		l.give(z, n, name, endpoint, seconds(d.TTL))
 		for _, rr := range l.msg.Answer {
 			if rr.Header().Name == name {
 				found = append(found, rr)

@@ -162,14 +162,14 @@ func BenchmarkPrepare(b *testing.B) {
 	layout := benchServer(b, 10_000).current.Load().Layout
 	b.ReportAllocs()
 	for b.Loop() {
-		compile(layout, nil, nil)
+		compile(layout, nil, nil, nil)
 	}
 }
 
 // BenchmarkPrepareNames is the part of it that the fast path costs.
 func BenchmarkPrepareNames(b *testing.B) {
 	layout := benchServer(b, 10_000).current.Load().Layout
-	zones := compile(layout, nil, nil)
+	zones := compile(layout, nil, nil, nil)
 	b.ReportAllocs()
 	for b.Loop() {
 		b.ReportMetric(float64(len(prepareNames(zones).octets))/10_000, "octets/name")

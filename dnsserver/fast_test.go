@@ -63,7 +63,15 @@ a\.b     0 TXT   "dot"
 	mixed := service("mixed", addressed("alpha", "192.0.2.4"), addressed("bravo", "2001:db8::4", "2001:db8::5"), addressed("charlie"))
 	mixed.Hostnames = []string{"mixed.odd.test.", "Mixed2.odd.test."}
 	mixed.TTL = 100 * time.Second // above the negative TTL
-	for _, s := range []*steering.Service{below, hops, mixed} {
+	w.revision.Zones = append(w.revision.Zones, zoneOf("alias.test.", "@ 0 MX 10 mail\nmail 0 A 192.0.2.60\ntoapex 0 CNAME alias.test.\n"))
+	apex := service("apex", hosted("alpha", "alpha.cdn.example."), hosted("bravo", "bravo.cdn.example."), hosted("charlie", "unknown.cdn.example."), addressed("delta", "192.0.2.61"))
+	apex.Hostnames, apex.Alias = []string{"alias.test.", "always.alias.test."}, true
+	apex.Endpoints[1].ALPN = []string{"h3", "h2"}
+	stated := service("stated", hosted("alpha", "alpha.cdn.example."), addressed("bravo", "192.0.2.63", "2001:db8::63"))
+	stated.Hostnames, stated.Alias = []string{"stated.alias.test."}, true
+	stated.Endpoints[0].Addresses = []netip.Addr{netip.MustParseAddr("192.0.2.62")}
+	stated.Endpoints[1].ALPN = []string{"h2"}
+	for _, s := range []*steering.Service{below, hops, mixed, apex, stated} {
 		w.revision.Services = append(w.revision.Services, s)
 		w.split[s.Key] = only(map[string]string{"eu": "alpha", "na": "bravo", "as": "charlie", "default": "delta"})
 	}
@@ -76,7 +84,9 @@ func newOddServer(t testing.TB) (*Server, *world) {
 	w := oddWorld()
 	layout := w.layout(t)
 	current, _ := steering.NewCurrent(w.snapshot(t, layout, 1))
-	s, err := New(Config{Listen: []string{"127.0.0.1:0"}, Current: current, NSID: []byte("fra-1"), Cookies: Cookies{Secrets: testSecrets()}})
+	s, err := New(Config{
+		Listen: []string{"127.0.0.1:0"}, Current: current, NSID: []byte("fra-1"), Cookies: Cookies{Secrets: testSecrets()}, Aliases: knownAliases(),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -95,7 +95,13 @@ func (s *Server) steerSigned(m *scratch, at uint32, name *steeredName, snapshot 
 	}
 	m.opt.scope = subnet.scope(m.decision.Scope, true)
 	m.opt.error = trouble(m.decision.Split)
-	answer := m.writeSigned(signed, transport)
+	var answer []byte
+	if subnet.tells() && m.decision.Scope > 0 && signed.head > 0 {
+		tailored := signed.tailored()
+		answer = m.write(&tailored, transport)
+	} else {
+		answer = m.writeSigned(signed, transport)
+	}
 	if answer != nil {
 		m.decided = signed.handOut
 		m.setTTL(answer, &signed.given)

@@ -19,6 +19,7 @@ type node struct {
 	records []*steering.Record // those of one type together, types in rising order
 	service int32              // index in the layout, noService when the name is not steered
 	cut     bool
+	alias   bool // steered, and answered with addresses even where an endpoint has a host
 }
 
 const noService = -1

@@ -43,11 +43,9 @@ func (l *lookup) types(z *zone, n *node) []uint16 {
 			}
 		}
 	}
-	if n.service != noService {
-		for _, rrtype := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeHTTPS} {
-			if rrtype != l.qtype && l.zones.services[n.service].has(rrtype) {
-				types = append(types, rrtype)
-			}
+	for _, rrtype := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeHTTPS} {
+		if rrtype != l.qtype && l.zones.offers(n).has(rrtype) {
+			types = append(types, rrtype)
 		}
 	}
 	slices.Sort(types)

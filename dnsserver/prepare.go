@@ -70,7 +70,7 @@ func (p *preparer) name(t *nameTable, z *zone, name string, denial uint32) bool 
 	}
 	if n.service != noService {
 		e.steered = uint32(len(t.steered))
-		t.steered = append(t.steered, p.steered(int(n.service), name, length))
+		t.steered = append(t.steered, p.steered(n, name, length))
 	}
 	answers := p.statics(z, n, name, length)
 	if z.signer != nil && name == z.name {
@@ -88,7 +88,7 @@ func (p *preparer) statics(z *zone, n *node, name string, length int) (answers [
 		types = chainedTypes()
 	}
 	for _, qtype := range types {
-		if !commonType(qtype) || n.service != noService && p.zones.services[n.service].has(qtype) {
+		if !commonType(qtype) || n.service != noService && p.zones.offers(n).has(qtype) {
 			continue
 		}
 		if z.moving && qtype == dns.TypeSOA {
@@ -135,15 +135,13 @@ func (p *preparer) plain(n *node, qtype uint16) (s section, ok bool) {
 func compressible(rrtype uint16) bool { return rrtype > dns.TypeA && rrtype <= dns.TypeMX }
 
 // steered prepares a steered name: for each endpoint, every answer that choosing
-// it can give.
-func (p *preparer) steered(service int, name string, length int) steeredName {
-	s := steeredName{service: service, offer: p.zones.services[service]}
-	for _, e := range p.zones.layout.Services[service].Service.Endpoints {
+// it can give. What cannot be prepared for a type is there all the same, empty.
+func (p *preparer) steered(n *node, name string, length int) steeredName {
+	s := steeredName{service: int(n.service), offer: p.zones.offers(n)}
+	for _, e := range p.zones.layout.Services[n.service].Service.Endpoints {
 		prepared := preparedEndpoint{endpoint: e}
-		for _, qtype := range p.typesOf(e) {
-			if g := p.given(name, qtype, length, e); !g.empty() {
-				prepared.given = append(prepared.given, g)
-			}
+		for _, qtype := range p.typesOf(n, e) {
+			prepared.given = append(prepared.given, p.given(name, qtype, length, e))
 		}
 		s.endpoints = append(s.endpoints, prepared)
 	}
@@ -153,15 +151,9 @@ func (p *preparer) steered(service int, name string, length int) steeredName {
 // typesOf says for which types an endpoint's answers differ; 0, the last, stands
 // for all others. A host in our own zones is followed there, and then each type
 // has an answer of its own.
-func (p *preparer) typesOf(e *steering.Endpoint) []uint16 {
-	if e.Host == "" {
-		var types []uint16
-		for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA} {
-			if len(addressRecords(e.Addresses, qtype, 0)) > 0 {
-				types = append(types, qtype)
-			}
-		}
-		return append(types, 0)
+func (p *preparer) typesOf(n *node, e *steering.Endpoint) []uint16 {
+	if e.Host == "" || n.alias {
+		return []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeHTTPS, 0}
 	}
 	if host, _ := canonical(e.Host); p.zones.longest(host, 0) != nil {
 		return chainedTypes()

@@ -35,7 +35,9 @@ type given struct {
 	handOut bool     // the endpoint is in it, not only that it has no such record
 	maxTTL  uint32   // of the records whose TTL is the decision's
 	ttls    []uint16 // where these are in the octets
-	head    uint16   // octets of the first record, where others follow it in a chain; else 0 (see tailor)
+	// Of a chain that goes on behind its first CNAME, the octets of this one and its
+	// signatures, and their number; else 0 (see tailor).
+	head, heads uint16
 }
 
 // tailored is the section for a client whose network is known.
@@ -43,7 +45,7 @@ func (g *given) tailored() section {
 	if g.head == 0 {
 		return g.section
 	}
-	return section{octets: g.octets[:g.head], answers: 1}
+	return section{octets: g.octets[:g.head], answers: g.heads}
 }
 
 // maxSection bounds the octets of what is worth preparing: more does not fit any
@@ -87,8 +89,12 @@ func (p *preparer) given(name string, qtype uint16, length int, e *steering.Endp
 	l := p.rehearse(name, qtype)
 	l.followed, l.last = []string{name}, name
 	l.msg.Authoritative = true
-	next, handOut := l.give(p.zones.find(name, qtype), name, e, math.MaxInt32)
+	z := p.zones.find(name, qtype)
+	next, handOut := l.give(z, z.nodes[name], name, e, math.MaxInt32)
 	g := given{qtype: qtype, handOut: handOut, maxTTL: math.MaxUint32}
+	if l.undecided {
+		return g // it is looked up when it is asked for
+	}
 	if len(l.msg.Answer) == 0 { // the SOA record takes their place
 		g.maxTTL = l.msg.Ns[0].Header().Ttl
 	}
@@ -104,8 +110,8 @@ func (p *preparer) given(name string, qtype uint16, length int, e *steering.Endp
 		end, _ := skipName(g.octets, start)
 		g.ttls = append(g.ttls, uint16(end+4))
 	}
-	if next != "" && len(starts) > 1 {
-		g.head = uint16(starts[1])
+	if next != "" && len(starts) > timed {
+		g.head, g.heads = uint16(starts[timed]), uint16(timed)
 	}
 	return g
 }

@@ -25,7 +25,11 @@ type lookup struct {
 	followed []string           // canonical names so far, the asked one first
 	last     string             // the last of these as it was written
 	decision *steering.Decision // the first one in the answer
-	head     *link              // the answer after the first name of a chain; nil for no chain
+
+	// Of the newest decision: what addresses behind hosts depend on.
+	region    string
+	cellScope int
+	head      *link // the answer after the first name of a chain; nil for no chain
 	// undecided is set where the answer needs a decision and there is no snapshot
 	// to make it.
 	undecided bool
@@ -103,7 +107,7 @@ func (l *lookup) answerFrom(z *zone, n *node, owner string) (next string) {
 		// RFC 6604 §3: the code is that of the last name in a chain.
 		l.msg.Rcode = dns.RcodeNameError
 		l.deny(z)
-	case n.service != noService && (l.qtype == dns.TypeANY || l.zones.services[n.service].has(l.qtype)):
+	case n.service != noService && (l.qtype == dns.TypeANY || l.zones.offers(n).has(l.qtype)):
 		return l.steer(z, n, owner)
 	case n.has(dns.TypeCNAME):
 		l.add(owner, n.rrset(dns.TypeCNAME)...)

@@ -47,6 +47,10 @@ type Config struct {
 	// Copies answers what concerns copies of zones. Default: nobody gets any, and
 	// signed requests are answered as if they were not.
 	Copies Copies
+	// Aliases says what is behind hosts where a name is answered with addresses.
+	// Default: nothing is known, and such questions are answered SERVFAIL, unless the
+	// endpoint's own addresses are stated.
+	Aliases Aliases
 	// Observer is told of every answer. Default none.
 	Observer Observer
 	// Sockets has those that another process handed over, and hands them on.
@@ -102,7 +106,7 @@ func New(c Config) (*Server, error) {
 	s.guard = newGuard(c.Limits, c.Cookies.Require && !c.Cookies.Off)
 	s.retired = make(chan struct{})
 	s.copies = c.Copies
-	s.zones.log, s.zones.signer, s.zones.copies = s.log, c.Signer, c.Copies
+	s.zones.log, s.zones.signer, s.zones.copies, s.zones.aliases = s.log, c.Signer, c.Copies, c.Aliases
 	s.mints = [2]rate{{perSecond: mintRate}, {perSecond: mintRate}}
 	s.conns.TCP, s.conns.exempt = c.TCP, c.Limits.Exempt
 	s.keys = newKeyring()

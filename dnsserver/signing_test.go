@@ -66,7 +66,7 @@ func newSignedServer(t testing.TB) (*Server, *dnssec.Keeper) {
 	k := newKeeper(t, w)
 	layout := w.layout(t)
 	current, _ := steering.NewCurrent(w.snapshot(t, layout, 1))
-	s, err := New(Config{Listen: []string{"127.0.0.1:0"}, Current: current, Signer: k})
+	s, err := New(Config{Listen: []string{"127.0.0.1:0"}, Current: current, Signer: k, Aliases: knownAliases()})
 	if err != nil {
 		t.Fatal(err)
 	}

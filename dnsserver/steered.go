@@ -13,7 +13,7 @@ import (
 // steer answers for a steered name with the endpoint that the snapshot chooses,
 // and returns the name to go on with, "" for none.
 func (l *lookup) steer(z *zone, n *node, owner string) (next string) {
-	if l.qtype == dns.TypeANY && !l.zones.services[n.service].host {
+	if l.qtype == dns.TypeANY && !l.zones.offers(n).host {
 		l.add(owner, anyAnswer(z)) // the same for every client: nothing to decide
 		return ""
 	}
@@ -24,12 +24,13 @@ func (l *lookup) steer(z *zone, n *node, owner string) (next string) {
 	d := l.snapshot.Decide(steering.Query{Service: int(n.service), Client: l.client, Source: l.source})
 	l.steered = true
 	l.scope = max(l.scope, d.Scope)
+	l.region, l.cellScope = d.Group.Region, d.CellScope
 	chosen, ok := d.First()
 	if !ok {
 		l.unavailable(&d)
 		return ""
 	}
-	next, given := l.give(z, owner, chosen.Endpoint, seconds(d.TTL))
+	next, given := l.give(z, n, owner, chosen.Endpoint, seconds(d.TTL))
 	if given {
 		l.handOut(&d)
 	}
@@ -39,11 +40,11 @@ func (l *lookup) steer(z *zone, n *node, owner string) (next string) {
 	return next
 }
 
-// give adds what an endpoint has for the asked type, and returns the name to go
-// on with, "" for none; given tells whether it hands the endpoint out.
-func (l *lookup) give(z *zone, owner string, endpoint *steering.Endpoint, ttl uint32) (next string, given bool) {
+// give adds what an endpoint has for the asked type at a node, and returns the name
+// to go on with, "" for none; given tells whether it hands the endpoint out.
+func (l *lookup) give(z *zone, n *node, owner string, endpoint *steering.Endpoint, ttl uint32) (next string, given bool) {
 	switch {
-	case endpoint.Host != "":
+	case endpoint.Host != "" && !n.alias:
 		l.add(owner, &dns.CNAME{Hdr: header(dns.TypeCNAME, ttl), Target: endpoint.Host})
 		if l.qtype != dns.TypeCNAME && l.qtype != dns.TypeANY {
 			next = endpoint.Host
@@ -52,8 +53,22 @@ func (l *lookup) give(z *zone, owner string, endpoint *steering.Endpoint, ttl ui
 	case l.qtype == dns.TypeANY:
 		l.add(owner, anyAnswer(z))
 		return "", false
+	case l.qtype == dns.TypeHTTPS && endpoint.Host != "" && len(endpoint.ALPN) == 0:
+		l.add(owner, aliasMode(endpoint, ttl))
+		return "", true
+	case l.qtype == dns.TypeHTTPS && len(endpoint.ALPN) == 0:
+		l.denyHere(z, ttl)
+		return "", false
 	}
-	records := addressRecords(endpoint.Addresses, l.qtype, ttl)
+	addresses, ttl, ok := l.addresses(endpoint, ttl)
+	if !ok {
+		return "", false
+	}
+	if l.qtype == dns.TypeHTTPS {
+		l.add(owner, serviceMode(endpoint, addresses, ttl))
+		return "", true
+	}
+	records := addressRecords(addresses, l.qtype, ttl)
 	if len(records) == 0 {
 		l.denyHere(z, ttl)
 		return "", false
@@ -94,6 +109,8 @@ var (
 	errDrained     = newExtendedError(dns.ExtendedErrorCodeOther, "all endpoints are drained")
 	errBlocked     = newExtendedError(dns.ExtendedErrorCodeCensored, "the law forbids this service there")
 	errDenied      = newExtendedError(dns.ExtendedErrorCodeProhibited, "the policy allows this client no endpoint")
+	errUnresolved  = newExtendedError(dns.ExtendedErrorCodeNotReady, "the host behind this name has not been looked up yet")
+	errStaleAlias  = newExtendedError(dns.ExtendedErrorCodeStaleAnswer, "the host behind this name cannot be looked up now")
 )
 
 // trouble says in what way an answer, whether it hands out an endpoint or not, is

@@ -19,6 +19,7 @@ type zoneSet struct {
 	byName   map[string]*zone
 	services []offer    // as in the layout
 	copies   Copies     // nil for none
+	aliases  Aliases    // nil for none
 	err      error      // why the layout cannot be served; nil otherwise
 	names    *nameTable // what is prepared for the fast path; nil for nothing
 	signed   bool       // some zone is
@@ -39,12 +40,26 @@ type zone struct {
 
 // offer is what the endpoints of a service can answer at all, whichever is
 // chosen.
-type offer struct{ host, ipv4, ipv6 bool }
+type offer struct{ host, ipv4, ipv6, https bool }
 
 // has tells whether any endpoint of the service has an answer for the type, so
 // that a decision makes a difference. A CNAME answers every type.
 func (o offer) has(qtype uint16) bool {
-	return o.host || o.ipv4 && qtype == dns.TypeA || o.ipv6 && qtype == dns.TypeAAAA
+	return o.host || o.ipv4 && qtype == dns.TypeA || o.ipv6 && qtype == dns.TypeAAAA || o.https && qtype == dns.TypeHTTPS
+}
+
+// offers is what the name of a node can be answered at all, nothing for one that no
+// service steers. Where a name is an alias, there are addresses in place of hosts,
+// which are known only when they are asked for.
+func (z *zoneSet) offers(n *node) offer {
+	if n.service == noService {
+		return offer{}
+	}
+	o := z.services[n.service]
+	if n.alias && o.host {
+		return offer{ipv4: true, ipv6: true, https: true}
+	}
+	return o
 }
 
 // find returns the zone that answers for a canonical name: the longest that
@@ -125,6 +140,7 @@ type zoneCache struct {
 	log     *slog.Logger
 	signer  Signer
 	copies  Copies
+	aliases Aliases
 	kept    atomic.Pointer[[]*zoneSet] // newest first; never changed, only replaced
 	compile sync.Mutex                 // held while compiling and replacing
 }
@@ -140,7 +156,7 @@ func (c *zoneCache) of(l *steering.Layout) *zoneSet {
 	if z := c.find(l); z != nil {
 		return z
 	}
-	z := compile(l, c.signer, c.copies)
+	z := compile(l, c.signer, c.copies, c.aliases)
 	if z.err != nil {
 		c.log.Error("dns door: the zones of the current revision have errors; every query is answered SERVFAIL until a correct revision is published",
 			"revision", l.Revision.Hash, "error", z.err)
@@ -159,7 +175,7 @@ func (c *zoneCache) prepare(l *steering.Layout) error {
 	if z := c.find(l); z != nil {
 		return z.err
 	}
-	z := compile(l, c.signer, c.copies)
+	z := compile(l, c.signer, c.copies, c.aliases)
 	if z.err == nil {
 		c.keep(z)
 	}

@@ -103,7 +103,7 @@ func TestParentAndChild(t *testing.T) {
 		kid     0 NS ns.kid
 		kid     0 DS 1 13 2 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f
 		ns.kid  0 A  192.0.2.55`)...)
-	set := compile(w.layout(t), nil, nil)
+	set := compile(w.layout(t), nil, nil, nil)
 	if set.err != nil {
 		t.Fatal(set.err)
 	}
@@ -130,7 +130,7 @@ func TestRootZone(t *testing.T) {
 	root.Name = "."
 	root.Records = records("test.", "*.a 0 A 192.0.2.1\n")
 	w.revision.Zones = append(w.revision.Zones, root)
-	set := compile(w.layout(t), nil, nil)
+	set := compile(w.layout(t), nil, nil, nil)
 	if set.err != nil {
 		t.Fatal(set.err)
 	}

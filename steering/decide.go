@@ -29,6 +29,9 @@ type Decision struct {
 	// decision is known to be the same (RFC 7871 §7.2.1); 0 when the address made
 	// no difference.
 	Scope int
+	// CellScope is the same for the client's cell, and so for its region: whoever adds
+	// to an answer what depends on the region answers for no wider a network.
+	CellScope int
 	// Network is the part of the client's address that was hashed, and all of it
 	// that may be kept; invalid when the client is not known.
 	Network netip.Prefix
@@ -73,6 +76,7 @@ func (s *Snapshot) decide(q Query) Decision {
 		Split:      split,
 		TTL:        split.TTL,
 		Scope:      bits,
+		CellScope:  bits,
 	}
 	d.Network = netip.PrefixFrom(prefix, hashed)
 	d.hash = hashOf(sl.seed, prefix, q.Session)

@@ -79,6 +79,7 @@ type Service struct {
 	Hostnames []string // fully qualified, lower case, with the final dot
 	Labels    map[string]string
 	TTL       time.Duration
+	Alias     bool        // every hostname is answered with addresses, as it is at an apex, and never by CNAME
 	Endpoints []*Endpoint // in the file's order
 	Probe     *Probe      // nil when the endpoints are not probed
 	Policy    *Policy     // never nil
@@ -106,6 +107,7 @@ type Endpoint struct {
 	Host      string       // the CNAME target, fully qualified with the final dot; empty when there is none
 	Addresses []netip.Addr // where probes connect; what DNS answers when there is no host
 	URL       string       // the base that redirects and decisions extend, without a final slash; empty = not for HTTP
+	ALPN      []string     // the protocols that HTTPS records announce; empty = none announced
 	Pathway   string       // the content-steering pathway id; empty = none
 	Weight    float64      // static weight within a split, default 1
 	Account   *Provider    // the provider with its terms; nil = without any
