@@ -5,6 +5,8 @@ package steering
 type UsageState struct {
 	Accounts map[string]AccountState       `json:"accounts,omitempty"` // by provider
 	Flows    map[string]map[string]float64 `json:"flows,omitempty"`    // service → group key → decisions a second
+	// Covered is the part of each region's clients with providers that report.
+	Covered map[string]float64 `json:"covered,omitempty"`
 	// Corrections are the factors on weights: service → group key → endpoint.
 	Corrections map[string]map[string]map[string]float64 `json:"corrections,omitempty"`
 }

@@ -1,8 +1,8 @@
 package api
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -230,7 +230,7 @@ func (u *UsageReport) check(providers, regions []string, now time.Time) (samples
 	var findings []string
 	find := func(what string, i int, err error) {
 		if err != nil {
-			findings = append(findings, fmt.Sprintf("%s[%d]: %v", what, i, err))
+			findings = append(findings, fmt.Sprintf("%s[%d]: %s", what, i, strings.ReplaceAll(err.Error(), "\n", ", ")))
 		}
 	}
 	whose := func(provider, region string) error {
@@ -244,16 +244,16 @@ func (u *UsageReport) check(providers, regions []string, now time.Time) (samples
 	}
 	for i, w := range u.Samples {
 		s := usage.Sample{Provider: w.Provider, Region: w.Region, Start: w.Start, Span: time.Duration(w.Seconds) * time.Second, Bytes: w.Bytes, Requests: w.Requests}
-		find("samples", i, cmp.Or(whose(w.Provider, w.Region), s.Check(now)))
+		find("samples", i, errors.Join(whose(w.Provider, w.Region), s.Check(now)))
 		samples = append(samples, s)
 	}
 	for i, w := range u.MonthSoFar {
 		o := usage.Opening{Provider: w.Provider, Region: w.Region, Until: w.Until, Bytes: w.Bytes}
-		find("month_so_far", i, cmp.Or(whose(w.Provider, w.Region), o.Check(now)))
+		find("month_so_far", i, errors.Join(whose(w.Provider, w.Region), o.Check(now)))
 		openings = append(openings, o)
 	}
 	if d := u.Doors; d != nil && (d.Node == "" || len(d.Node) > maxName) {
-		find("doors", 0, fmt.Errorf("the node has no name, or a very long one"))
+		find("doors", 0, errors.New("the node has no name, or a very long one"))
 	}
 	if findings != nil {
 		more := ""

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"math"
+	"time"
 
 	"fairway/steering"
 	"fairway/steering/usage"
@@ -17,16 +18,23 @@ const (
 // known.
 type demand map[string][2]float64
 
+// fallPerMinute is how fast a demand may fall: traffic follows the shares only as
+// viewers come and go, and what has just moved away must not be fetched back.
+const fallPerMinute = 0.10
+
 // steadied follows new figures at once upwards and, so that noise moves nobody,
-// downwards only when they are lower by a twentieth.
-func (d demand) steadied(next demand) demand {
+// downwards only when they are lower by a twentieth, and slowly.
+func (d demand) steadied(next demand, passed time.Duration) demand {
 	held := make(demand, len(next))
+	least := math.Pow(1-fallPerMinute, passed.Minutes())
 	for region, now := range next {
 		old := d[region]
 		for unit := range now {
 			switch x := now[unit]; {
-			case x > old[unit] || x < 0.95*old[unit]:
+			case x > old[unit]:
 				now[unit] = stepUp(x)
+			case x < 0.95*old[unit]:
+				now[unit] = max(stepUp(x), old[unit]*least)
 			default:
 				now[unit] = old[unit]
 			}
@@ -49,13 +57,15 @@ func stepUp(x float64) float64 {
 // and for those that report nothing as much as their share of the clients says.
 // Where no provider tells regions apart, the sum is divided by what the doors hand
 // out. What the doors hand out stands in for requests that nobody reports.
-func (t *track) demandOf(seen Traffic) demand {
+//
+// covered is the part of each region's clients that was with those who report,
+// over the time that the traffic follows.
+func (t *track) demandOf(seen Traffic, covered map[string]float64) demand {
 	regions := t.layout.Revision.RegionNames()
 	d := make(demand, len(regions))
 	flows, sum := t.flowsByRegion(seen.Flows)
 	total := [2]float64{}
 	reported := [2]bool{}
-	covered := t.coverage(seen.Carried)
 	for _, region := range regions {
 		var carried [2]float64
 		for _, p := range t.layout.Revision.Providers {
@@ -67,7 +77,7 @@ func (t *track) demandOf(seen Traffic) demand {
 		for unit := range carried {
 			reported[unit] = reported[unit] || carried[unit] > 0
 			if part := covered[region]; part >= leastCovered {
-				carried[unit] /= part
+				carried[unit] /= min(1, part)
 			}
 		}
 		d[region] = carried
@@ -96,6 +106,24 @@ func (t *track) demandOf(seen Traffic) demand {
 // leastCovered is the part of a region's clients that must be with providers that
 // report: from less nothing is concluded about the others.
 const leastCovered = 0.05
+
+// following is how long traffic takes to follow the shares: viewers stay where they
+// are until they ask again.
+const following = 5 * time.Minute
+
+// follow moves what was covered towards what is, as fast as traffic follows.
+func follow(was, is map[string]float64, passed time.Duration) map[string]float64 {
+	next := make(map[string]float64, len(is))
+	part := 1 - math.Exp(-float64(passed)/float64(following))
+	for region, now := range is {
+		before, known := was[region]
+		if !known {
+			before = now
+		}
+		next[region] = before + (now-before)*part
+	}
+	return next
+}
 
 // coverage is the part of each region's clients that is with providers whose
 // traffic there is known.

@@ -37,7 +37,7 @@ func Still(w World) (*View, error) {
 	t.judged(w.Health, slog.New(slog.DiscardHandler))
 	t.detail, t.afresh = w.Detail, true
 	t.parts = t.partsOf(w.Traffic.Flows)
-	t.see(w.Traffic, demand(nil).steadied(t.demandOf(w.Traffic)))
+	t.see(w.Traffic, demand(nil).steadied(t.demandOf(w.Traffic, t.coverage(w.Traffic.Carried)), 0))
 	t.decide(w.Overrides, w.Now)
 	return &View{
 		Snapshot: t.seal(state.Generation+1, w.Now, nil), Health: w.Health, Overrides: w.Overrides, PoolDown: t.poolDown, Braked: t.braked, At: w.Now, main: t.side(),

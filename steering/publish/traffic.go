@@ -24,7 +24,8 @@ type traffic struct {
 
 	now       *usage.Standing // at the last look
 	flows     usage.Flows
-	held      demand // of the regions, held steady
+	held      demand             // of the regions, held steady
+	covered   map[string]float64 // region → part of the clients with providers that report
 	corrector corrector
 	stored    *steering.UsageState
 }
@@ -40,6 +41,7 @@ func restoredTraffic(state *steering.UsageState) *traffic {
 	if state != nil {
 		t.flows = usage.FlowsOf(state)
 		t.corrector.made = storedCorrections(state)
+		t.covered = state.Covered
 	}
 	return t
 }
@@ -80,11 +82,16 @@ func (l *Loop) look(now time.Time) {
 	if flows := t.doors.Flows(now); len(flows) > 0 {
 		t.flows = flows
 	}
+	passed := max(0, now.Sub(t.looked))
+	if t.looked.IsZero() {
+		passed = 0
+	}
 	t.fresh, t.looked = false, now
 	for _, track := range l.tracks() {
 		track.parts = track.partsOf(t.flows)
 	}
-	t.held = t.held.steadied(l.main.demandOf(t.seen()))
+	t.covered = follow(t.covered, l.main.coverage(t.now), passed)
+	t.held = t.held.steadied(l.main.demandOf(t.seen(), t.covered), passed)
 	l.main.correct = t.corrector.step(l.main, &t.doors, now)
 	t.store()
 	for _, track := range l.tracks() {
@@ -95,7 +102,7 @@ func (l *Loop) look(now time.Time) {
 // store makes what is kept over a restart.
 func (t *traffic) store() {
 	t.stored = t.book.State()
-	if len(t.flows)+len(t.corrector.made) == 0 {
+	if len(t.flows)+len(t.corrector.made)+len(t.covered) == 0 {
 		return
 	}
 	if t.stored == nil {
@@ -103,6 +110,7 @@ func (t *traffic) store() {
 	}
 	t.flows.Store(t.stored)
 	t.corrector.made.store(t.stored)
+	t.stored.Covered = t.covered
 }
 
 func (t *traffic) seen() Traffic { return Traffic{Carried: t.now, Flows: t.flows} }
