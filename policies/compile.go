@@ -32,6 +32,7 @@ func Compile(files []File) (*Configuration, Findings) {
 	// A policy may name endpoints, a zone must not hold a steered hostname: both
 	// need the services.
 	revision.Policies = c.policies(revision.Services)
+	revision.Schedules = c.schedules(revision.Services)
 	revision.Zones = c.zones()
 	c.unusedZoneFiles()
 	revision.Reads = c.reads.sealed()
@@ -47,10 +48,10 @@ func Compile(files []File) (*Configuration, Findings) {
 }
 
 // The top level of the language. Each file may have any of these keys.
-const topLevel = "zones listen dns dnssec http api control drain geo currency vantages providers pools regions services probes policies tsig"
+const topLevel = "zones listen dns dnssec http api control drain geo currency vantages providers pools regions services probes policies tsig schedules"
 
 // named are the sections that are mappings from a name to a thing.
-var named = []noun{provider, pool, region, vantage, probe, policy, service, tsigKey}
+var named = []noun{provider, pool, region, vantage, probe, policy, service, tsigKey, schedule}
 
 // compiler is one run of Compile.
 type compiler struct {
@@ -63,11 +64,12 @@ type compiler struct {
 	language  *language
 	reads     reads
 
-	accounts  map[string]*steering.Provider
-	fencesOf  map[string][]*steering.Fence // of the providers
-	probes    map[string]*steering.Probe
-	policyOf  map[string]value   // what services say of their policy
-	hostnames map[string]steered // what DNS answers for, by full name
+	accounts    map[string]*steering.Provider
+	fencesOf    map[string][]*steering.Fence // of the providers
+	probes      map[string]*steering.Probe
+	policyNamed map[string]*steering.Policy
+	policyOf    map[string]value   // what services say of their policy
+	hostnames   map[string]steered // what DNS answers for, by full name
 }
 
 func newCompiler() *compiler {
@@ -107,7 +109,7 @@ func (c *compiler) load(files []File) {
 		if s.root == nil {
 			continue
 		}
-		top, ok := value{c: c, src: s, node: s.root}.fields(topLevel, "schedules", "store")
+		top, ok := value{c: c, src: s, node: s.root}.fields(topLevel, "store")
 		if !ok {
 			c.partial = true
 		}

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"fairway/steering"
 )
 
@@ -128,3 +130,6 @@ func TestFencesFailClosed(t *testing.T) {
 		}
 	}
 }
+
+// sameZone compares time zones by name.
+var sameZone = cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() })

@@ -105,7 +105,7 @@ func placeless() []cmp.Option {
 	return []cmp.Option{
 		cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{}),
 		cmpopts.IgnoreTypes(steering.Place{}),
-		cmpopts.IgnoreFields(steering.Rule{}, "When", "Score"), cmpopts.IgnoreFields(steering.Fence{}, "Bars"), cmpopts.IgnoreFields(steering.PathTest{}, "Match"),
+		cmpopts.IgnoreFields(steering.Rule{}, "When", "Score"), cmpopts.IgnoreFields(steering.Fence{}, "Bars"), cmpopts.IgnoreFields(steering.PathTest{}, "Match"), sameZone,
 		cmpopts.IgnoreFields(steering.Revision{}, "Hash"),
 	}
 }

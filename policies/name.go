@@ -23,6 +23,7 @@ const (
 	policy   noun = "policy"
 	service  noun = "service"
 	tsigKey  noun = "TSIG key"
+	schedule noun = "schedule"
 	endpoint noun = "endpoint" // has no section; declared by the services
 )
 

@@ -28,6 +28,7 @@ const (
 // policies compiles the policies and gives each service its own.
 func (c *compiler) policies(services []*steering.Service) []*steering.Policy {
 	byName := make(map[string]*steering.Policy)
+	c.policyNamed = byName
 	for _, v := range c.each(policy) {
 		byName[v.name] = c.policy(v)
 	}

@@ -27,6 +27,31 @@ func policiesSchema() property {
 		)))
 }
 
+func schedulesSchema() property {
+	weekly := object("Every week.",
+		key("days", "On which it opens.", oneOrSome(word(weekdays[:]...))).needed(),
+		key("from", "The time of day at which it opens.", clockSchema()).needed(),
+		key("to", "The time of day at which it closes; one that is not after from is on the next day.", clockSchema()).needed())
+	return key("schedules", "Windows in which services are decided otherwise, by name: match days, nights. When one closes, all is as before.",
+		entries(object("",
+			key("services", "Which services.", oneOrSome(reference())).needed(),
+			key("zone", "The time zone of its times, by its name in the IANA database.", text()).by("UTC").like("Europe/Berlin"),
+			key("from", "When it opens, once: a date and a time of day.", momentSchema()).like("2026-11-28T18:00"),
+			key("to", "When it closes.", momentSchema()).like("2026-11-28T23:30"),
+			key("weekly", "When it is open, every week.", weekly),
+			key("policy", "How to choose while it is open. Default: as otherwise.", reference()),
+			key("ttl", "Of the answers while it is open: 1s to 1h, whole seconds. Default: as otherwise.", duration()),
+			key("weights", "Static weights while it is open, by endpoint id or provider. Default: as otherwise.",
+				&schema{Type: "object", MinProps: 1, More: number(0, 1e6)}),
+		)))
+}
+
+func clockSchema() *schema { return matching(`^[0-2][0-9]:[0-5][0-9]$`) }
+
+func momentSchema() *schema {
+	return matching(`^2[01][0-9]{2}-[0-1][0-9]-[0-3][0-9][T ][0-2][0-9]:[0-5][0-9](:[0-5][0-9])?$`)
+}
+
 func ruleSchema() *schema {
 	return object("One filter chain, for the clients that its when matches.", append([]property{
 		key("name", "Stands in reasons, and keeps the rule's state over a reload.", reference()).needed(),

@@ -25,7 +25,7 @@ func TestWhole(t *testing.T) {
 	}
 	options := []cmp.Option{
 		cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{}),
-		cmpopts.IgnoreFields(steering.Rule{}, "When", "Score"), cmpopts.IgnoreFields(steering.Fence{}, "Bars"), cmpopts.IgnoreFields(steering.PathTest{}, "Match"),
+		cmpopts.IgnoreFields(steering.Rule{}, "When", "Score"), cmpopts.IgnoreFields(steering.Fence{}, "Bars"), cmpopts.IgnoreFields(steering.PathTest{}, "Match"), sameZone,
 		cmpopts.IgnoreFields(steering.Revision{}, "Hash"),
 	}
 	want := wantWhole()
@@ -214,7 +214,7 @@ func TestOrderDoesNotMatter(t *testing.T) {
 	second, _ := Compile(backwards)
 	options := []cmp.Option{
 		cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{}),
-		cmpopts.IgnoreFields(steering.Rule{}, "When", "Score"), cmpopts.IgnoreFields(steering.Fence{}, "Bars"), cmpopts.IgnoreFields(steering.PathTest{}, "Match"),
+		cmpopts.IgnoreFields(steering.Rule{}, "When", "Score"), cmpopts.IgnoreFields(steering.Fence{}, "Bars"), cmpopts.IgnoreFields(steering.PathTest{}, "Match"), sameZone,
 	}
 	if diff := cmp.Diff(first.Revision, second.Revision, options...); diff != "" {
 		t.Errorf("revision depends on the order of files (-first +second):\n%s", diff)

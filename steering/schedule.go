@@ -1,6 +1,7 @@
 package steering
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -10,7 +11,10 @@ import (
 type Schedule struct {
 	Name     string
 	Window   Window
-	Services []*Service // as they are while it is open; they share their endpoints with the revision's
+	Policy   *Policy            // nil = the service's own
+	TTL      time.Duration      // 0 = the service's own
+	Weights  map[string]float64 // static weights by endpoint id or provider; nil = the endpoints' own
+	Services []*Service         // as they are while it is open; they share their endpoints with the revision's
 	Place    Place
 }
 
@@ -21,6 +25,24 @@ type Window struct {
 
 	Days       [7]bool       // weekly: the days on which it opens, Sunday first
 	Start, End time.Duration // weekly: on the day's clock; an end that is not after the start is on the next day
+}
+
+// String says when the window is open.
+func (w Window) String() string {
+	if !w.From.IsZero() {
+		return w.From.Format("2006-01-02 15:04") + " to " + w.To.Format("2006-01-02 15:04 MST")
+	}
+	text := ""
+	for d, on := range w.Days {
+		if on {
+			text += time.Weekday(d).String()[:3] + " "
+		}
+	}
+	return text + clockText(w.Start) + " to " + clockText(w.End) + " " + w.Zone.String()
+}
+
+func clockText(at time.Duration) string {
+	return fmt.Sprintf("%02d:%02d", int(at.Hours()), int(at.Minutes())%60)
 }
 
 // stretch is one time that a window is open: from included, to not.

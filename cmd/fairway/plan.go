@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"fairway/dnsserver"
 	"fairway/policies"
@@ -26,6 +27,7 @@ var errChanges = errors.New("there are changes")
 
 // planOptions are the flags of `fairway plan`.
 type planOptions struct {
+	at               string
 	to               connection
 	state, save, svg string
 	output           string
@@ -64,6 +66,7 @@ nothing would change, 2 when something would, 1 when it cannot be told.`,
 	}
 	f := c.Flags()
 	f.StringVar(&o.state, "state", "", "plan from this file instead of a running node: what --save or \"fairway record\" wrote")
+	f.StringVar(&o.at, "at", "", "as it would be at this time, such as 2026-11-28T18:00:00+01:00: for schedules and rules that read the time")
 	f.StringVar(&o.save, "save", "", "keep the node's configuration, state and query sample in this file")
 	f.StringVar(&o.svg, "svg", "", "draw the moves into this file")
 	f.BoolVar(&o.detailed, "detailed-exitcode", false, "exit 2 when something would change, 0 when nothing would, 1 on errors")
@@ -101,7 +104,14 @@ func (o *planOptions) run(c *cobra.Command, args []string) error {
 	if before.geoError != nil {
 		fmt.Fprintf(c.ErrOrStderr(), "warning: %v\n    the built-in country data stands in for the node's; regions may be cut otherwise there\n", before.geoError)
 	}
+	var hour time.Time
+	if o.at != "" {
+		if hour, err = time.Parse(time.RFC3339, o.at); err != nil {
+			return usageError{fmt.Errorf("--at %q is not a time such as 2026-11-28T18:00:00+01:00", o.at), c.CommandPath()}
+		}
+	}
 	p, err := plan.Compare(plan.Input{
+		Hour:   hour,
 		Before: before.layout, After: after.layout, State: from.state.State, Overrides: from.state.Overrides,
 		Now: from.state.Now, Traffic: from.traffic, GBMonth: float64(o.volume),
 	})

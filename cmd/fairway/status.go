@@ -53,6 +53,9 @@ func printStatus(w io.Writer, s *api.Status) {
 		fmt.Fprintf(w, "MASS-DOWN BRAKE: policy %s, region %s: %d of %d endpoints turned down at once; nothing is emptied until %s, look at the vantages\n",
 			b.Policy, b.Region, b.Down, b.Of, b.Until.Local().Format(time.TimeOnly))
 	}
+	for _, x := range s.Schedules {
+		fmt.Fprintln(w, scheduleText(&x))
+	}
 	printRollout(w, s.Configuration.Rollout)
 	for i := range s.Services {
 		fmt.Fprintln(w)
@@ -66,10 +69,27 @@ func printStatus(w io.Writer, s *api.Status) {
 	}
 }
 
+// scheduleText says whether a schedule is open, and until or from when.
+func scheduleText(x *api.ScheduleStatus) string {
+	state, until := "closed", " until "
+	if x.Open {
+		state = "OPEN"
+	}
+	next := " for ever"
+	if !x.Next.IsZero() {
+		next = until + x.Next.Local().Format("2006-01-02 15:04")
+	}
+	return fmt.Sprintf("schedule %s (%s) for %s: %s%s", x.Name, x.When, strings.Join(x.Services, ", "), state, next)
+}
+
 // printService writes one line per region × endpoint with a share, and those
 // that are not healthy.
 func printService(w io.Writer, s *api.ServiceStatus) {
-	fmt.Fprintf(w, "%s (%s), policy %s\n", s.Key, strings.Join(s.Hostnames, ", "), s.Policy)
+	fmt.Fprintf(w, "%s (%s), policy %s", s.Key, strings.Join(s.Hostnames, ", "), s.Policy)
+	if s.Schedule != "" {
+		fmt.Fprintf(w, ", by schedule %s", s.Schedule)
+	}
+	fmt.Fprintln(w)
 	t := newTable(w, "  REGION", "RULE", "ENDPOINT", "SHARE", "HEALTH", "P50", "AVAIL", "AGE", "WHY")
 	for _, r := range s.Regions {
 		if r.Best == "" {

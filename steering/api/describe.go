@@ -36,6 +36,9 @@ func (s *Status) Describe(w World) {
 	for i, layout := range w.Snapshot.Layout.Services {
 		s.Services = append(s.Services, w.service(i, layout))
 	}
+	for _, x := range revision.Schedules {
+		s.Schedules = append(s.Schedules, w.schedule(x))
+	}
 	for _, pool := range revision.Pools {
 		s.Pools = append(s.Pools, w.pool(pool))
 	}
@@ -44,10 +47,18 @@ func (s *Status) Describe(w World) {
 	}
 }
 
+func (w *World) schedule(x *steering.Schedule) ScheduleStatus {
+	s := ScheduleStatus{Name: x.Name, When: x.Window.String(), Open: x.Window.Open(w.Now), Next: x.Window.Next(w.Now)}
+	for _, service := range x.Services {
+		s.Services = append(s.Services, service.Key)
+	}
+	return s
+}
+
 func (w *World) service(at int, layout *steering.ServiceLayout) ServiceStatus {
 	service := layout.Service
 	s := ServiceStatus{
-		Key: service.Key, Hostnames: service.Hostnames, Policy: service.Policy.Name,
+		Key: service.Key, Hostnames: service.Hostnames, Policy: service.Policy.Name, Schedule: service.Schedule,
 		Endpoints: []EndpointStatus{}, Regions: []RegionStatus{},
 	}
 	for _, e := range service.Endpoints {

@@ -24,6 +24,7 @@ type Status struct {
 	Services      []ServiceStatus     `json:"services"`
 	Pools         []PoolStatus        `json:"pools"`
 	Vantages      []VantageStatus     `json:"vantages"`
+	Schedules     []ScheduleStatus    `json:"schedules,omitempty"`
 	Overrides     []steering.Override `json:"overrides"`
 	Braked        []steering.Braked   `json:"braked,omitempty"` // mass-down brakes that hold
 }
@@ -51,8 +52,18 @@ type ServiceStatus struct {
 	Key       string           `json:"key"`
 	Hostnames []string         `json:"hostnames"`
 	Policy    string           `json:"policy"`
+	Schedule  string           `json:"schedule,omitempty"` // that is open for it
 	Endpoints []EndpointStatus `json:"endpoints"`
 	Regions   []RegionStatus   `json:"regions"`
+}
+
+// ScheduleStatus is a window in which services are decided otherwise.
+type ScheduleStatus struct {
+	Name     string    `json:"name"`
+	When     string    `json:"when"`
+	Services []string  `json:"services"`
+	Open     bool      `json:"open"`
+	Next     time.Time `json:"next,omitzero"` // when it opens or closes next; zero = never again
 }
 
 // EndpointStatus is one way to reach a service.

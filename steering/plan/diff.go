@@ -38,7 +38,7 @@ const (
 
 // kinds is the order in which changes are listed: what decides, then what is
 // decided over.
-var kinds = []string{"rule", "policy", "service", "endpoint", "region", "provider", "pool", "probe", "vantage", "zone"}
+var kinds = []string{"rule", "policy", "schedule", "service", "endpoint", "region", "provider", "pool", "probe", "vantage", "zone"}
 
 // changes compares two revisions by the names of what is in them.
 func changes(before, after *steering.Revision) []Change {
@@ -99,6 +99,13 @@ func inventory(r *steering.Revision) map[name]item {
 		}
 		probe(s.Probe)
 	}
+	for _, s := range r.Schedules {
+		var keys []string
+		for _, form := range s.Services {
+			keys = append(keys, form.Key)
+		}
+		items[name{"schedule", s.Name}] = item{value: scheduled{*s, keys}, place: s.Place}
+	}
 	for _, p := range r.Providers {
 		items[name{"provider", p.Name}] = item{value: *p, place: p.Place}
 	}
@@ -118,11 +125,18 @@ func inventory(r *steering.Revision) map[name]item {
 	return items
 }
 
+// scheduled is a schedule with its services by name.
+type scheduled struct {
+	steering.Schedule
+	For []string
+}
+
 // derived are fields that say again what another item says.
 var derived = map[reflect.Type][]string{
 	reflect.TypeFor[steering.Endpoint](): {"Service", "Account"},
 	reflect.TypeFor[steering.Service]():  {"Endpoints", "Schedule", "Weights"},
 	reflect.TypeFor[steering.Rule]():     {"Reads"},
+	reflect.TypeFor[steering.Schedule](): {"Services"},
 }
 
 // differences compares two values of one type, field by field. Whatever fields

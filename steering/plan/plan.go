@@ -59,6 +59,7 @@ type Input struct {
 	State         steering.State // what was decided under Before, and the health that was read
 	Overrides     []steering.Override
 	Now           time.Time
+	Hour          time.Time          // for schedules and rules that read the time; zero = Now
 	Traffic       []steering.Traffic // nil = none was sampled
 	GBMonth       float64            // volume of a month for the cost; 0 = not wanted
 }
@@ -76,7 +77,10 @@ func Compare(in Input) (*Plan, error) {
 	if in.Before == nil || in.After == nil {
 		return nil, errors.New("plan: both layouts are required")
 	}
-	in.Before, in.After = in.Before.At(in.Now), in.After.At(in.Now)
+	if in.Hour.IsZero() {
+		in.Hour = in.Now
+	}
+	in.Before, in.After = in.Before.At(in.Hour), in.After.At(in.Hour)
 	now, _, err := steering.Restore(in.Before, in.State)
 	if err != nil {
 		return nil, fmt.Errorf("plan: the state to begin from: %w", err)
@@ -125,6 +129,7 @@ func (c *comparison) plan() *Plan {
 	if len(c.Traffic) > 0 {
 		p.Basis = ByQueries
 	}
+	c.noteSchedules()
 	p.Rows = c.rows()
 	p.sum(c.GBMonth)
 	p.Notes = c.notes
@@ -158,6 +163,20 @@ func (p *Plan) sum(gbMonth float64) {
 		p.PricePerGB = Figure{}
 	}
 	p.PerMonth = Figure{p.PricePerGB.Before * gbMonth, p.PricePerGB.After * gbMonth}
+}
+
+// noteSchedules tells of the windows that the plan does not look into, and of
+// those in which it is made.
+func (c *comparison) noteSchedules() {
+	for _, s := range c.After.Revision.Schedules {
+		next := s.Window.Next(c.Hour)
+		switch {
+		case s.Window.Open(c.Hour):
+			c.note("schedule %s is open until %s: this is what it decides", s.Name, next.In(s.Window.Zone).Format("2006-01-02 15:04 MST"))
+		case !next.IsZero():
+			c.note("schedule %s opens at %s and decides otherwise then; --at shows it", s.Name, next.In(s.Window.Zone).Format("2006-01-02 15:04 MST"))
+		}
+	}
 }
 
 // note adds what a reader must know once.

@@ -3,6 +3,7 @@ package policytest
 import (
 	"fmt"
 	"io"
+	"maps"
 
 	"fairway/steering"
 )
@@ -39,6 +40,18 @@ func (s *suite) coverage() *Coverage {
 		used := make(map[*steering.Policy]bool)
 		for _, service := range w.revision.Services {
 			used[service.Policy] = true
+		}
+		for _, s := range w.revision.Schedules {
+			for _, service := range s.Services {
+				used[service.Policy] = true
+			}
+		}
+		for policy := range maps.Clone(used) {
+			for _, rule := range policy.Rules {
+				for _, share := range rule.Split.Policies {
+					used[share.Policy] = true
+				}
+			}
 		}
 		for _, policy := range w.revision.Policies {
 			for _, rule := range policy.Rules {

@@ -1,0 +1,183 @@
+package policies
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"fairway/steering"
+)
+
+// schedules compiles the windows in which services are decided otherwise.
+func (c *compiler) schedules(services []*steering.Service) []*steering.Schedule {
+	var all []*steering.Schedule
+	for _, v := range c.each(schedule) {
+		f, _ := v.fields("services zone from to weekly policy ttl weights")
+		s := &steering.Schedule{Name: v.name, Place: v.home(), TTL: f.seconds("ttl", 0, time.Second, time.Hour)}
+		open := f.window(&s.Window)
+		if w, ok := f.under("weights"); ok {
+			s.Weights = w.as("weights of %s", v.subject).weights()
+		}
+		if p, ok := f.under("policy"); ok {
+			if name, ok := p.refer(policy); ok {
+				s.Policy = c.policyNamed[name]
+			}
+		}
+		_, ttl := f.under("ttl")
+		if s.Policy == nil && !ttl && s.Weights == nil && len(f.byKey) > 0 && f.byKey["policy"].node == nil {
+			v.fault("add policy, ttl or weights: what is other while it is open", "changes nothing")
+		}
+		f.require("services", "add services: [NAME]")
+		for _, item := range f.oneOrMore("services") {
+			if key, ok := item.refer(service); ok {
+				i := slices.IndexFunc(services, func(x *steering.Service) bool { return x.Key == key })
+				s.Services = append(s.Services, c.scheduled(services[i], s))
+			}
+		}
+		if open {
+			c.checkOverlaps(s, all)
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// scheduled is a service as it is while a schedule is open.
+func (c *compiler) scheduled(plain *steering.Service, s *steering.Schedule) *steering.Service {
+	form := *plain
+	form.Schedule = s.Name
+	if s.TTL > 0 {
+		form.TTL = s.TTL
+	}
+	if s.Policy != nil {
+		form.Policy = s.Policy
+		c.checkPolicyOf(&form)
+	}
+	for _, e := range form.Endpoints {
+		w, own := s.Weights[e.ID]
+		if !own {
+			w, own = s.Weights[e.Provider]
+		}
+		if own {
+			if form.Weights == nil {
+				form.Weights = make(map[string]float64)
+			}
+			form.Weights[e.ID] = w
+		}
+	}
+	return &form
+}
+
+// checkOverlaps reports windows of one service that are open at the same time.
+func (c *compiler) checkOverlaps(s *steering.Schedule, earlier []*steering.Schedule) {
+	for _, other := range earlier {
+		shared := ""
+		for _, form := range s.Services {
+			if slices.ContainsFunc(other.Services, func(x *steering.Service) bool { return x.Key == form.Key }) {
+				shared = form.Key
+			}
+		}
+		if shared == "" {
+			continue
+		}
+		if at, both := s.Window.Overlaps(&other.Window); both {
+			c.fault(s.Place, "let one end before the other begins, or join them",
+				"schedule %q: is open for service %q together with schedule %q at %s, from %s on",
+				s.Name, shared, other.Name, other.Place, at.In(s.Window.Zone).Format("2006-01-02 15:04 MST"))
+		}
+	}
+}
+
+// window reads when a schedule is open: once, or every week.
+func (f fields) window(w *steering.Window) bool {
+	w.Zone = time.UTC
+	if v, ok := f.under("zone"); ok {
+		name, ok := v.text()
+		if !ok {
+			return false
+		}
+		zone, err := loadZone(name)
+		if err != nil {
+			v.fault("use a name of the IANA database, such as Europe/Berlin or UTC", "%s is no time zone", quote(name))
+			return false
+		}
+		w.Zone = zone
+	}
+	weekly, isWeekly := f.under("weekly")
+	from, isFrom := f.under("from")
+	to, isTo := f.under("to")
+	switch {
+	case isWeekly && (isFrom || isTo):
+		weekly.fault("keep one of the two", "weekly excludes from and to")
+	case isWeekly:
+		return weekly.as("weekly of %s", f.subject).weekly(w)
+	case !isFrom || !isTo:
+		if !f.broken {
+			f.c.fault(f.home(), "add from and to, or weekly: {days: [sat], from: \"18:00\", to: \"23:00\"}", "%s", f.about()+"when it is open is not said")
+		}
+	default:
+		var good, ends bool
+		w.From, good = from.moment(w.Zone)
+		w.To, ends = to.moment(w.Zone)
+		if good && ends && !w.To.After(w.From) {
+			to.fault("let it end after it begins", "is not after from")
+			return false
+		}
+		return good && ends
+	}
+	return false
+}
+
+// moment reads a date and a time of day in a zone.
+func (v value) moment(zone *time.Location) (time.Time, bool) {
+	for _, layout := range []string{"2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02T15:04:05", "2006-01-02 15:04:05"} {
+		t, err := time.ParseInLocation(layout, v.node.Value, zone)
+		if err == nil && t.Year() >= 2000 && t.Year() < 2200 {
+			return t, true
+		}
+	}
+	v.wrong("a date and a time of day", "write 2026-11-28T18:00, in the schedule's zone")
+	return time.Time{}, false
+}
+
+var weekdays = [7]string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
+
+// weekly reads a window that comes again.
+func (v value) weekly(w *steering.Window) bool {
+	f, ok := v.fields("days from to")
+	if !ok {
+		return false
+	}
+	good := true
+	if _, given := f.require("days", "add days: [sat, sun]"); !given {
+		good = false
+	}
+	for _, item := range f.oneOrMore("days") {
+		at := slices.Index(weekdays[:], strings.ToLower(item.node.Value))
+		if at < 0 {
+			item.fault(choices("days", weekdays[:], item.node.Value), "%s is no day of the week", quote(item.node.Value))
+			good = false
+			continue
+		}
+		w.Days[at] = true
+	}
+	clock := func(key string) (at time.Duration) {
+		c, given := f.require(key, "add "+key+": a time of day, such as \"18:00\"")
+		if !given {
+			good = false
+			return 0
+		}
+		at, ok := parseClock(c.node.Value)
+		if !ok {
+			c.wrong("a time of day", "write hours and minutes, such as \"18:00\"")
+			good = false
+		}
+		return at
+	}
+	w.Start, w.End = clock("from"), clock("to")
+	if good && w.Days == [7]bool{} {
+		f.fault("name a day", "no day is named")
+		return false
+	}
+	return good
+}
