@@ -64,6 +64,10 @@ func (c *compiler) zone(z *steering.Zone, revision string) {
 		c.report(z.Place, "zone %s is defined twice; remove one", name)
 		return
 	}
+	if len(z.Primaries) > 0 && len(z.NS) == 0 {
+		c.set.awaited = append(c.set.awaited, name)
+		return
+	}
 	made := &zone{name: name, labels: dns.CountLabel(name), nodes: make(map[string]*node, len(z.Records)+1)}
 	c.set.byName[name] = made
 	if z.DNSSEC != nil {
@@ -129,7 +133,7 @@ func serial(stated uint32, revision string) uint32 {
 
 // make puts a record that the zone's own entry asks for.
 func (c *compiler) make(n *node, rr dns.RR, place steering.Place) {
-	r, err := recordOf(rr, place)
+	r, err := Pack(rr, place)
 	if err != nil {
 		return // it has a name that is none, which is reported already
 	}

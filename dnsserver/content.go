@@ -63,7 +63,7 @@ func (s *Server) SteeredContent(snapshot *steering.Snapshot, apex string) ([]*st
 				continue
 			}
 			for _, rr := range fallback(zones, z, i, name, snapshot) {
-				r, err := recordOf(rr, sl.Service.Place)
+				r, err := Pack(rr, sl.Service.Place)
 				if err != nil {
 					return nil, fmt.Errorf("name %s: %w", name, err)
 				}

@@ -170,7 +170,7 @@ func recordIn(zone, line string) steering.Record {
 	if !ok {
 		panic(fmt.Sprintf("%s: %v", line, parser.Err()))
 	}
-	r, err := recordOf(rr, steering.Place{File: "z.yaml"})
+	r, err := Pack(rr, steering.Place{File: "z.yaml"})
 	if err != nil {
 		panic(err)
 	}

@@ -83,8 +83,8 @@ func Unpack(r *steering.Record) (dns.RR, error) {
 	return rr, err
 }
 
-// recordOf is the other way round.
-func recordOf(rr dns.RR, place steering.Place) (*steering.Record, error) {
+// Pack is the other way round.
+func Pack(rr dns.RR, place steering.Place) (*steering.Record, error) {
 	buffer := make([]byte, dns.Len(rr))
 	end, err := dns.PackRR(rr, buffer, 0, nil, false)
 	if err != nil {

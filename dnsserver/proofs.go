@@ -124,7 +124,7 @@ func reversedLabels(name string) [][]byte {
 func (p *prover) addKeys() error {
 	for _, rrtype := range keyTypes() {
 		for _, rr := range p.zone.signer.Apex(p.zone.name, rrtype) {
-			r, err := recordOf(rr, steering.Place{})
+			r, err := Pack(rr, steering.Place{})
 			if err != nil {
 				return err
 			}
@@ -139,7 +139,7 @@ func (p *prover) addKeys() error {
 func (p *prover) chain() error {
 	for i := range p.names {
 		name := &p.names[i]
-		r, err := recordOf(&dns.NSEC{
+		r, err := Pack(&dns.NSEC{
 			Hdr:        dns.RR_Header{Name: name.name, Rrtype: dns.TypeNSEC, Class: dns.ClassINET, Ttl: p.zone.negative.Hdr.Ttl},
 			NextDomain: p.names[(i+1)%len(p.names)].name, TypeBitMap: name.types(p.zone),
 		}, steering.Place{})
@@ -204,7 +204,7 @@ func (p *prover) signSet(rrset []dns.RR) error {
 	for _, sig := range sigs {
 		own := *sig
 		own.Hdr.Name, own.Hdr.Ttl = rrset[0].Header().Name, rrset[0].Header().Ttl
-		r, err := recordOf(&own, steering.Place{})
+		r, err := Pack(&own, steering.Place{})
 		if err != nil {
 			return err
 		}

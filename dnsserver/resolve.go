@@ -46,8 +46,7 @@ func (l *lookup) resolve(name string) {
 		zone := l.zones.find(canonical, l.qtype)
 		if zone == nil {
 			if len(l.followed) == 0 {
-				l.fail(dns.RcodeRefused)
-				l.explain(dns.ExtendedErrorCodeNotAuthoritative, "")
+				l.refuse(canonical)
 			}
 			return
 		}
@@ -87,6 +86,18 @@ func (l *lookup) tailor() {
 	l.msg.Answer, l.msg.Ns, l.msg.Rcode = l.msg.Answer[:h.answers], nil, dns.RcodeSuccess
 	l.followed, l.last = l.followed[:1], h.name
 	l.scope, l.steered, l.decision, l.opt.error = h.scope, h.steered, h.decision, h.error
+}
+
+// refuse answers for a name in none of our zones. One of a zone that has not come
+// from its primary yet may be asked for again.
+func (l *lookup) refuse(name string) {
+	if slices.ContainsFunc(l.zones.awaited, func(zone string) bool { return dns.IsSubDomain(zone, name) }) {
+		l.fail(dns.RcodeServerFailure)
+		l.explain(dns.ExtendedErrorCodeNotReady, "the zone has not been transferred yet")
+		return
+	}
+	l.fail(dns.RcodeRefused)
+	l.explain(dns.ExtendedErrorCodeNotAuthoritative, "")
 }
 
 // first tells whether the name at hand is the asked one.

@@ -18,6 +18,7 @@ type zoneSet struct {
 	layout   *steering.Layout
 	byName   map[string]*zone
 	services []offer    // as in the layout
+	awaited  []string   // zones whose records have not come from their primary yet
 	copies   Copies     // nil for none
 	aliases  Aliases    // nil for none
 	err      error      // why the layout cannot be served; nil otherwise

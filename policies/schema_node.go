@@ -66,6 +66,10 @@ func zonesSchema() property {
 		key("file", "A zone file (RFC 1035 §5) with the static part, relative to this file's folder. Its name ends in .zone.",
 			matching(`\.zone$`)).like("zones/video.example.zone"),
 		key("records", "Static records, beside those of the zone file.", &schema{Type: []string{"array", "null"}, Items: recordSchema()}),
+		key("primary", "The name server that has the zone, if it is maintained elsewhere: ns, soa and records then come from there, by AXFR, IXFR and NOTIFY.", object("",
+			key("address", "An IP address, perhaps with a port; 53 by default. Several are asked one after the other.", oneOrSome(serverAddress())).needed().like("192.0.2.53"),
+			key("key", "The TSIG key that signs requests and answers.", reference()),
+		)),
 		key("transfer", "Who may have copies of the zone (AXFR, IXFR), and who is told of changes (NOTIFY).", transferSchema()),
 	)
 	return key("zones", "DNS zones that this server is authoritative for. Names outside all of them are answered REFUSED.",
@@ -93,7 +97,7 @@ func dnssecSchema() *schema {
 }
 
 func transferSchema() *schema {
-	server := matching(`^([0-9A-Fa-f:.]+|[0-9.]+:[0-9]+|\[[0-9A-Fa-f:.]+\]:[0-9]+)$`)
+	server := serverAddress()
 	return object("",
 		key("allow", "Any of these may have copies.", list(object("What is stated must all fit; one of both is needed.",
 			key("network", "Where the secondary asks from.", prefix()).like("192.0.2.54"),
@@ -105,6 +109,11 @@ func transferSchema() *schema {
 		)}})),
 		key("journal", "Changes that are kept for incremental transfers.", whole(0, 10_000)).by(defaultJournal),
 	)
+}
+
+// serverAddress is an IP address, perhaps with a port.
+func serverAddress() *schema {
+	return matching(`^([0-9A-Fa-f:.]+|[0-9.]+:[0-9]+|\[[0-9A-Fa-f:.]+\]:[0-9]+)$`)
 }
 
 func tsigSchema() property {

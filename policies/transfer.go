@@ -132,3 +132,32 @@ func (v value) serverAddress() (netip.AddrPort, bool) {
 	}
 	return netip.AddrPortFrom(p.Addr().Unmap(), p.Port()), true
 }
+
+// primaries reads where a zone is maintained, if that is elsewhere.
+func (f fields) primaries() []steering.Peer {
+	v, ok := f.under("primary")
+	if !ok {
+		return nil
+	}
+	for _, key := range []string{"ns", "soa", "ttl", "file", "records"} {
+		if own, ok := f.under(key); ok {
+			own.fault("take it out, or take primary out and keep the zone here", "comes from the primary")
+		}
+	}
+	p, _ := v.as("primary of %s", f.subject).fields("address key")
+	p.require("address", "add address: 192.0.2.53, the name server that has the zone")
+	key := ""
+	if name := p.refer("key", tsigKey); name != "" {
+		key = keyName(name)
+	}
+	var peers []steering.Peer
+	for _, item := range p.oneOrMore("address") {
+		if addr, ok := item.serverAddress(); ok {
+			peers = append(peers, steering.Peer{Address: addr, Key: key})
+		}
+	}
+	if _, hasKey := p.under("key"); !hasKey && len(peers) > 0 {
+		v.warn("share a key with the primary, and name it here", "without a TSIG key, who can forge an address on the way can forge the zone")
+	}
+	return peers
+}

@@ -37,7 +37,7 @@ func (c *compiler) zones() []steering.Zone {
 		}
 		items, _ := section.list()
 		for i, item := range items {
-			f, ok := item.as("zone %d", i+1).fields("name soa ns ttl file records dnssec transfer")
+			f, ok := item.as("zone %d", i+1).fields("name soa ns ttl file records dnssec transfer primary")
 			if !ok {
 				continue
 			}
@@ -75,6 +75,10 @@ func (f fields) zoneName() (string, bool) {
 
 func (c *compiler) compileZone(f fields, name string, apexes []string) steering.Zone {
 	z := steering.Zone{Name: name, TTL: f.seconds("ttl", defaultZoneTTL, time.Second, longestTTL), Place: f.place()}
+	if _, elsewhere := f.under("primary"); elsewhere {
+		z.Primaries, z.Copies, z.DNSSEC = f.primaries(), f.copies(), f.dnssec(&z)
+		return z
+	}
 	content := zoneContent{whole: true}
 	file, fromFile := f.under("file")
 	if fromFile {

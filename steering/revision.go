@@ -177,7 +177,10 @@ type Zone struct {
 	Records []Record
 	DNSSEC  *DNSSEC // nil = the zone is not signed
 	Copies  Copies
-	Place   Place
+	// Primaries have the records of a zone that is maintained elsewhere: it has none
+	// here until a copy has come.
+	Primaries []Peer
+	Place     Place
 }
 
 // DNSSEC says how a zone is signed (RFC 4033).

@@ -21,15 +21,16 @@ import (
 // configuration is a set of files that compiled, with the layout made from it.
 type configuration struct {
 	*policies.Configuration
-	layout   *steering.Layout
-	geo      *geo.Table
-	geoError error // a database that could not be read: the built-in data stands in
-	warnings []string
-	tsig     []transfer.Key // the TSIG keys whose secrets could be read
-	loaded   time.Time
-	stored   bool           // it came from the store, and not from the files on disk
-	beside   *configuration // of one on trial: the one in force that its measurements were set apart from
-	lastGood string         // why the files on disk do not serve; empty = they do
+	layout    *steering.Layout
+	geo       *geo.Table
+	geoError  error // a database that could not be read: the built-in data stands in
+	warnings  []string
+	tsig      []transfer.Key     // the TSIG keys whose secrets could be read
+	asWritten *steering.Revision // the revision without what came from other name servers; nil until it was looked for
+	loaded    time.Time
+	stored    bool           // it came from the store, and not from the files on disk
+	beside    *configuration // of one on trial: the one in force that its measurements were set apart from
+	lastGood  string         // why the files on disk do not serve; empty = they do
 }
 
 // findingsError carries the findings of a configuration that was refused.

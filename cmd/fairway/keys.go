@@ -32,9 +32,20 @@ func (n *node) newKeeper(c *configuration) (*dnssec.Keeper, error) {
 	return dnssec.New(dnssec.Config{Vault: vault, Writer: n.roles.control, Logger: n.log.With("part", "dnssec")})
 }
 
-// prepare gets ready for a configuration's layout, before it is published: the keys
-// of its zones, then the zones.
+// prepare gets ready for a configuration's layout, before it is published: what its
+// zones have from elsewhere, their keys, then the zones.
 func (n *node) prepare(c *configuration) error {
+	err := n.prepareZones(c)
+	if serving := n.config.Load(); err != nil && serving != nil && n.secondary != nil {
+		n.secondary.Set(serving.Revision.Zones, serving.tsig)
+	}
+	return err
+}
+
+func (n *node) prepareZones(c *configuration) error {
+	if err := n.fill(c); err != nil {
+		return err
+	}
 	if n.keys != nil {
 		if err := n.keys.Prepare(c.Revision.Zones); err != nil {
 			return err

@@ -74,16 +74,18 @@ type node struct {
 	ordering sync.Mutex                           // held from reading the stored overrides until they are in force
 	seen     sync.Map                             // vantage → time.Time of its newest measurement
 
-	loop    *publish.Loop     // control
-	rollout *rollout.Rollout  // control
-	probes  *probes.Scheduler // probe
-	pusher  *pusher           // probe without control
-	tellers []*client.Client  // doors without control: whom to tell what they hand out
-	keys    *dnssec.Keeper    // control, dns
-	dns     *dnsserver.Server
-	primary *transfer.Primary // dns
-	http    *httpserver.Server
-	api     *api.Server
+	loop      *publish.Loop     // control
+	rollout   *rollout.Rollout  // control
+	probes    *probes.Scheduler // probe
+	pusher    *pusher           // probe without control
+	tellers   []*client.Client  // doors without control: whom to tell what they hand out
+	keys      *dnssec.Keeper    // control, dns
+	dns       *dnsserver.Server
+	primary   *transfer.Primary   // dns
+	secondary *transfer.Secondary // dns
+	refills   chan struct{}       // a zone has come from elsewhere
+	http      *httpserver.Server
+	api       *api.Server
 }
 
 // newNode opens the store, loads the configuration, binds every listener and
@@ -243,7 +245,7 @@ func (n *node) makeParts(c *configuration) error {
 	n.keys, err = n.newKeeper(c)
 	problems = append(problems, err)
 	if n.roles.dns {
-		problems = append(problems, n.makePrimary(c))
+		problems = append(problems, n.makeSecondary(), n.makePrimary(c))
 		config := dnsDoor(c.Node)
 		config.Current, config.Sockets, config.Signer = n.current, n.sockets, n.keys
 		config.Copies, config.Logger = n.primary, n.log.With("door", "dns")
@@ -393,6 +395,7 @@ func (n *node) Run(stop context.Context, signals signals) error {
 	}
 	if n.primary != nil {
 		start("transfer", n.primary.Run)
+		start("transfer", n.secondary.Run)
 	}
 	if n.http != nil {
 		startIn(serving, &doors, "http", n.http.Run)

@@ -33,6 +33,8 @@ func (n *node) watch(ctx context.Context, reload <-chan os.Signal) error {
 			served = fingerprint(n.watched()) // before the files are read: a change while they are counts
 			before = served
 			n.reload(ctx, "SIGHUP")
+		case <-n.refills:
+			n.refill(ctx)
 		case <-tick.C:
 			now := fingerprint(n.watched())
 			if now != served && now == before {
@@ -95,8 +97,11 @@ func (n *node) again(ctx context.Context, why string) {
 	if err == nil {
 		c.stored = true
 		if n.rollout == nil {
+			err = n.prepare(c)
+		}
+		if err == nil && n.rollout == nil {
 			err = n.take(ctx, c, n.canary.Load(), 0)
-		} else {
+		} else if err == nil {
 			n.checked.Store(c)
 			err = n.rollout.Again(ctx)
 		}

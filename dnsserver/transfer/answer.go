@@ -21,7 +21,27 @@ func (p *Primary) Concerns(m *dns.Msg) bool {
 			return true
 		}
 	}
-	return asksForTransfer(m)
+	return asksForTransfer(m) || p.isNotice(m)
+}
+
+// isNotice tells whether a request is a NOTIFY that we take.
+func (p *Primary) isNotice(m *dns.Msg) bool {
+	return m.Opcode == dns.OpcodeNotify && p.notices != nil && p.notices.Wants()
+}
+
+// notice answers a NOTIFY (RFC 1996 §3.8: "the response […] has […] the same query
+// ID, the same question and the QR and AA bits").
+func (p *Primary) notice(r dnsserver.CopyRequest, sig *signer) *dns.Msg {
+	if len(r.Message.Question) != 1 || r.Message.Question[0].Qtype != dns.TypeSOA {
+		return failure(r.Message, dns.RcodeFormatError)
+	}
+	key := ""
+	if sig != nil {
+		key = sig.key.Name
+	}
+	m := failure(r.Message, p.notices.Notice(dns.CanonicalName(r.Message.Question[0].Name), r.Client, key))
+	m.Authoritative = m.Rcode == dns.RcodeSuccess
+	return m
 }
 
 func asksForTransfer(m *dns.Msg) bool {
@@ -41,11 +61,14 @@ func (p *Primary) Answer(r dnsserver.CopyRequest) iter.Seq[[]byte] {
 			yield(p.packed(failure(r.Message, dns.RcodeNotAuth), sig))
 			return
 		}
-		if asksForTransfer(r.Message) {
+		switch {
+		case asksForTransfer(r.Message):
 			p.transfer(r, sig, yield)
-			return
+		case p.isNotice(r.Message):
+			yield(p.packed(p.notice(r, sig), sig))
+		default:
+			yield(p.signed(r, sig))
 		}
-		yield(p.signed(r, sig))
 	}
 }
 

@@ -49,6 +49,7 @@ type daemon struct {
 	address string
 	port    int
 	log     string // file
+	pid     int
 }
 
 // program finds a daemon's binary; they live in sbin.
@@ -106,6 +107,7 @@ func (d *daemon) start(name string, args ...string) (stop func()) {
 	if err := c.Start(); err != nil {
 		d.t.Fatal(err)
 	}
+	d.pid = c.Process.Pid
 	ended := make(chan struct{})
 	go func() { c.Wait(); close(ended) }()
 	stopped := false
@@ -136,16 +138,18 @@ func (d *daemon) said() string {
 	return string(text)
 }
 
-// ask puts a question to a server; nil when it does not answer.
+// ask puts a question to a server, several times: a packet may be lost while it
+// loads a zone. nil when it does not answer.
 func ask(server, name string, qtype uint16) *dns.Msg {
 	q := new(dns.Msg).SetQuestion(name, qtype)
 	q.RecursionDesired = false
-	c := &dns.Client{Timeout: time.Second}
-	r, _, err := c.Exchange(q, server)
-	if err != nil {
-		return nil
+	c := &dns.Client{Timeout: 3 * time.Second}
+	for range 5 {
+		if r, _, err := c.Exchange(q, server); err == nil {
+			return r
+		}
 	}
-	return r
+	return nil
 }
 
 // serves tells whether a server has a zone at a serial.

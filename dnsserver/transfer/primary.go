@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -43,8 +44,19 @@ type Config struct {
 	Settle time.Duration
 	// Send sends NOTIFY messages. Default: over UDP.
 	Send func(ctx context.Context, to steering.Peer, packet []byte) (reply []byte, err error)
+	// Notices is told of NOTIFY messages. Default: they are not taken.
+	Notices Notices
 	// Logger gets what an operator should act on. Default none.
 	Logger *slog.Logger
+}
+
+// Notices takes NOTIFY messages, for zones whose primary is elsewhere.
+type Notices interface {
+	// Wants tells whether there are any such zones.
+	Wants() bool
+	// Notice returns the response code of the answer. key is the name of the TSIG key
+	// that signed the message, empty for none.
+	Notice(zone string, from netip.Addr, key string) int
 }
 
 // Primary answers requests for copies of our zones, and tells secondaries when
@@ -54,6 +66,7 @@ type Primary struct {
 	settle   time.Duration
 	file     string
 	log      *slog.Logger
+	notices  Notices
 	notifier notifier
 	keys     atomic.Pointer[map[string]*Key]
 
@@ -82,7 +95,7 @@ func New(c Config) (*Primary, error) {
 		return nil, errors.New("transfer: Current is missing")
 	}
 	p := &Primary{
-		current: c.Current, settle: cmp.Or(c.Settle, 30*time.Second), file: c.File, log: c.Logger,
+		current: c.Current, settle: cmp.Or(c.Settle, 30*time.Second), file: c.File, log: c.Logger, notices: c.Notices,
 		made: make(map[string]time.Time), saved: make(map[string]saved),
 		untold: make(map[string]news),
 	}

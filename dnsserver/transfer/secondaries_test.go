@@ -130,19 +130,16 @@ func TestSecondaries(t *testing.T) {
 			d.start(s.program, s.args(d)...)
 			first, _ := w.primary.Serial(apex)
 			until(t, "the secondary serves the zone", func() bool { return serves(d.address, first) })
-			if got := target(d.address, live); got != "alpha.example.net." {
-				t.Errorf("the steered name leads to %q", got)
-			}
+			until(t, "the steered name leads to the CDN", func() bool { return target(d.address, live) == "alpha.example.net." })
 
 			w.steer(nil, 1)
 			until(t, "the change is a new version", func() bool { serial, _ := w.primary.Serial(apex); return serial != first })
 			second, _ := w.primary.Serial(apex)
 			until(t, "the secondary takes up the change", func() bool { return serves(d.address, second) })
-			if got := target(d.address, live); got != "bravo.example.net." {
-				t.Errorf("after the change the steered name leads to %q", got)
-			}
-			if s.ixfr != "" && !d.mentions(s.ixfr) {
-				t.Errorf("no %q in its log", s.ixfr)
+			// Processes of the version before may answer for a moment.
+			until(t, "the steered name leads elsewhere", func() bool { return target(d.address, live) == "bravo.example.net." })
+			if s.ixfr != "" {
+				until(t, "its log says "+s.ixfr, func() bool { return d.mentions(s.ixfr) })
 			}
 		})
 	}
