@@ -177,7 +177,7 @@ func TestApply(t *testing.T) {
 	a.onDisk(9)
 	a.eventuallyTTL("the files on disk changed", 9)
 	until(t, patience, "it is said loudly", func() bool { return strings.Contains(p.output.String(), "the files on disk have changed") })
-	a.says(0, []string{"from the files on disk"}, "status")
+	until(t, patience, "status tells it too", func() bool { return strings.Contains(a.fairway(0, "status"), "from the files on disk") })
 	a.fairway(0, "rollback")
 	a.wantTTL("rolled back over changed files", 8)
 	p.kill()
@@ -275,7 +275,7 @@ func TestCanary(t *testing.T) {
 		return code == 0
 	})
 	a.fairway(0, "apply", a.withTTL(7), "--canary", "0.5", "--yes")
-	shows("a canary of 50 %", 500, 0.45, 0.55)
+	shows("a canary of 50 %", len(clients), 0.45, 0.55)
 	a.fairway(0, "canary", "abort", "--reason", "enough")
 	shows("after the abort", 100, 0, 0)
 	a.fairway(0, "apply", a.withTTL(7), "--canary", "5%", "--yes")
