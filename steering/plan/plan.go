@@ -27,7 +27,9 @@ type Plan struct {
 	HeldBy       []steering.HoldCode `json:"held_by,omitempty"` // what slows it down
 
 	PricePerGB Figure   `json:"price_per_gb,omitzero"`
-	PerMonth   Figure   `json:"price_per_month,omitzero"` // for Input.GBMonth
+	PerMonth   Figure   `json:"price_per_month,omitzero"` // for GBMonth
+	GBMonth    float64  `json:"gb_month,omitempty"`       // volume of a month: Input.GBMonth, else what usage reports promise
+	Currency   string   `json:"currency,omitempty"`       // of all prices, as the new configuration says
 	WorseP95   []string `json:"worse_p95"`                // service/region
 
 	Changes []Change `json:"changes"`
@@ -61,7 +63,7 @@ type Input struct {
 	Now           time.Time
 	Hour          time.Time          // for schedules and rules that read the time; zero = Now
 	Traffic       []steering.Traffic // nil = none was sampled
-	GBMonth       float64            // volume of a month for the cost; 0 = not wanted
+	GBMonth       float64            // volume of a month for the cost; 0 = as usage reports promise
 }
 
 // How many clients are asked. The error of a share of p is √(p(1-p)/n): 0.3
@@ -89,6 +91,7 @@ func Compare(in Input) (*Plan, error) {
 	rows := max(1, len(in.After.Services)*(len(in.After.Revision.Regions)+1))
 	c.strata = survey(in.Before.Table, in.After.Table, min(clientsPerRegion, max(64, clientsInAll/rows)))
 	c.health = in.State.Health
+	c.traffic = publish.TrafficOf(c.State, c.Now)
 	foreseen := c.foresee()
 	if c.old, err = settle(c.world(in.Before, c.health)); err != nil {
 		return nil, err
@@ -108,13 +111,25 @@ type comparison struct {
 	strata   []stratum
 	health   steering.HealthTable // as measured
 	foreseen steering.HealthTable // with rows for what is new
+	traffic  publish.Traffic
 	notes    []string
 }
 
 func (c *comparison) world(layout *steering.Layout, health steering.HealthTable) publish.World {
 	state := c.State
 	overrides := slices.DeleteFunc(slices.Clone(c.Overrides), func(o steering.Override) bool { return !o.Active(c.Now) })
-	return publish.World{Layout: layout, Health: health, Overrides: overrides, Now: c.Now, State: &state}
+	return publish.World{Layout: layout, Health: health, Overrides: overrides, Traffic: c.traffic, Now: c.Now, State: &state}
+}
+
+// volume is how much all providers together carry in a month; 0 = not known.
+func (c *comparison) volume() float64 {
+	gb := c.GBMonth
+	if gb == 0 && c.traffic.Carried != nil {
+		for _, account := range c.traffic.Carried.Accounts {
+			gb += account.Estimate(c.Now)
+		}
+	}
+	return gb
 }
 
 func (c *comparison) plan() *Plan {
@@ -131,7 +146,8 @@ func (c *comparison) plan() *Plan {
 	}
 	c.noteSchedules()
 	p.Rows = c.rows()
-	p.sum(c.GBMonth)
+	p.GBMonth, p.Currency = c.volume(), c.After.Revision.Currency
+	p.sum(p.GBMonth)
 	p.Notes = c.notes
 	p.Changed = len(p.Changes) > 0 || slices.ContainsFunc(p.Rows, func(r Row) bool { return r.Moved > 0 || r.MovedAtOnce > 0 || r.TTL.Delta() != 0 })
 	slices.SortStableFunc(p.Rows, func(a, b Row) int {

@@ -294,3 +294,20 @@ func TestRefusesAStateOfAnotherVersion(t *testing.T) {
 		t.Error("planned without a layout")
 	}
 }
+
+// TestCostOfAMonth: with usage reports and no volume given, the difference is for
+// the volume that the month promises.
+func TestCostOfAMonth(t *testing.T) {
+	begin := steering.MonthOf(now)
+	p := planned(t, func(in *plan.Input) {
+		in.State.Usage = &steering.UsageState{Accounts: map[string]steering.AccountState{"alpha": {Months: []steering.MonthState{{
+			Begin: begin.Unix(), First: begin.Unix(), Bytes: map[string]float64{"": 600_000e9},
+		}}}}}
+	}, "split: best", "split: {weights: {alpha: 1, bravo: 1}}", "\nproviders:", "\ncurrency: USD\nproviders:")
+	near(t, "volume", p.GBMonth*steering.MonthElapsed(now), 600_000, 1)
+	if p.Currency != "USD" || p.PerMonth.Before == 0 {
+		t.Errorf("%v in %q, want a sum in USD", p.PerMonth, p.Currency)
+	}
+	near(t, "before", p.PerMonth.Before, p.PricePerGB.Before*p.GBMonth, 1e-3)
+	near(t, "after", p.PerMonth.After, p.PricePerGB.After*p.GBMonth, 1e-3)
+}

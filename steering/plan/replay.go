@@ -171,7 +171,7 @@ func (r *replay) take(view *publish.View, seconds float64) {
 			t.weight += weight
 			for _, pick := range split.Picks() {
 				t.shares[pick.Endpoint.ID] += weight * pick.Weight
-				t.m.add(pick.Endpoint, view.Health, group.Region, weight*pick.Weight)
+				t.m.add(pick.Endpoint, view.Health, nil, group.Region, weight*pick.Weight)
 			}
 			if r.before != nil && clients > 0 {
 				old := r.before.Split(i, g)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"fairway/steering"
+	"fairway/steering/usage"
 )
 
 // Row is one service in one region of the new configuration.
@@ -287,11 +288,11 @@ func (t *tally) add(a answer, from, to string, weight float64) {
 		t.anyway += weight
 	}
 	t.once[a.newOnce] += weight
-	t.was.add(a.oldLast, t.health, from, weight)
-	t.is.add(a.newLast, t.foreseen, to, weight)
+	t.was.add(a.oldLast, t.health, t.traffic.Carried, from, weight)
+	t.is.add(a.newLast, t.foreseen, t.traffic.Carried, to, weight)
 }
 
-func (m *means) add(e *steering.Endpoint, health steering.HealthTable, region string, weight float64) {
+func (m *means) add(e *steering.Endpoint, health steering.HealthTable, carried *usage.Standing, region string, weight float64) {
 	if e == nil {
 		return
 	}
@@ -301,7 +302,7 @@ func (m *means) add(e *steering.Endpoint, health steering.HealthTable, region st
 		m.measured += weight
 	}
 	if e.Account.Priced(region) {
-		m.price += weight * e.Account.Price(region, 0, 0)
+		m.price += weight * e.Account.Price(region, carried.Account(e.Provider).MonthGB(), carried.Volume(e.Provider, region).MonthBytes/usage.GB)
 		m.priced += weight
 	}
 }

@@ -26,7 +26,7 @@ func (p *Plan) details() []string {
 	}
 	parts = append(parts, p.count())
 	if p.PerMonth != (Figure{}) {
-		parts = append(parts, fmt.Sprintf("est. %+.0f a month", p.PerMonth.Delta()))
+		parts = append(parts, strings.Replace(fmt.Sprintf("est. %+.0f %s a month", p.PerMonth.Delta(), p.Currency), "  ", " ", 1))
 	} else if p.PricePerGB.Delta() != 0 {
 		parts = append(parts, fmt.Sprintf("%+.4f per GB", p.PricePerGB.Delta()))
 	}

@@ -37,6 +37,7 @@ func Still(w World) (*View, error) {
 	t.judged(w.Health, slog.New(slog.DiscardHandler))
 	t.detail, t.afresh = w.Detail, true
 	t.parts = t.partsOf(w.Traffic.Flows)
+	t.correct = storedCorrections(state.Usage)
 	t.see(w.Traffic, demand(nil).steadied(t.demandOf(w.Traffic, t.coverage(w.Traffic.Carried)), 0))
 	t.decide(w.Overrides, w.Now)
 	return &View{

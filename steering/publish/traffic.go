@@ -46,6 +46,14 @@ func restoredTraffic(state *steering.UsageState) *traffic {
 	return t
 }
 
+// TrafficOf is what a stored state knows of the traffic.
+func TrafficOf(state steering.State, now time.Time) Traffic {
+	if state.Usage == nil {
+		return Traffic{}
+	}
+	return Traffic{Carried: usage.Restore(state.Usage).Standing(now), Flows: usage.FlowsOf(state.Usage)}
+}
+
 // Report takes what providers carried and returns what became of it, when the
 // decisions of the doors know.
 func (l *Loop) Report(ctx context.Context, samples []usage.Sample, openings []usage.Opening) (effect usage.Effect, err error) {

@@ -24,6 +24,7 @@ type test struct {
 type step struct {
 	after     time.Duration // since the step before
 	measured  []measured    // the least specific first
+	usage     []carriage
 	overrides []steering.Override
 	expect    []*expectation
 }
@@ -104,7 +105,7 @@ func (p *parser) tests(w *world) []*test {
 }
 
 func (p *parser) test(v value) *test {
-	f := v.fields("name at before measurements overrides expect steps")
+	f := v.fields("name at before measurements usage overrides expect steps")
 	t := &test{place: v.at, at: noon}
 	if name, ok := f["name"]; ok {
 		t.name, _ = name.text()
@@ -123,7 +124,7 @@ func (p *parser) test(v value) *test {
 	t.steps = []step{p.step(f, now)}
 	if steps, ok := f["steps"]; ok {
 		for _, item := range steps.items() {
-			g := item.fields("after measurements overrides expect")
+			g := item.fields("after measurements usage overrides expect")
 			after, ok := g["after"]
 			if !ok {
 				p.fault(item.at, "add after: 30s, the time since the step before", "the step has no time")
@@ -146,6 +147,9 @@ func (p *parser) step(f map[string]value, now time.Time) step {
 	var s step
 	if v, ok := f["measurements"]; ok {
 		s.measured = p.measurements(v)
+	}
+	if v, ok := f["usage"]; ok {
+		s.usage = p.usage(v)
 	}
 	if v, ok := f["overrides"]; ok {
 		for _, item := range v.items() {

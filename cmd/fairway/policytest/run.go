@@ -35,6 +35,7 @@ type play struct {
 	*stage
 	now       time.Time
 	measured  []measured // of every step so far: later ones speak later
+	usage     []carriage
 	overrides []steering.Override
 	health    steering.HealthTable
 	state     *steering.State
@@ -63,6 +64,7 @@ func (p *play) advance(s *step) error {
 	}
 	p.now = until
 	p.measured = append(p.measured, s.measured...)
+	p.usage = append(p.usage, s.usage...)
 	p.overrides = append(p.overrides, s.overrides...)
 	return p.decide()
 }
@@ -73,6 +75,7 @@ func (p *play) decide() error {
 	p.overrides = slices.DeleteFunc(slices.Clone(p.overrides), func(o steering.Override) bool { return !o.Active(p.now) })
 	view, err := publish.Still(publish.World{Detail: true,
 		Layout: p.layout.At(p.now), Health: p.health, Overrides: p.overrides, Now: p.now, State: p.state,
+		Traffic: publish.Traffic{Carried: carried(p.usage, p.now)},
 	})
 	if err != nil {
 		return err
