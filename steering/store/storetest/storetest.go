@@ -80,14 +80,27 @@ func stateOf(generation uint64) steering.State {
 			TTL: 30 * time.Second, Reason: best,
 			Holds: []steering.Hold{{By: steering.HoldDwell, Until: created.Add(time.Minute), Note: "alpha"}},
 			Candidates: []steering.CandidateRecord{
-				{Endpoint: "live/alpha", Weight: 2.0 / 3, Verdict: steering.Healthy, Score: 0.1, Reason: best},
+				{Endpoint: "live/alpha", Weight: 2.0 / 3, Correction: 1.05, Verdict: steering.Healthy, Score: 0.1, Reason: best},
 				{Endpoint: "live/bravo", Weight: 1.0 / 3, Verdict: steering.Degraded, Reason: best},
 			},
-			Memory: steering.Memory{Measured: true, Chosen: created, Recovered: map[string]time.Time{"live/bravo": created}},
+			Memory: steering.Memory{
+				Measured: true, Chosen: created, Recovered: map[string]time.Time{"live/bravo": created},
+				Wanted: map[string]float64{"live/alpha": 1},
+			},
 		}}},
 		Health: steering.HealthTable{}.With(map[steering.Subject]map[string]steering.Health{"endpoint live/alpha": {"eu": {
 			Verdict: steering.Healthy, Since: created, Samples: 12, Availability: 11.0 / 12, P50: time.Millisecond, Newest: created,
 		}}}),
+		Usage: &steering.UsageState{
+			Accounts: map[string]steering.AccountState{"alpha": {
+				Closed: created.Unix(),
+				Open:   map[string]steering.LedgerState{"eu": {Slots: [][4]float64{{float64(created.Unix()), 300, 1e12, 7}}}},
+				Months: []steering.MonthState{{Begin: created.Unix(), Bytes: map[string]float64{"eu": 5e15}, Peaks: []float64{9e10, 8e10}}},
+			}},
+			Flows:       map[string]map[string]float64{"live": {"eu/all": 12.5}},
+			Covered:     map[string]float64{"eu": 0.75},
+			Corrections: map[string]map[string]map[string]float64{"live": {"eu/all": {"live/alpha": 1.05}}},
+		},
 	}
 }
 
