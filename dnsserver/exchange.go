@@ -44,7 +44,11 @@ func (s *Server) exchange(m *scratch, packet []byte, client netip.Addr, transpor
 	if m.decided {
 		s.observer.Decided(door, &m.decision)
 	}
-	s.observer.Answered(transport, m.qtype, rcodeLabel(int(m.rcode)), s.took(m))
+	took := s.took(m)
+	s.observer.Answered(transport, m.qtype, rcodeLabel(int(m.rcode)), took)
+	for _, tap := range s.config.Taps {
+		tap.Saw(Exchange{transport, client, packet, answer, took})
+	}
 	return answer
 }
 

@@ -53,6 +53,8 @@ type Config struct {
 	Aliases Aliases
 	// Observer is told of every answer. Default none.
 	Observer Observer
+	// Taps are shown every exchange. Default none.
+	Taps []Tap
 	// Sockets has those that another process handed over, and hands them on.
 	// Default none: every address is bound.
 	Sockets Sockets

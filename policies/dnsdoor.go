@@ -14,6 +14,8 @@ type DNS struct {
 	Limits  DNSLimits
 	TCP     DNSTCP
 	TLS     DNSTLS
+	Dnstap  DNSTap // to a socket
+	Log     DNSTap // to a file
 }
 
 // DNSTCP bounds connections, clear and encrypted together.
@@ -91,7 +93,7 @@ func (c *compiler) dnsDoor() DNS {
 	if !ok {
 		return d
 	}
-	f, _ := v.fields("backend nsid cookies rate_limit amplification tcp tls")
+	f, _ := v.fields("backend nsid cookies rate_limit amplification tcp tls dnstap query_log")
 	d.Backend = f.choice("backend", defaultBackend, "auto", "mmsg", "portable")
 	if v, ok := f.under("nsid"); ok {
 		if d.NSID, ok = v.text(); ok && len(d.NSID) > maxNSID {
@@ -123,6 +125,8 @@ func (c *compiler) dnsDoor() DNS {
 		f, _ := v.as("dns.tls").fields("certificate key")
 		d.TLS.Certificate, d.TLS.Key = f.neededFile("certificate"), f.neededFile("key")
 	}
+	d.Dnstap = f.dnsTap("dnstap", "socket", 1, defaultTapPerSecond)
+	d.Log = f.dnsTap("query_log", "file", 0.01, defaultLogPerSecond)
 	return d
 }
 

@@ -26,6 +26,8 @@ func dnsSchema() property {
 					key("certificate", "A PEM file: the certificate, then its chain.", text()).needed().like("/etc/fairway/dot.pem"),
 					key("key", "A PEM file: its key.", text()).needed().like("/etc/fairway/dot.key"),
 				)),
+			key("dnstap", "Queries and answers for other programs, as dnstap. Default: none.", dnstapSchema()),
+			key("query_log", "Queries and answers in a file, a JSON object per line. Default: none.", queryLogSchema()),
 		))
 }
 

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"errors"
+	"log/slog"
 	"os"
 
 	"fairway/dnsserver"
+	"fairway/dnsserver/tap"
 	"fairway/policies"
 	"fairway/steering/metrics"
 )
@@ -31,6 +34,28 @@ func dnsDoor(n policies.Node) dnsserver.Config {
 	return c
 }
 
+// newTaps makes what the files want written down of queries and answers.
+func newTaps(d policies.DNS, log *slog.Logger) (taps map[string]*tap.Tap, err error) {
+	host, _ := os.Hostname() // a machine without a name has none to tell
+	taps = make(map[string]*tap.Tap)
+	for name, c := range map[string]struct {
+		policies.DNSTap
+		sink tap.Sink
+	}{
+		"dnstap":    {d.Dnstap, &tap.Dnstap{Socket: d.Dnstap.To, Identity: host, Version: "fairway " + version()}},
+		"query_log": {d.Log, &tap.Log{Path: d.Log.To}},
+	} {
+		if c.To == "" {
+			continue
+		}
+		t, made := tap.New(tap.Config{Share: c.Share, PerSecond: c.PerSecond, Whole: c.Whole, Sink: c.sink, Logger: log.With("part", name)})
+		if err = errors.Join(err, made); made == nil {
+			taps[name] = t
+		}
+	}
+	return taps, err
+}
+
 // dnsCounts is what the DNS door has counted, for metrics.
 func (n *node) dnsCounts() metrics.DNSCounts {
 	if n.dns == nil {
@@ -43,6 +68,10 @@ func (n *node) dnsCounts() metrics.DNSCounts {
 	}
 	for state, count := range counted.Cookies {
 		shown.Cookies = append(shown.Cookies, metrics.LabelledCount{Labels: []string{state}, Count: count})
+	}
+	for name, t := range n.taps {
+		written, dropped := t.Counts()
+		shown.Taps = append(shown.Taps, metrics.TapCount{Tap: name, Written: written, Dropped: dropped})
 	}
 	return shown
 }

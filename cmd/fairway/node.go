@@ -21,6 +21,7 @@ import (
 	"fairway/cmd/fairway/handover"
 	"fairway/dnsserver"
 	"fairway/dnsserver/dnssec"
+	"fairway/dnsserver/tap"
 	"fairway/dnsserver/transfer"
 	"fairway/policies"
 	"fairway/probes"
@@ -81,6 +82,7 @@ type node struct {
 	tellers   []*client.Client  // doors without control: whom to tell what they hand out
 	keys      *dnssec.Keeper    // control, dns
 	dns       *dnsserver.Server
+	taps      map[string]*tap.Tap // of the DNS door, by name
 	primary   *transfer.Primary   // dns
 	secondary *transfer.Secondary // dns
 	refills   chan struct{}       // a zone has come from elsewhere
@@ -250,6 +252,12 @@ func (n *node) makeParts(c *configuration) error {
 		config.Current, config.Sockets, config.Signer = n.current, n.sockets, n.keys
 		config.Copies, config.Logger = n.primary, n.log.With("door", "dns")
 		config.Observer = dnsObserver{n.metrics.DNS(), n.sample}
+		if n.taps, err = newTaps(c.Node.DNS, n.log); err != nil {
+			problems = append(problems, err)
+		}
+		for _, t := range n.taps {
+			config.Taps = append(config.Taps, t)
+		}
 		n.dns, err = dnsserver.New(config)
 		problems = append(problems, err)
 		n.primary.Serve(n.dns)
@@ -402,6 +410,9 @@ func (n *node) Run(stop context.Context, signals signals) error {
 	}
 	if n.keys != nil {
 		start("dnssec", n.keys.Run)
+	}
+	for name, t := range n.taps {
+		startIn(serving, &parts, name, t.Run)
 	}
 	start("api", n.api.Run)
 	if n.loop != nil {
