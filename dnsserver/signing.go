@@ -122,7 +122,7 @@ func (l *lookup) originalTTL(z *zone, head *dns.RR_Header) uint32 {
 	}
 	n := z.lookup(dns.CanonicalName(head.Name))
 	if n != nil && n.service != noService && !n.has(head.Rrtype) {
-		return seconds(l.zones.layout.Services[n.service].Service.TTL)
+		return seconds(l.zones.layout.Revision.LongestTTL(l.zones.layout.Services[n.service].Service))
 	}
 	return head.Ttl
 }

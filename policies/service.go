@@ -26,7 +26,7 @@ type steered struct {
 func (c *compiler) services() []*steering.Service {
 	var all []*steering.Service
 	for _, v := range c.each(service) {
-		f, _ := v.fields("hostnames labels ttl endpoints probe policy geofence blocked")
+		f, _ := v.fields("hostnames labels ttl ttl_min ttl_max endpoints probe policy geofence blocked")
 		s := &steering.Service{
 			Key:   v.name,
 			TTL:   f.seconds("ttl", defaultTTL, time.Second, time.Hour),
@@ -37,6 +37,7 @@ func (c *compiler) services() []*steering.Service {
 			c.warn(f.byKey["ttl"].place(), "30s is usual for live video",
 				"%s: ttl %s: a resolver may send clients to a dead endpoint for that long", v.subject, brief(s.TTL))
 		}
+		f.ttlBounds(s)
 		s.Labels = f.labels()
 		s.Endpoints = c.endpoints(f)
 		law := f.fences()

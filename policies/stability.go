@@ -42,9 +42,9 @@ func (f fields) brake() steering.Brake {
 }
 
 // freeze reads until when nothing moves voluntarily, and who wants it so.
-func (v value) freeze() *steering.Freeze {
+func (v value) freeze() *steering.FreezeSpec {
 	f, _ := v.fields("until reason author")
-	z := &steering.Freeze{Place: v.place()}
+	z := &steering.FreezeSpec{Place: v.place()}
 	if until, ok := f.require("until", "say when it ends, such as until: 2026-12-24T20:00:00Z"); ok {
 		if s, ok := until.text(); ok {
 			var err error

@@ -173,7 +173,7 @@ func wantWhole() *steering.Revision {
 		},
 		Services: []*steering.Service{
 			{
-				Key: "live", Hostnames: []string{"live.video.example.", "live2.video.example."}, TTL: 30 * time.Second,
+				Key: "live", Hostnames: []string{"live.video.example.", "live2.video.example."}, TTL: 30 * time.Second, TTLMin: 5 * time.Second, TTLMax: 30 * time.Second,
 				Endpoints: []*steering.Endpoint{
 					{
 						ID: "live/akamai/eu", Service: "live", Provider: "akamai", Pool: "eu", Host: "live-eu.akamaized.example.",
@@ -187,7 +187,7 @@ func wantWhole() *steering.Revision {
 				Probe: livePage, Policy: live, Place: at(cdns, 21, 3),
 			},
 			{
-				Key: "vod", TTL: 30 * time.Second,
+				Key: "vod", TTL: 30 * time.Second, TTLMin: 5 * time.Second, TTLMax: 30 * time.Second,
 				Endpoints: []*steering.Endpoint{{
 					ID: "vod/cloudfront", Service: "vod", Provider: "cloudfront", URL: "https://d222.cloudfront.example", Weight: 1, Account: cloudfront, Place: at(cdns, 20, 9),
 				}},

@@ -19,6 +19,7 @@ type Explanation struct {
 	Cell       Cell              `json:"cell"`
 	Scope      int               `json:"scope"`
 	TTLSeconds int               `json:"ttl"`
+	TTLWhy     string            `json:"ttl_why,omitempty"`
 	Policy     string            `json:"policy"`
 	Rules      []RuleTrace       `json:"rules"` // in order, up to the one that matched
 	Stages     []StageTrace      `json:"stages"`

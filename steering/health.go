@@ -48,6 +48,7 @@ type Health struct {
 	Newest       time.Time     `json:"newest"`                // end of the newest measurement; zero for none
 	Vantages     int           `json:"vantages"`              // vantages with fresh measurements
 	Quorum       int           `json:"quorum"`                // vantages that must agree on down
+	Near         time.Duration `json:"near_ns,omitempty"`     // in so much time at least it may be down, since failures have begun; 0 = they have not, or it is
 	Evidence     string        `json:"evidence,omitempty"`    // why, in a few words
 	MeasuredIn   string        `json:"measured_in,omitempty"` // the region whose vantages were asked, when it is another
 }

@@ -137,7 +137,7 @@ type Switch struct {
 	// policy together, where each region of a service counts the same; 0 = no bound.
 	MaxShiftAll float64
 	Brake       Brake
-	Freeze      *Freeze // nil = none
+	Freeze      *FreezeSpec // nil = none
 }
 
 // Brake holds everything as it is when so much turns down at once that the
@@ -158,8 +158,8 @@ type Braked struct {
 	Until  time.Time `json:"until"` // when the first of the losses counts, at the latest
 }
 
-// Freeze stops voluntary moves.
-type Freeze struct {
+// FreezeSpec stops voluntary moves.
+type FreezeSpec struct {
 	Until  time.Time
 	Reason string
 	Author string

@@ -79,11 +79,13 @@ type Service struct {
 	Hostnames []string // fully qualified, lower case, with the final dot
 	Labels    map[string]string
 	TTL       time.Duration
-	Alias     bool        // every hostname is answered with addresses, as it is at an apex, and never by CNAME
-	Endpoints []*Endpoint // in the file's order
-	Probe     *Probe      // nil when the endpoints are not probed
-	Policy    *Policy     // never nil
-	Schedule  string      // the schedule that makes it so; empty = none
+	TTLMin    time.Duration // when a change is near; 0 = TTL
+	TTLMax    time.Duration // when nothing can change, and never more; 0 = TTL
+	Alias     bool          // every hostname is answered with addresses, as it is at an apex, and never by CNAME
+	Endpoints []*Endpoint   // in the file's order
+	Probe     *Probe        // nil when the endpoints are not probed
+	Policy    *Policy       // never nil
+	Schedule  string        // the schedule that makes it so; empty = none
 	// Weights are static weights that a schedule gives to endpoints, by id; those of
 	// the others stand.
 	Weights map[string]float64
@@ -96,6 +98,20 @@ func (s *Service) Weight(e *Endpoint) float64 {
 		return w
 	}
 	return e.Weight
+}
+
+// LongestTTL is the longest TTL that an answer for a service ever has, at whatever
+// time.
+func (r *Revision) LongestTTL(s *Service) time.Duration {
+	longest := max(s.TTL, s.TTLMax)
+	for _, schedule := range r.Schedules {
+		for _, form := range schedule.Services {
+			if form.Key == s.Key {
+				longest = max(longest, form.TTL, form.TTLMax)
+			}
+		}
+	}
+	return longest
 }
 
 // Endpoint is one way to reach a service: provider × origin pool.

@@ -132,12 +132,17 @@ func (c *control) DeleteOverrides(ctx context.Context, match api.OverrideMatch) 
 	}
 	lifted := slices.DeleteFunc(slices.Clone(c.Overrides()), func(o steering.Override) bool { return !match.Matches(&o) })
 	for _, o := range lifted {
-		if err := c.store.DeleteOverride(ctx, o.ID); err != nil {
+		if err := c.store.DeleteOverride(ctx, o.ID, match.By); err != nil {
 			c.metrics.StoreError("delete_override")
 			return nil, fmt.Errorf("override %s is still in force, since its end could not be stored: %w", o.ID, err)
 		}
 	}
 	return lifted, c.enforce(ctx)
+}
+
+// OverrideLog tells who did what.
+func (c *control) OverrideLog(ctx context.Context) ([]steering.OverrideEvent, error) {
+	return c.store.OverrideLog(ctx)
 }
 
 // enforce puts the stored overrides in force and returns when doors answer by
@@ -151,7 +156,7 @@ func (c *control) enforce(ctx context.Context) error {
 	}
 	for _, o := range stored { // the audit remembers them; the list need not
 		if !o.Active(time.Now()) {
-			if err := c.store.DeleteOverride(ctx, o.ID); err != nil {
+			if err := c.store.DeleteOverride(ctx, o.ID, ""); err != nil {
 				c.log.Warn("an expired override stays in the store", "id", o.ID, "err", err)
 			}
 		}

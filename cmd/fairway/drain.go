@@ -1,158 +1,81 @@
 package main
 
 import (
-	"cmp"
-	"fmt"
-	"io"
-	"os"
-	"os/user"
-	"time"
+	"github.com/spf13/cobra"
 
 	"fairway/steering"
-	"fairway/steering/api"
-
-	"github.com/spf13/cobra"
 )
 
-// target is what an override names beside the provider or endpoint.
-type target struct {
-	asking
-	region, service string
-}
-
-func (t *target) flags(c *cobra.Command) {
-	c.Flags().StringVar(&t.region, "region", "", "only for clients of this region")
-	c.Flags().StringVar(&t.service, "service", "", "only for this service")
-	t.asking.flags(c)
-}
+// The orders that operators give a running node; see override.go for how.
 
 func drainCommand() *cobra.Command {
-	var t target
-	var reason, author string
-	var hold time.Duration
-	c := &cobra.Command{
-		Use:   "drain PROVIDER|ENDPOINT --reason WHY --for DURATION",
-		Short: "Send no new clients to a CDN or an endpoint",
-		Long: `Send no new clients to a CDN or an endpoint until the time is over or "fairway
-undrain" lifts it. It takes effect at once, survives restarts, beats policy, and
-is kept with its reason and author. When everything is drained, on_all_down
-applies: drained endpoints serve again rather than nobody, unless the policy says
-"none".`,
-		Example: "  fairway drain akamai --region eu --reason 'ticket 4711' --for 1h",
-		Args:    cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			node, err := t.node(c)
-			if err != nil {
-				return err
-			}
-			made, err := node.Drain(c.Context(), api.OverrideRequest{
-				Target: args[0], Region: t.region, Service: t.service, Reason: reason,
-				Author: cmp.Or(author, whoAmI()), ForSeconds: hold.Seconds(),
-			})
-			if err != nil {
-				return err
-			}
-			return t.show(c, made, func(w io.Writer) {
-				fmt.Fprintf(w, "drained until %s; lift it earlier with: fairway undrain %s%s\n",
-					made.Expires.Local().Format(time.DateTime), args[0], t.again())
-				printOverrides(w, []steering.Override{made}, time.Now())
-			})
-		},
-	}
-	c.Flags().StringVar(&reason, "reason", "", "why, for whoever asks later (required)")
-	c.Flags().DurationVar(&hold, "for", 0, "how long, such as 30m or 2h (required)")
-	c.Flags().StringVar(&author, "author", "", "who (default: you, "+whoAmI()+")")
-	c.MarkFlagRequired("reason")
-	c.MarkFlagRequired("for")
-	t.flags(c)
-	return c
+	return orderCommand(steering.Drain, &cobra.Command{
+		Use:   "drain [PROVIDER|ENDPOINT] --reason WHY --for DURATION",
+		Short: "Send no new clients to a CDN, an endpoint or a pool",
+		Long: `Send no new clients to a CDN, an endpoint or a pool until the time is over or
+"fairway undrain" lifts it. It takes effect at once, survives restarts, beats
+policy, and is kept with its reason and author. When everything is drained,
+on_all_down applies: drained endpoints serve again rather than nobody, unless the
+policy says "none".`,
+		Example: "  fairway drain akamai --region eu --reason 'ticket 4711' --for 1h\n" +
+			"  fairway drain --pool us --labels 'team=sport*' --reason 'origin moves' --for 30m",
+	})
 }
 
-// again repeats the flags that the lifting command needs.
-func (t *target) again() string {
-	text := ""
-	if t.region != "" {
-		text += " --region " + t.region
-	}
-	if t.service != "" {
-		text += " --service " + t.service
-	}
-	return text
+func forceCommand() *cobra.Command {
+	return orderCommand(steering.Force, &cobra.Command{
+		Use:   "force [PROVIDER|ENDPOINT] --reason WHY --for DURATION",
+		Short: "Send all clients that it can serve to a CDN, an endpoint or a pool",
+		Long: `Send all clients to a CDN, an endpoint or a pool, as far as it can serve them: what
+is down, drained or denied by the rule gets nobody all the same.`,
+		Example: "  fairway force fastly --service live --region eu --reason 'final' --for 3h",
+	})
+}
+
+func weightCommand() *cobra.Command {
+	return orderCommand(steering.Weigh, &cobra.Command{
+		Use:   "weight [PROVIDER|ENDPOINT] WEIGHT --reason WHY --for DURATION",
+		Short: "Give a CDN, an endpoint or a pool another weight",
+		Long: `Give a CDN, an endpoint or a pool another weight in splits that use weights, instead
+of the one in the configuration. The move is voluntary: dwell and max_shift bound
+it, margin does not.`,
+		Example: "  fairway weight fastly 0.5 --region eu --reason 'capacity' --for 2h",
+	})
+}
+
+func freezeCommand() *cobra.Command {
+	return orderCommand(steering.Freeze, &cobra.Command{
+		Use:   "freeze --reason WHY --for DURATION",
+		Short: "Stop voluntary moves",
+		Long: `Stop voluntary moves, of all services and regions or of those named, until the time
+is over or "fairway unfreeze" lifts it. What is down or drained is left all the same.`,
+		Example: "  fairway freeze --labels 'team=sport*' --reason 'the final' --for 3h",
+	})
 }
 
 func undrainCommand() *cobra.Command {
-	var t target
-	c := &cobra.Command{
-		Use:   "undrain PROVIDER|ENDPOINT",
+	return liftCommand(steering.Drain, &cobra.Command{
+		Use:   "undrain [PROVIDER|ENDPOINT]",
 		Short: "Lift drains before their time is over",
-		Long: `Lift the drains of a CDN or an endpoint: all of them, or only those made for the
-region and service named. Clients come back as after a failure: by dwell and ramp.`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			node, err := t.node(c)
-			if err != nil {
-				return err
-			}
-			lifted, err := node.Undrain(c.Context(), api.OverrideMatch{Target: args[0], Region: t.region, Service: t.service})
-			if err != nil {
-				return err
-			}
-			return t.show(c, lifted, func(w io.Writer) {
-				fmt.Fprintln(w, "lifted")
-				printOverrides(w, lifted, time.Now())
-			})
-		},
-	}
-	t.flags(c)
-	return c
+		Long: `Lift the drains of a CDN, an endpoint or a pool: all of them, or only those made for
+the region, service and labels named. Clients come back as after a failure: by dwell
+and ramp.`,
+	})
 }
 
-func overridesCommand() *cobra.Command {
-	var ask asking
-	c := &cobra.Command{
-		Use:   "overrides",
-		Short: "List the overrides in force",
-		RunE: func(c *cobra.Command, _ []string) error {
-			node, err := ask.node(c)
-			if err != nil {
-				return err
-			}
-			list, err := node.Overrides(c.Context())
-			if err != nil {
-				return err
-			}
-			return ask.show(c, list, func(w io.Writer) {
-				if len(list) == 0 {
-					fmt.Fprintln(w, "no override is in force")
-					return
-				}
-				printOverrides(w, list, time.Now())
-			})
-		},
-	}
-	ask.flags(c)
-	return c
+func unfreezeCommand() *cobra.Command {
+	return liftCommand(steering.Freeze, &cobra.Command{
+		Use:   "unfreeze",
+		Short: "Lift freezes before their time is over",
+		Long:  "Lift the freezes made for the region, service and labels named, or all of them.",
+	})
 }
 
-func printOverrides(w io.Writer, list []steering.Override, now time.Time) {
-	t := newTable(w, "  ID", "KIND", "TARGET", "REGION", "SERVICE", "LEFT", "AUTHOR", "REASON")
-	for _, o := range list {
-		t.row("  "+o.ID, string(o.Kind), o.Provider+o.Endpoint, cmp.Or(o.Region, "all"), cmp.Or(o.Service, "all"),
-			age(max(0, o.Expires.Sub(now))), o.Author, o.Reason)
-	}
-	t.flush()
-}
-
-// whoAmI is the author that an override gets when none is named.
-func whoAmI() string {
-	name := os.Getenv("SUDO_USER")
-	if name == "" {
-		if u, err := user.Current(); err == nil {
-			name = u.Username
-		}
-	}
-	if host, err := os.Hostname(); err == nil && name != "" {
-		return name + "@" + host
-	}
-	return cmp.Or(name, "unknown")
+func liftSomeCommand() *cobra.Command {
+	return liftCommand("", &cobra.Command{
+		Use:     "lift ID",
+		Short:   "Lift one override of any kind",
+		Long:    `Lift one override before its time is over, by the id that "fairway overrides" shows.`,
+		Example: "  fairway lift 4c2k7hqa",
+	})
 }

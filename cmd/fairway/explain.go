@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -104,6 +105,7 @@ func printExplanation(w io.Writer, x *steering.Explanation) {
 	fmt.Fprintln(w, "\nendpoints, in the order in which this client should try them")
 	printEndpoints(w, x.Endpoints)
 	fmt.Fprintf(w, "\ndecided by %s\n", x.Reason)
+	fmt.Fprintf(w, "TTL %d s, %s\n", x.TTLSeconds, cmp.Or(x.TTLWhy, "as it was when the generation was made"))
 	for _, h := range x.Holds {
 		fmt.Fprintf(w, "  %s\n", holdText(h))
 	}

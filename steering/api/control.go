@@ -31,6 +31,8 @@ type Control interface {
 	// DeleteOverrides lifts those that match and returns them; see
 	// OverrideMatch.Matches.
 	DeleteOverrides(context.Context, OverrideMatch) ([]steering.Override, error)
+	// OverrideLog returns who did what to overrides, the oldest first.
+	OverrideLog(context.Context) ([]steering.OverrideEvent, error)
 	// Observe takes measurements that came from elsewhere.
 	Observe(context.Context, []steering.Measurement) error
 }

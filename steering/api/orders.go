@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -43,9 +44,13 @@ func (s *Server) deleteOverrides(r *http.Request) (any, error) {
 	match := OverrideMatch{
 		ID: r.PathValue("id"), Target: query.Get("target"), Region: query.Get("region"),
 		Service: query.Get("service"), Kind: steering.OverrideKind(query.Get("kind")),
+		Pool: query.Get("pool"), Labels: query.Get("labels"), By: cmp.Or(strings.TrimSpace(query.Get("author")), "somebody over the API"),
 	}
-	if match.ID == "" && match.Target == "" {
-		return nil, invalid("add target=PROVIDER or target=ENDPOINT, or delete /api/v1/overrides/ID", "which override to lift is not said")
+	if match.ID == "" && match.Target == "" && match.Pool == "" && match.Kind != steering.Freeze {
+		return nil, invalid("add target=PROVIDER, target=ENDPOINT, pool=POOL or kind=freeze, or delete /api/v1/overrides/ID", "which override to lift is not said")
+	}
+	if !printable(match.By, maxAuthor) {
+		return nil, invalid("", "the author is one line of text, at most %d bytes", maxAuthor)
 	}
 	lifted, err := s.config.Control.DeleteOverrides(r.Context(), match)
 	if err != nil {
@@ -60,9 +65,14 @@ func (s *Server) deleteOverrides(r *http.Request) (any, error) {
 	return Overrides{Overrides: lifted}, nil
 }
 
+func (s *Server) getOverrideLog(r *http.Request) (any, error) {
+	events, err := s.config.Control.OverrideLog(r.Context())
+	return OverrideLog{Events: some(events)}, err
+}
+
 func (s *Server) logOverride(what string, o *steering.Override) {
 	s.config.Logger.Info(what, "id", o.ID, "kind", o.Kind, "provider", o.Provider, "endpoint", o.Endpoint,
-		"region", o.Region, "service", o.Service, "reason", o.Reason, "author", o.Author, "expires", o.Expires)
+		"pool", o.Pool, "region", o.Region, "service", o.Service, "labels", o.Labels, "weight", o.Weight, "reason", o.Reason, "author", o.Author, "expires", o.Expires)
 }
 
 // inForce is the remedy for an override that does not exist.
@@ -72,7 +82,7 @@ func inForce(overrides []steering.Override) string {
 	}
 	var names []string
 	for _, o := range overrides {
-		names = append(names, OverrideMatch{Kind: o.Kind, Target: o.Provider + o.Endpoint, Region: o.Region, Service: o.Service}.String())
+		names = append(names, OverrideMatch{Kind: o.Kind, Target: o.Provider + o.Endpoint, Pool: o.Pool, Region: o.Region, Service: o.Service, Labels: o.Labels}.String())
 	}
 	return "in force: " + strings.Join(names, ", ")
 }

@@ -15,12 +15,20 @@ type Overrides struct {
 	Overrides []steering.Override `json:"overrides"`
 }
 
+// OverrideLog is the answer of GET /api/v1/overrides/log.
+type OverrideLog struct {
+	Events []steering.OverrideEvent `json:"events"` // the oldest first
+}
+
 // OverrideRequest is the body of POST /api/v1/overrides.
 type OverrideRequest struct {
 	Kind    steering.OverrideKind `json:"kind"`
-	Target  string                `json:"target"`            // a provider's name or an endpoint's id
+	Target  string                `json:"target,omitempty"`  // a provider's name or an endpoint's id; needed where there is no pool, not for a freeze
+	Pool    string                `json:"pool,omitempty"`    // only endpoints of this pool
 	Region  string                `json:"region,omitempty"`  // empty = every region
 	Service string                `json:"service,omitempty"` // empty = every service
+	Labels  string                `json:"labels,omitempty"`  // only services with these labels, as KEY=GLOB,KEY=GLOB
+	Weight  float64               `json:"weight,omitempty"`  // for kind weight
 	Reason  string                `json:"reason"`
 	Author  string                `json:"author"`
 	// ForSeconds is how long it holds, by the node's clock, so that a wrong clock
@@ -40,7 +48,7 @@ const (
 // of it. All that is wrong is said at once.
 func (r *OverrideRequest) override(status *Status, now time.Time) (steering.Override, error) {
 	o := steering.Override{
-		Kind: r.Kind, Region: r.Region, Service: r.Service,
+		Kind: r.Kind, Pool: r.Pool, Region: r.Region, Service: r.Service, Labels: r.Labels, Weight: r.Weight,
 		Reason: strings.TrimSpace(r.Reason), Author: strings.TrimSpace(r.Author), Created: now,
 	}
 	var wrong, remedies []string
@@ -53,8 +61,9 @@ func (r *OverrideRequest) override(status *Status, now time.Time) (steering.Over
 
 	providers, endpoints := status.targets()
 	switch {
+	case r.Target == "" && (r.Pool != "" || r.Kind == steering.Freeze):
 	case r.Target == "":
-		find(known("providers", providers), "a target is required: a provider or an endpoint")
+		find(known("providers", providers), "a target is required: a provider or an endpoint; or a pool")
 	case slices.Contains(providers, r.Target):
 		o.Provider = r.Target
 	case slices.Contains(endpoints, r.Target):
@@ -65,16 +74,22 @@ func (r *OverrideRequest) override(status *Status, now time.Time) (steering.Over
 	if r.Region != "" && !slices.Contains(status.Regions, r.Region) {
 		find(known("regions", status.Regions), "there is no region %q", r.Region)
 	}
+	if pools := status.poolNames(); r.Pool != "" && !slices.Contains(pools, r.Pool) {
+		find(known("pools", pools), "there is no pool %q", r.Pool)
+	}
 	if services := status.serviceKeys(); r.Service != "" && !slices.Contains(services, r.Service) {
 		find(known("services", services), "there is no service %q", r.Service)
 	}
 	if r.ForSeconds > 0 && r.ForSeconds <= maxOverride.Seconds() {
 		o.Expires = now.Add(time.Duration(r.ForSeconds * float64(time.Second)))
 	} else {
-		find("say how long it should hold, such as 3600; lift it earlier with undrain", "for_seconds is %v", r.ForSeconds)
+		find("say how long it should hold, such as 3600; lift it earlier with fairway lift", "for_seconds is %v", r.ForSeconds)
 	}
-	if o.Kind != steering.Drain && o.Kind != steering.Force {
-		find("", "kind %q is neither drain nor force", cut(string(o.Kind), 40))
+	if !slices.Contains(steering.OverrideKinds(), o.Kind) {
+		find("", "kind %q is none of drain, force, weight, freeze", cut(string(o.Kind), 40))
+	}
+	if !printable(o.Labels, maxReason) {
+		find("", "labels are one line of text")
 	}
 	if o.Reason == "" || o.Author == "" {
 		find("", "a reason and an author are required")
@@ -104,6 +119,14 @@ func (s *Status) targets() (providers, endpoints []string) {
 	return providers, endpoints
 }
 
+func (s *Status) poolNames() []string {
+	names := make([]string, 0, len(s.Pools))
+	for _, pool := range s.Pools {
+		names = append(names, pool.Name)
+	}
+	return names
+}
+
 func (s *Status) serviceKeys() []string {
 	keys := make([]string, 0, len(s.Services))
 	for _, service := range s.Services {
@@ -123,15 +146,20 @@ func printable(text string, most int) bool {
 type OverrideMatch struct {
 	ID      string
 	Target  string // exactly this provider or this endpoint
+	Pool    string
 	Region  string // exactly this region: an override for all regions is another
 	Service string
+	Labels  string
 	Kind    steering.OverrideKind
+	By      string // who lifts it, for the log; it picks nothing
 }
 
 // Matches tells whether the override is picked.
 func (m OverrideMatch) Matches(o *steering.Override) bool {
 	return (m.ID == "" || m.ID == o.ID) &&
 		(m.Target == "" || m.Target == o.Provider || m.Target == o.Endpoint) &&
+		(m.Pool == "" || m.Pool == o.Pool) &&
+		(m.Labels == "" || m.Labels == o.Labels) &&
 		(m.Region == "" || m.Region == o.Region) &&
 		(m.Service == "" || m.Service == o.Service) &&
 		(m.Kind == "" || m.Kind == o.Kind)
@@ -143,7 +171,13 @@ func (m OverrideMatch) String() string {
 	if kind == "" {
 		kind = "override"
 	}
-	text := kind + " of " + m.Target
+	text := kind
+	if m.Target != "" {
+		text += " of " + m.Target
+	}
+	if m.Pool != "" {
+		text += " of pool " + m.Pool
+	}
 	if m.ID != "" {
 		text = kind + " with id " + m.ID
 	}
@@ -152,6 +186,9 @@ func (m OverrideMatch) String() string {
 	}
 	if m.Service != "" {
 		text += " for " + m.Service
+	}
+	if m.Labels != "" {
+		text += " for services with " + m.Labels
 	}
 	return text
 }

@@ -96,6 +96,56 @@ func TestControlErrorsBecomeStatuses(t *testing.T) {
 	}
 }
 
+// TestOverrideScopes: each kind with what narrows it, as it is kept.
+func TestOverrideScopes(t *testing.T) {
+	for name, row := range map[string]struct {
+		body string
+		want steering.Override // without reason, author and times
+		bad  string            // what the refusal says; empty = it is taken
+	}{
+		"a pool":             {`"kind":"drain","pool":"eu"`, steering.Override{Kind: steering.Drain, Pool: "eu"}, ""},
+		"a provider's pool":  {`"kind":"force","target":"alpha","pool":"eu"`, steering.Override{Kind: steering.Force, Provider: "alpha", Pool: "eu"}, ""},
+		"labels":             {`"kind":"drain","target":"alpha","labels":"team=sport*"`, steering.Override{Kind: steering.Drain, Provider: "alpha", Labels: "team=sport*"}, ""},
+		"a weight":           {`"kind":"weight","target":"alpha","weight":2.5`, steering.Override{Kind: steering.Weigh, Provider: "alpha", Weight: 2.5}, ""},
+		"a freeze":           {`"kind":"freeze","region":"eu"`, steering.Override{Kind: steering.Freeze, Region: "eu"}, ""},
+		"a freeze of all":    {`"kind":"freeze"`, steering.Override{Kind: steering.Freeze}, ""},
+		"an unknown pool":    {`"kind":"drain","pool":"mars"`, steering.Override{}, "there is no pool"},
+		"half a label":       {`"kind":"drain","target":"alpha","labels":"team"`, steering.Override{}, "KEY=GLOB"},
+		"a freeze of one":    {`"kind":"freeze","target":"alpha"`, steering.Override{}, "services and regions"},
+		"a drain by weight":  {`"kind":"drain","target":"alpha","weight":3`, steering.Override{}, "only an override of kind weight"},
+		"a huge weight":      {`"kind":"weight","target":"alpha","weight":1e9`, steering.Override{}, "1000000"},
+		"nothing to drain":   {`"kind":"drain","region":"eu"`, steering.Override{}, "target is required"},
+		"labels over a line": {`"kind":"drain","target":"alpha","labels":"a=b\nc"`, steering.Override{}, "one line"},
+	} {
+		f := newFixture(t, nil)
+		w := f.ask("POST", "/api/v1/overrides", `{`+row.body+`,"reason":"r","author":"a","for_seconds":60}`)
+		if row.bad != "" {
+			if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), row.bad) {
+				t.Errorf("%s: %d %s, want a refusal that says %q", name, w.Code, w.Body, row.bad)
+			}
+			continue
+		}
+		var o steering.Override
+		if err := json.Unmarshal(w.Body.Bytes(), &o); err != nil || w.Code != http.StatusOK {
+			t.Fatalf("%s: %d %s", name, w.Code, w.Body)
+		}
+		o.ID, o.Reason, o.Author, o.Created, o.Expires = "", "", "", time.Time{}, time.Time{}
+		if o != row.want {
+			t.Errorf("%s: made %+v, want %+v", name, o, row.want)
+		}
+	}
+}
+
+func TestOverrideLog(t *testing.T) {
+	f := newFixture(t, nil)
+	f.ask("POST", "/api/v1/overrides", drainAlpha)
+	w := f.ask("GET", "/api/v1/overrides/log", "")
+	var answer OverrideLog
+	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || len(answer.Events) != 1 || answer.Events[0].Action != "put" || answer.Events[0].Override.Provider != "alpha" {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
 func TestDeleteOverrides(t *testing.T) {
 	all := []steering.Override{
 		{ID: "a", Kind: steering.Drain, Provider: "alpha"},

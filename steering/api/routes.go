@@ -17,6 +17,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("/api/v1/state", s.protect(methods{"GET": s.getState}))
 	mux.Handle("/api/v1/queries", s.protect(methods{"GET": s.getQueries}))
 	mux.Handle("/api/v1/overrides", s.protect(methods{"GET": s.getOverrides, "POST": s.postOverride, "DELETE": s.deleteOverrides}))
+	mux.Handle("/api/v1/overrides/log", s.protect(methods{"GET": s.getOverrideLog}))
 	mux.Handle("/api/v1/overrides/{id}", s.protect(methods{"DELETE": s.deleteOverrides}))
 	mux.Handle("/api/v1/measurements", s.protect(methods{"POST": s.postMeasurements}))
 	mux.Handle("/api/v1/usage", s.protect(methods{"GET": s.getUsage, "POST": s.postUsage}))

@@ -99,12 +99,34 @@ func (j *Judge) judgeRegion(s *subject, r *region, st *standing) {
 	} else if newest := s.newest(r); newest != 0 {
 		h.Newest = time.Unix(0, newest).UTC()
 	}
+	h.Near = s.near(r, &b)
 	if b == st.ballot && h.Verdict == steering.Healthy && b.down+b.degraded == 0 && st.health.Evidence != "" {
 		h.Evidence = st.health.Evidence // the same words again
 	} else {
 		h.Evidence = s.evidence(r, &b, &h)
 	}
 	st.health, st.ballot = h, b
+}
+
+// near is how long it takes until a quorum may say down, where failures have begun
+// in so many views that it takes less than from the start.
+func (s *subject) near(r *region, b *ballot) time.Duration {
+	if b.quorum == 0 || b.fresh < b.quorum || b.down >= b.quorum {
+		return 0
+	}
+	var few [8]int
+	checks := few[:0]
+	for _, i := range r.vantages {
+		if v := &s.views[i]; v.fresh {
+			checks = append(checks, v.checks)
+		}
+	}
+	slices.Sort(checks)
+	n := checks[b.quorum-1]
+	if n >= s.limits.fall {
+		return 0
+	}
+	return time.Duration(n) * s.limits.every
 }
 
 // stands tells whether a restored verdict is still recent enough.

@@ -28,12 +28,14 @@ type view struct {
 	fresh        bool
 	samples, oks int   // in the window
 	newest       int64 // Unix time in nanoseconds
+	checks       int   // failing measurements of each address that are still needed for down; 0 = it is down
 	deadline     int64 // when something goes stale; 0 = never
 }
 
 // limits are a probe's thresholds, ready for use.
 type limits struct {
 	window, stale      time.Duration
+	every              time.Duration
 	rise, fall, quorum int
 	ring               int // samples kept per address
 }
@@ -43,6 +45,7 @@ type limits struct {
 func limitsOf(p *steering.Probe) limits {
 	every := orElse(p.Every, 5*time.Second)
 	l := limits{
+		every:  every,
 		window: orElse(p.Window, 12*every),
 		stale:  orElse(p.Stale, 3*every+orElse(p.Timeout, 2*time.Second)),
 		rise:   orElse(p.Rise, 2), fall: orElse(p.Fall, 2), quorum: orElse(p.Quorum, 2),
@@ -109,6 +112,7 @@ func (v *view) judge(now int64, l *limits) {
 	v.count(now, l)
 	v.dirty = false
 	down, decided := v.failing()
+	v.checks = v.needed(l)
 	switch {
 	case v.nameDown, down > 0 && 2*down >= len(v.tracks):
 		v.verdict = steering.Down
@@ -181,6 +185,34 @@ func (v *view) failing() (down, decided int) {
 		}
 	}
 	return down, decided
+}
+
+// needed counts the failing measurements that each address still needs until the
+// view is down: half of the addresses must fail, or the name must not resolve.
+func (v *view) needed(l *limits) int {
+	if v.nameDown {
+		return 0
+	}
+	least := l.fall
+	if v.unresolved != nil {
+		n, _ := v.unresolved.since(v.resolvedAt)
+		least = max(0, l.fall-n)
+	}
+	var few [8]int
+	each := few[:0]
+	for i := range v.tracks {
+		switch r := &v.tracks[i].run; r.state {
+		case failing:
+			each = append(each, 0)
+		default:
+			each = append(each, l.fall-r.fails)
+		}
+	}
+	if len(each) == 0 {
+		return least
+	}
+	slices.Sort(each)
+	return min(least, each[(len(each)+1)/2-1])
 }
 
 // patchy tells whether too many single measurements fail. Those of a failing

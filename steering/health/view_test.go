@@ -169,7 +169,7 @@ func TestRingSize(t *testing.T) {
 }
 
 func TestDefaultsOfOpenProbe(t *testing.T) {
-	want := limits{window: time.Minute, stale: 17 * time.Second, rise: 2, fall: 2, quorum: 2, ring: 16}
+	want := limits{every: 5 * time.Second, window: time.Minute, stale: 17 * time.Second, rise: 2, fall: 2, quorum: 2, ring: 16}
 	if got := limitsOf(&steering.Probe{}); got != want {
 		t.Errorf("limits %+v, want %+v", got, want)
 	}

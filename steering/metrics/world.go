@@ -132,7 +132,7 @@ func (w *world) overrides(ch chan<- prometheus.Metric, now time.Time) {
 			active[o.Kind]++
 		}
 	}
-	for _, kind := range []steering.OverrideKind{steering.Drain, steering.Force} {
+	for _, kind := range steering.OverrideKinds() {
 		send(ch, overridesActive, prometheus.GaugeValue, float64(active[kind]), string(kind))
 	}
 }

@@ -388,7 +388,7 @@ func (o *option) read(weight, cheapest float64, now time.Time) {
 // endpoint here.
 func (c *chain) override(kind steering.OverrideKind, e *steering.Endpoint) *inForce {
 	for _, o := range c.concerns {
-		if o.Kind == kind && o.Applies(e, c.group.Region) {
+		if o.Kind == kind && o.Applies(c.service, e, c.group.Region) {
 			return o
 		}
 	}

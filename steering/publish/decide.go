@@ -134,9 +134,12 @@ func (d *decision) find(e *steering.Endpoint) int {
 	return -1
 }
 
-// weight is an endpoint's weight in the rule's split: its own entry, else its
+// weight is an endpoint's weight in the rule's split: an operator's, its own entry, else its
 // provider's, else 0 when the rule lists weights, else its static weight.
 func (d *decision) weight(e *steering.Endpoint) float64 {
+	if o := d.override(steering.Weigh, e); o != nil {
+		return o.Weight
+	}
 	if d.spec.Weights == nil {
 		return d.service.Weight(e)
 	}
@@ -149,7 +152,7 @@ func (d *decision) weight(e *steering.Endpoint) float64 {
 // allocate lets package allocate divide the clients.
 func (d *decision) allocate(free bool) {
 	policy := d.policy
-	terms := allocate.Terms{Split: d.spec, Bounds: policy.Switch, Spec: d.specOf(d.rule), Free: free}
+	terms := allocate.Terms{Split: d.spec, Bounds: policy.Switch, Spec: d.specHere(), Free: free}
 	terms.Frozen, terms.FrozenWhy = d.frozen()
 	all := policy.Switch.MaxShiftAll
 	groups := float64(d.groups[policy])
@@ -167,6 +170,11 @@ func (d *decision) allocate(free bool) {
 func (d *decision) frozen() (until time.Time, why string) {
 	if f := d.policy.Switch.Freeze; f != nil && d.now.Before(f.Until) {
 		until, why = f.Until, d.say(f.Reason, ", by ", f.Author)
+	}
+	for _, o := range d.concerns {
+		if o.Kind == steering.Freeze && o.Covers(d.service, d.group.Region) && o.Expires.After(until) {
+			until, why = o.Expires, o.why
+		}
 	}
 	return until, why
 }
@@ -213,7 +221,8 @@ func (d *decision) keepShares() bool {
 
 // slot seals the decision.
 func (d *decision) slot() *slot {
-	split, err := steering.NewSplit(d.candidates(), d.service.TTL, d.splitReason(), d.outcome.Holds)
+	ttl, _ := d.ttl()
+	split, err := steering.NewSplit(d.candidates(), ttl, d.splitReason(), d.outcome.Holds)
 	if err != nil { // only a mistake in allocate can cause it; the last good split stands
 		split = d.group.StaticSplit(d.service)
 		if d.prev != nil && d.group.Allows(d.prev.split) {

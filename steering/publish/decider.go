@@ -99,8 +99,11 @@ func rowsOf(service *steering.Service, table steering.HealthTable) []int {
 // concerns tells whether the order says anything about a service, in whatever
 // region.
 func (o *inForce) concerns(service *steering.Service) bool {
+	if o.Kind == steering.Freeze {
+		return o.CoversService(service)
+	}
 	for _, e := range service.Endpoints {
-		if o.Applies(e, o.Region) {
+		if o.Applies(service, e, o.Region) {
 			return true
 		}
 	}

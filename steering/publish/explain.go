@@ -63,6 +63,9 @@ func (v *View) Explain(service string, q steering.Query) (*steering.Explanation,
 	})
 	ev.begin(sl.Service, nil)
 	fresh := ev.decide(spotOf(d.Group, layout.Revision, v.Health), prev, &x.Stages)
+	if ttl, why := ev.decision.ttl(); ttl == d.TTL {
+		x.TTLWhy = why
+	}
 	x.Holds = withCaps(fresh.holds, d.Split)
 	if len(x.Holds) > len(fresh.holds) {
 		x.Stages = append(x.Stages, steering.StageTrace{Stage: "capacity", Note: x.Holds[len(x.Holds)-1].Note, Left: endpointIDs(d.Split.Picks())})
@@ -93,7 +96,7 @@ func (v *View) endpoints(d steering.Decision, c *chain, prev, fresh *slot) []ste
 			t.Target = prev.memory.target(e)
 		}
 		for i := range v.Overrides {
-			if v.Overrides[i].Applies(e, c.group.Region) {
+			if v.Overrides[i].Applies(c.service, e, c.group.Region) {
 				t.Overrides = append(t.Overrides, v.Overrides[i].ID)
 			}
 		}

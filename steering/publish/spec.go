@@ -51,3 +51,16 @@ func (d *decider) specOf(rule *steering.Rule) uint64 {
 	d.specs[rule] = sum
 	return sum
 }
+
+// specHere is specOf with what operators say of weights here and now.
+func (d *decision) specHere() uint64 {
+	sum := d.specOf(d.group.Rule)
+	for _, o := range d.concerns {
+		if o.Kind == steering.Weigh && o.Covers(d.service, d.group.Region) {
+			h := fnv.New64a()
+			io.WriteString(h, o.ID)
+			sum ^= h.Sum64()
+		}
+	}
+	return max(sum, 1)
+}

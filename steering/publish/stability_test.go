@@ -184,7 +184,7 @@ func TestBrakeIsTold(t *testing.T) {
 // A freeze of the policy stops what is voluntary and nothing else.
 func TestFreeze(t *testing.T) {
 	c := newCrowd(t, 3, 1, steering.Switch{
-		Freeze: &steering.Freeze{Until: noon.Add(10 * time.Minute), Reason: "final", Author: "ann"},
+		Freeze: &steering.FreezeSpec{Until: noon.Add(10 * time.Minute), Reason: "final", Author: "ann"},
 	})
 	c.want("the first choice is free", 1./3, 1./3, 1./3)
 	c.layout.Revision.Services[0].Endpoints[0].Weight = 2
@@ -306,5 +306,59 @@ func TestOnBlind(t *testing.T) {
 		if got := c.slot(0).next; !got.Equal(want) {
 			t.Errorf("%s: looked at again at %v, want %v", name, got, want)
 		}
+	}
+}
+
+// TestOverridesBeatPolicy: every kind with what it is scoped by.
+func TestOverridesBeatPolicy(t *testing.T) {
+	order := func(o steering.Override) []steering.Override {
+		o.ID, o.Expires, o.Reason, o.Author = "1", noon.Add(time.Hour), "final", "ann"
+		return []steering.Override{o}
+	}
+	for name, x := range map[string]struct {
+		order  steering.Override
+		shares []float64
+	}{
+		"a drained pool":                 {steering.Override{Kind: steering.Drain, Pool: "two"}, []float64{0.5, 0.5, 0}},
+		"a drained pool of a provider":   {steering.Override{Kind: steering.Drain, Provider: "provider-0", Pool: "two"}, []float64{1. / 3, 1. / 3, 1. / 3}},
+		"a forced pool":                  {steering.Override{Kind: steering.Force, Pool: "one"}, []float64{0.5, 0.5, 0}},
+		"a weight":                       {steering.Override{Kind: steering.Weigh, Provider: "provider-1", Weight: 3}, []float64{0.2, 0.6, 0.2}},
+		"a weight of 0":                  {steering.Override{Kind: steering.Weigh, Pool: "one"}, []float64{0, 0, 1}},
+		"a weight elsewhere":             {steering.Override{Kind: steering.Weigh, Provider: "provider-1", Weight: 3, Region: "region-000"}, []float64{1. / 3, 1. / 3, 1. / 3}},
+		"services with a label":          {steering.Override{Kind: steering.Drain, Provider: "provider-0", Labels: "team=sport*"}, []float64{0, 0.5, 0.5}},
+		"services with another label":    {steering.Override{Kind: steering.Drain, Provider: "provider-0", Labels: "team=news"}, []float64{1. / 3, 1. / 3, 1. / 3}},
+		"another service":                {steering.Override{Kind: steering.Drain, Provider: "provider-0", Service: "vod"}, []float64{1. / 3, 1. / 3, 1. / 3}},
+		"a force does not undo a denial": {steering.Override{Kind: steering.Force, Provider: "provider-3"}, []float64{1. / 3, 1. / 3, 1. / 3}},
+	} {
+		c := newCrowd(t, 4, 2, steering.Switch{Margin: 0.9})
+		service := c.layout.Revision.Services[0]
+		service.Labels = map[string]string{"team": "sport-live"}
+		for i, e := range service.Endpoints {
+			e.Pool = []string{"one", "one", "two", "two"}[i]
+		}
+		c.layout.Revision.Policies[0].Rules[0].Deny = &steering.Selector{Providers: []string{"provider-3"}}
+		c.t.markAll()
+		c.after(time.Second)
+		c.want(name+", before", 1./3, 1./3, 1./3, 0)
+		c.orders = order(x.order)
+		c.t.markAll()
+		c.after(time.Second).want(name, x.shares...)
+		c.orders = nil
+		c.t.markAll()
+		c.after(2*time.Hour).want(name+", over", 1./3, 1./3, 1./3, 0)
+	}
+
+	c := newCrowd(t, 2, 2, steering.Switch{})
+	c.orders = order(steering.Override{Kind: steering.Freeze, Region: steering.DefaultRegion})
+	c.layout.Revision.Services[0].Endpoints[0].Weight = 3
+	c.t.markAll()
+	c.after(time.Second)
+	c.want("frozen by an operator", 0.5, 0.5)
+	c.wantHold("frozen by an operator", steering.HoldFreeze)
+	if h := c.slot(0).holds[0]; !h.Until.Equal(noon.Add(time.Hour)) || h.Note != "final, by ann" || !c.slot(0).next.Equal(h.Until) {
+		t.Errorf("hold %+v, looked at again at %v", h, c.slot(0).next)
+	}
+	if got := c.slot(1).split.Weight(c.layout.Revision.Services[0].Endpoints[0].ID); got != 0.75 {
+		t.Errorf("the other region has %v, want 0.75: the freeze is not about it", got)
 	}
 }

@@ -38,8 +38,12 @@ type Store interface {
 	// PutOverride adds an override, or replaces the one with the same ID. One
 	// without an ID, or that is not valid, is refused.
 	PutOverride(ctx context.Context, o steering.Override) error
-	// DeleteOverride removes an override; ErrNotFound when there is none.
-	DeleteOverride(ctx context.Context, id string) error
+	// DeleteOverride removes an override; ErrNotFound when there is none. by is who
+	// wants it so; empty when its time is over.
+	DeleteOverride(ctx context.Context, id, by string) error
+	// OverrideLog returns the newest changes of overrides, the oldest first: who did
+	// what, also what failed; the last KeptLog at least.
+	OverrideLog(ctx context.Context) ([]steering.OverrideEvent, error)
 
 	// PutState replaces the state; ErrStale when the stored one has a higher
 	// generation.
@@ -56,6 +60,17 @@ type Store interface {
 
 	// Close lets go of the data; later calls return ErrClosed.
 	Close() error
+}
+
+// KeptLog is how many changes of overrides are kept at least.
+const KeptLog = 200
+
+// Deletion names the removal of an override by somebody, or by nobody.
+func Deletion(by string) string {
+	if by == "" {
+		return "expire"
+	}
+	return "delete"
 }
 
 // Revision is a configuration that compiled, as its files were.

@@ -121,6 +121,18 @@ func (c *Client) Force(ctx context.Context, request api.OverrideRequest) (steeri
 	return c.override(ctx, request)
 }
 
+// Override gives an order of any kind.
+func (c *Client) Override(ctx context.Context, request api.OverrideRequest) (steering.Override, error) {
+	return c.override(ctx, request)
+}
+
+// OverrideLog asks who did what to overrides, the oldest first.
+func (c *Client) OverrideLog(ctx context.Context) ([]steering.OverrideEvent, error) {
+	var answer api.OverrideLog
+	err := c.Do(ctx, http.MethodGet, "/api/v1/overrides/log", nil, &answer)
+	return answer.Events, err
+}
+
 func (c *Client) override(ctx context.Context, request api.OverrideRequest) (steering.Override, error) {
 	var made steering.Override
 	err := c.Do(ctx, http.MethodPost, "/api/v1/overrides", request, &made)
@@ -141,6 +153,7 @@ func (c *Client) Lift(ctx context.Context, match api.OverrideMatch) ([]steering.
 	}
 	for key, value := range map[string]string{
 		"target": match.Target, "region": match.Region, "service": match.Service, "kind": string(match.Kind),
+		"pool": match.Pool, "labels": match.Labels, "author": match.By,
 	} {
 		if value != "" {
 			query.Set(key, value)

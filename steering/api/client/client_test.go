@@ -75,6 +75,13 @@ func (n *node) DeleteOverrides(_ context.Context, match api.OverrideMatch) (lift
 	return lifted, nil
 }
 
+func (n *node) OverrideLog(context.Context) (log []steering.OverrideEvent, err error) {
+	for _, o := range n.Overrides() {
+		log = append(log, steering.OverrideEvent{At: o.Created, Action: "put", By: o.Author, Override: o})
+	}
+	return log, nil
+}
+
 func (n *node) Observe(_ context.Context, list []steering.Measurement) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()

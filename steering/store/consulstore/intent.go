@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"fairway/steering"
 	"fairway/steering/store"
@@ -15,6 +16,7 @@ import (
 const (
 	inForceHead   = "inforce"
 	overridesHead = "overrides"
+	auditHead     = "audit"
 )
 
 // InForce implements store.Store.
@@ -79,6 +81,9 @@ func (s *Store) PutOverride(ctx context.Context, o steering.Override) error {
 	if err := s.writable(ctx); err != nil {
 		return err
 	}
+	if err := s.audit(ctx, "put", o.Author, o); err != nil {
+		return err
+	}
 	return change(ctx, s, overridesHead, func(list []steering.Override) ([]steering.Override, error) {
 		if at := indexOf(list, o.ID); at >= 0 {
 			list = slices.Delete(list, at, at+1)
@@ -92,8 +97,19 @@ func (s *Store) PutOverride(ctx context.Context, o steering.Override) error {
 }
 
 // DeleteOverride implements store.Store.
-func (s *Store) DeleteOverride(ctx context.Context, id string) error {
+func (s *Store) DeleteOverride(ctx context.Context, id, by string) error {
 	if err := s.writable(ctx); err != nil {
+		return err
+	}
+	list, err := s.Overrides(ctx)
+	if err != nil {
+		return err
+	}
+	at := indexOf(list, id)
+	if at < 0 {
+		return fmt.Errorf("override %q: %w", id, store.ErrNotFound)
+	}
+	if err := s.audit(ctx, store.Deletion(by), by, list[at]); err != nil {
 		return err
 	}
 	return change(ctx, s, overridesHead, func(list []steering.Override) ([]steering.Override, error) {
@@ -107,4 +123,22 @@ func (s *Store) DeleteOverride(ctx context.Context, id string) error {
 
 func indexOf(list []steering.Override, id string) int {
 	return slices.IndexFunc(list, func(o steering.Override) bool { return o.ID == id })
+}
+
+// audit writes down a change before it is made, so that no override is ever in
+// force without a word of it. The newest are kept.
+func (s *Store) audit(ctx context.Context, action, by string, o steering.Override) error {
+	return change(ctx, s, auditHead, func(log []steering.OverrideEvent) ([]steering.OverrideEvent, error) {
+		log = append(log, steering.OverrideEvent{At: time.Now().UTC(), Action: action, By: by, Override: o})
+		return log[max(0, len(log)-store.KeptLog):], nil
+	})
+}
+
+// OverrideLog implements store.Store.
+func (s *Store) OverrideLog(ctx context.Context) ([]steering.OverrideEvent, error) {
+	if err := s.readable(ctx); err != nil {
+		return nil, err
+	}
+	h, err := readHead[[]steering.OverrideEvent](ctx, s, auditHead)
+	return h.Value, err
 }

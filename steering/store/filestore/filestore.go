@@ -163,7 +163,7 @@ func (s *Store) PutOverride(ctx context.Context, o steering.Override) error {
 	if err := o.Validate(); err != nil {
 		return err
 	}
-	return s.changeOverrides(ctx, "put", func(list []steering.Override) ([]steering.Override, steering.Override, error) {
+	return s.changeOverrides(ctx, "put", o.Author, func(list []steering.Override) ([]steering.Override, steering.Override, error) {
 		if at := indexOf(list, o.ID); at >= 0 {
 			list = slices.Delete(list, at, at+1)
 		}
@@ -176,8 +176,8 @@ func (s *Store) PutOverride(ctx context.Context, o steering.Override) error {
 }
 
 // DeleteOverride implements store.Store.
-func (s *Store) DeleteOverride(ctx context.Context, id string) error {
-	return s.changeOverrides(ctx, "delete", func(list []steering.Override) ([]steering.Override, steering.Override, error) {
+func (s *Store) DeleteOverride(ctx context.Context, id, by string) error {
+	return s.changeOverrides(ctx, store.Deletion(by), by, func(list []steering.Override) ([]steering.Override, steering.Override, error) {
 		at := indexOf(list, id)
 		if at < 0 {
 			return nil, steering.Override{}, fmt.Errorf("override %q: %w", id, store.ErrNotFound)
@@ -189,7 +189,7 @@ func (s *Store) DeleteOverride(ctx context.Context, id string) error {
 
 // changeOverrides writes the audit line before the change, so that no override
 // is ever in force without one.
-func (s *Store) changeOverrides(ctx context.Context, action string,
+func (s *Store) changeOverrides(ctx context.Context, action, by string,
 	change func([]steering.Override) ([]steering.Override, steering.Override, error)) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -204,14 +204,23 @@ func (s *Store) changeOverrides(ctx context.Context, action string,
 	if err != nil {
 		return err
 	}
-	if err := audit(s.dir, auditLine{At: time.Now().UTC(), Action: action, Override: o}); err != nil {
+	event := steering.OverrideEvent{At: time.Now().UTC(), Action: action, By: by, Override: o}
+	if err := audit(s.dir, event); err != nil {
 		return fmt.Errorf("override %q not changed: %w", o.ID, err)
 	}
 	if err := s.replace(overridesFile, list); err != nil {
-		failed := auditLine{At: time.Now().UTC(), Action: action, Override: o, Error: err.Error()}
-		return errors.Join(err, audit(s.dir, failed))
+		event.At, event.Error = time.Now().UTC(), err.Error()
+		return errors.Join(err, audit(s.dir, event))
 	}
 	return nil
+}
+
+// OverrideLog implements store.Store.
+func (s *Store) OverrideLog(ctx context.Context) ([]steering.OverrideEvent, error) {
+	if err := s.readable(ctx); err != nil {
+		return nil, err
+	}
+	return readAudit(s.dir)
 }
 
 func indexOf(list []steering.Override, id string) int {

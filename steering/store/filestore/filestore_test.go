@@ -158,7 +158,7 @@ func TestReaderCannotWrite(t *testing.T) {
 	for name, err := range map[string]error{
 		"PutState":       s.PutState(t.Context(), stateOf(1)),
 		"PutOverride":    s.PutOverride(t.Context(), override("b")),
-		"DeleteOverride": s.DeleteOverride(t.Context(), "a"),
+		"DeleteOverride": s.DeleteOverride(t.Context(), "a", "bob"),
 		"PutRevision":    putRevision,
 		"PutInForce":     putInForce,
 	} {
@@ -259,8 +259,8 @@ func TestAudit(t *testing.T) {
 	dir := t.TempDir()
 	s := openWriter(t, dir)
 	must(t, s.PutOverride(t.Context(), override("a")))
-	must(t, s.DeleteOverride(t.Context(), "a"))
-	if err := s.DeleteOverride(t.Context(), "b"); err == nil {
+	must(t, s.DeleteOverride(t.Context(), "a", "bob"))
+	if err := s.DeleteOverride(t.Context(), "b", "bob"); err == nil {
 		t.Fatal("deleted what is not there")
 	}
 	path := filepath.Join(dir, "audit.jsonl")
@@ -272,7 +272,7 @@ func TestAudit(t *testing.T) {
 	must(t, err)
 	var got []string
 	for line := range strings.Lines(string(data)) {
-		var l auditLine
+		var l steering.OverrideEvent
 		if json.Unmarshal([]byte(line), &l) != nil {
 			got = append(got, "torn")
 			continue

@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Serving", serving},
 		{"Overrides", overrides},
 		{"OverrideRefused", overrideRefused},
+		{"OverrideLog", overrideLog},
 		{"State", state},
 		{"StaleState", staleState},
 		{"ResultsBelongToTheCaller", resultsBelongToTheCaller},
@@ -231,13 +232,35 @@ func overrides(t *testing.T, s store.Store) {
 	ok(t, err)
 	same(t, "overrides after a replacement", want, got)
 
-	ok(t, s.DeleteOverride(ctx, "a"))
-	if err := s.DeleteOverride(ctx, "a"); !errors.Is(err, store.ErrNotFound) {
+	ok(t, s.DeleteOverride(ctx, "a", "bob"))
+	if err := s.DeleteOverride(ctx, "a", "bob"); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("deleting it again: %v, want ErrNotFound", err)
 	}
 	got, err = s.Overrides(ctx)
 	ok(t, err)
 	same(t, "overrides after a deletion", []steering.Override{want[0], want[2]}, got)
+}
+
+// overrideLog: who did what, in order, also what was taken back by nobody.
+func overrideLog(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	ok(t, s.PutOverride(ctx, override("a", 0)))
+	ok(t, s.PutOverride(ctx, override("b", 0)))
+	ok(t, s.DeleteOverride(ctx, "a", "bob"))
+	ok(t, s.DeleteOverride(ctx, "b", ""))
+	if err := s.DeleteOverride(ctx, "c", "bob"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("deleting what is not there: %v", err)
+	}
+	log, err := s.OverrideLog(ctx)
+	ok(t, err)
+	var got []string
+	for _, e := range log {
+		if e.At.IsZero() || e.Override.Reason != "maintenance" {
+			t.Errorf("event %+v lacks its time or its override", e)
+		}
+		got = append(got, e.Action+" "+e.Override.ID+" by "+e.By)
+	}
+	same(t, "the log", []string{"put a by ann", "put b by ann", "delete a by bob", "expire b by "}, got)
 }
 
 func overrideRefused(t *testing.T, s store.Store) {
@@ -342,7 +365,7 @@ func watch(t *testing.T, s store.Store) {
 	await(t, changes, store.Change{Revision: true})
 	ok(t, s.PutOverride(ctx, override("a", 0)))
 	await(t, changes, store.Change{Overrides: true})
-	ok(t, s.DeleteOverride(ctx, "a"))
+	ok(t, s.DeleteOverride(ctx, "a", "bob"))
 	await(t, changes, store.Change{Overrides: true})
 	for generation := range uint64(3) {
 		ok(t, s.PutState(ctx, stateOf(generation+2)))
@@ -459,7 +482,7 @@ func closed(t *testing.T, s store.Store) {
 func everyCall(ctx context.Context, s store.Store) map[string]error {
 	errs := map[string]error{
 		"PutOverride":    s.PutOverride(ctx, override("a", 0)),
-		"DeleteOverride": s.DeleteOverride(ctx, "a"),
+		"DeleteOverride": s.DeleteOverride(ctx, "a", "bob"),
 		"PutState":       s.PutState(ctx, stateOf(1)),
 	}
 	_, errs["PutRevision"] = s.PutRevision(ctx, revision("aa"))
