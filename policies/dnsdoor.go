@@ -16,6 +16,14 @@ type DNS struct {
 	TLS     DNSTLS
 	Dnstap  DNSTap // to a socket
 	Log     DNSTap // to a file
+	Alias   DNSAlias
+}
+
+// DNSAlias is how the hosts are looked up behind names that are answered with
+// addresses.
+type DNSAlias struct {
+	Resolvers      []string // host:port; none = the system's
+	MinTTL, MaxTTL time.Duration
 }
 
 // DNSTCP bounds connections, clear and encrypted together.
@@ -64,6 +72,9 @@ const (
 	defaultPerClient   = 100
 	defaultIdle        = 10 * time.Second
 
+	defaultAliasMin = 5 * time.Second
+	defaultAliasMax = 5 * time.Minute
+
 	maxRate = 1_000_000_000
 	maxNSID = 64 // dnsserver.MaxNSID
 )
@@ -77,7 +88,8 @@ func defaultDNSDoor() DNS {
 			IPv4: defaultLimitIPv4, IPv6: defaultLimitIPv6, Exempt: loopback(),
 			Unsigned: defaultUnsigned, Signed: defaultSigned,
 		},
-		TCP: DNSTCP{Connections: defaultConnections, PerClient: defaultPerClient, Idle: defaultIdle},
+		TCP:   DNSTCP{Connections: defaultConnections, PerClient: defaultPerClient, Idle: defaultIdle},
+		Alias: DNSAlias{MinTTL: defaultAliasMin, MaxTTL: defaultAliasMax},
 	}
 }
 
@@ -93,7 +105,7 @@ func (c *compiler) dnsDoor() DNS {
 	if !ok {
 		return d
 	}
-	f, _ := v.fields("backend nsid cookies rate_limit amplification tcp tls dnstap query_log")
+	f, _ := v.fields("backend nsid cookies rate_limit amplification tcp tls dnstap query_log alias")
 	d.Backend = f.choice("backend", defaultBackend, "auto", "mmsg", "portable")
 	if v, ok := f.under("nsid"); ok {
 		if d.NSID, ok = v.text(); ok && len(d.NSID) > maxNSID {
@@ -127,7 +139,21 @@ func (c *compiler) dnsDoor() DNS {
 	}
 	d.Dnstap = f.dnsTap("dnstap", "socket", 1, defaultTapPerSecond)
 	d.Log = f.dnsTap("query_log", "file", 0.01, defaultLogPerSecond)
+	if v, ok := f.under("alias"); ok {
+		v.alias(&d.Alias)
+	}
 	return d
+}
+
+func (v value) alias(a *DNSAlias) {
+	f, _ := v.as("dns.alias").fields("resolvers min_ttl max_ttl")
+	for _, item := range f.oneOrMore("resolvers") {
+		if resolver, ok := item.resolver(); ok {
+			a.Resolvers = append(a.Resolvers, resolver)
+		}
+	}
+	a.MinTTL = f.seconds("min_ttl", a.MinTTL, time.Second, time.Hour)
+	a.MaxTTL = f.seconds("max_ttl", max(a.MinTTL, a.MaxTTL), a.MinTTL, 24*time.Hour)
 }
 
 // neededFile reads a path that must be there.

@@ -151,23 +151,30 @@ func (f fields) statuses() []steering.StatusRange {
 	return ranges
 }
 
-// resolver reads the address of a DNS server; its port is 53 unless stated.
+// resolver reads an optional one.
 func (f fields) resolver() string {
 	v, ok := f.under("resolver")
 	if !ok {
 		return ""
 	}
+	s, _ := v.resolver()
+	return s
+}
+
+// resolver reads the address of a DNS server; its port is 53 unless stated.
+func (v value) resolver() (string, bool) {
 	s, ok := v.text()
 	if !ok {
-		return ""
+		return "", false
 	}
 	if a, err := netip.ParseAddr(s); err == nil {
-		return net.JoinHostPort(a.String(), "53")
+		return net.JoinHostPort(a.String(), "53"), true
 	}
 	if ap, err := netip.ParseAddrPort(s); err != nil || ap.Port() == 0 {
 		v.fault("write it as 192.0.2.53 or 192.0.2.53:5353", "%q is not a resolver's address", clip(s))
+		return "", false
 	}
-	return s
+	return s, true
 }
 
 // detection is how long a dead endpoint can stay unnoticed.

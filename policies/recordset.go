@@ -110,7 +110,7 @@ func (s *recordSet) check() {
 // checkSteered reports a record that a service's answer leaves no room for.
 func (s *recordSet) checkSteered(r *steering.Record) {
 	h, ok := s.c.hostnames[r.Name]
-	if ok && (h.cname || isAddress(r.Type) || r.Type == dns.TypeCNAME) {
+	if ok && (h.cname || isAddress(r.Type) || r.Type == dns.TypeCNAME || r.Type == dns.TypeHTTPS && h.https) {
 		s.fault(r, "take the record out, or give the service another hostname", "the name is steered by service %q, at %s", h.service, h.at.place())
 	}
 }

@@ -92,6 +92,8 @@ func servicesSchema() property {
 		entries(object("",
 			key("endpoints", "The ways to reach the service.", some(endpointSchema())).needed(),
 			key("hostnames", "The steered names, for DNS and for the Host header. Each belongs to one service.", oneOrList(hostname())).like("live.cdn.video.example"),
+			key("alias", "Which hostnames DNS answers with the addresses behind an endpoint's host, in place of a CNAME: those that are a zone's apex, or always.",
+				word(defaultAlias, "always")).by(defaultAlias),
 			key("ttl", "Of the answers: 1s to 1h, whole seconds. A resolver may send clients to a dead endpoint for so long.", duration()).by("30s"),
 			key("ttl_min", "What the TTL shrinks to at most when an endpoint is about to be found down: 1s up to the ttl. Default: 5s, or the ttl if that is less.", duration()).like("2s"),
 			key("ttl_max", "What the TTL grows to while nothing can change it but an operator: the ttl up to 24h. Default: the ttl.", duration()).like("5m"),
@@ -107,8 +109,9 @@ func endpointSchema() *schema {
 	return object("One way to reach the service: a provider, perhaps with a pool. At least one of host, addresses and url is needed.",
 		key("provider", "The CDN account.", reference()).needed(),
 		key("pool", "The pool of origins behind it. Default: none, at home in every region.", reference()),
-		key("host", "The CNAME target that DNS hands out.", hostname()).like("live.akamaized.example"),
+		key("host", "The CNAME target that DNS hands out, or whose addresses it hands out.", hostname()).like("live.akamaized.example"),
 		key("addresses", "Where probes connect, instead of resolving the host; what DNS hands out when there is no host.", list(address())),
+		key("alpn", "The protocols that HTTPS records announce where DNS answers with addresses.", oneOrList(matching(`^[!-~]{1,255}$`))).like([]string{"h3", "h2"}),
 		key("url", "What redirects extend: /r/live/a.m3u8 becomes url + /a.m3u8.", baseURL()).like("https://live.akamaized.example/live"),
 		key("weight", "Share in splits by weight.", number(0, 1e6)).by(1),
 		geofenceSchema("the endpoint"), blockedSchema("the endpoint"),
@@ -137,6 +140,10 @@ func probesSchema() property {
 			key("max_bytes", "Read no more of the body.", whole(1, 64<<20)).by(defaultMaxBytes),
 			key("ca_file", "PEM file of the authorities to trust instead of the system's; https only.", text()),
 			key("resolver", "The DNS server to ask: an address, perhaps with a port. Default: the system's.",
-				matching(`^([0-9A-Fa-f:.]+|[0-9.]+:[0-9]+|\[[0-9A-Fa-f:.]+\]:[0-9]+)$`)).like("192.0.2.53:5353"),
+				resolverAddress()).like("192.0.2.53:5353"),
 		)))
+}
+
+func resolverAddress() *schema {
+	return matching(`^([0-9A-Fa-f:.]+|[0-9.]+:[0-9]+|\[[0-9A-Fa-f:.]+\]:[0-9]+)$`)
 }

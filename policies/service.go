@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"fairway/steering"
@@ -13,6 +14,8 @@ import (
 const (
 	defaultTTL = 30 * time.Second
 	longTTL    = 5 * time.Minute
+
+	defaultAlias = "apex"
 )
 
 // steered is a hostname that a service answers for.
@@ -20,17 +23,19 @@ type steered struct {
 	service string
 	at      value
 	cname   bool // some endpoint of the service is reached by CNAME
+	https   bool // some endpoint is described by an HTTPS record
 }
 
 // services compiles the services, all but their policies.
 func (c *compiler) services() []*steering.Service {
 	var all []*steering.Service
 	for _, v := range c.each(service) {
-		f, _ := v.fields("hostnames labels ttl ttl_min ttl_max endpoints probe policy geofence blocked")
+		f, _ := v.fields("hostnames alias labels ttl ttl_min ttl_max endpoints probe policy geofence blocked")
 		s := &steering.Service{
 			Key:   v.name,
 			TTL:   f.seconds("ttl", defaultTTL, time.Second, time.Hour),
 			Probe: c.probe(f.refer("probe", probe)),
+			Alias: f.choice("alias", defaultAlias, defaultAlias, "always") == "always",
 			Place: v.home(),
 		}
 		if s.TTL > longTTL {
@@ -77,7 +82,7 @@ func (c *compiler) endpoints(f fields) []*steering.Endpoint {
 }
 
 func (c *compiler) compileEndpoint(key string, v value) (*steering.Endpoint, bool) {
-	f, ok := v.fields("provider pool host addresses url pathway weight name geofence blocked")
+	f, ok := v.fields("provider pool host addresses alpn url pathway weight name geofence blocked")
 	if !ok {
 		return nil, false
 	}
@@ -98,6 +103,11 @@ func (c *compiler) compileEndpoint(key string, v value) (*steering.Endpoint, boo
 			e.Addresses = append(e.Addresses, a)
 		}
 	}
+	for _, item := range f.oneOrMore("alpn") {
+		if id, ok := item.protocol(); ok {
+			e.ALPN = append(e.ALPN, id)
+		}
+	}
 	if u, ok := f.under("url"); ok {
 		e.URL, _ = u.baseURL()
 	}
@@ -110,6 +120,16 @@ func (c *compiler) compileEndpoint(key string, v value) (*steering.Endpoint, boo
 	e.ID = c.endpointID(f, e)
 	e.Fences = f.fences()
 	return e, true
+}
+
+// protocol reads an ALPN protocol id (RFC 7301 §6).
+func (v value) protocol() (string, bool) {
+	s, ok := v.text()
+	if ok && (len(s) > 255 || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f })) {
+		v.fault("write an id such as h2 or h3", "%q is not a protocol id", clip(s))
+		return "", false
+	}
+	return s, ok
 }
 
 // cdnHost reads a CNAME target.
@@ -209,7 +229,8 @@ func (c *compiler) steeredNames(f fields, s *steering.Service) []string {
 		}
 		h := steered{service: s.Key, at: item}
 		for _, e := range s.Endpoints {
-			h.cname = h.cname || e.Host != ""
+			h.cname = h.cname || e.Host != "" && !s.Alias
+			h.https = h.https || e.Host != "" && s.Alias || len(e.ALPN) > 0
 			if e.Host == name {
 				c.fault(e.Place, "name the CDN's own host", "%s: host %s is the service's own hostname: a CNAME to itself", f.subject, name)
 			}

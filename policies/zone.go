@@ -55,6 +55,13 @@ func (c *compiler) zones() []steering.Zone {
 		}
 	}
 	apexes := slices.Sorted(maps.Keys(first))
+	for _, apex := range apexes {
+		// No CNAME may stand there (RFC 1034 §3.6.2): it is answered with addresses.
+		if h, ok := c.hostnames[apex]; ok && h.cname {
+			h.cname, h.https = false, true
+			c.hostnames[apex] = h
+		}
+	}
 	all := make([]steering.Zone, 0, len(list))
 	for _, n := range list {
 		all = append(all, c.compileZone(n.f, n.name, apexes))
@@ -207,9 +214,6 @@ func (c *compiler) checkHostnames(apexes []string) {
 		case zone == "":
 			c.warn(h.at.place(), c.declaredNames("zones", trimmed(apexes), strings.TrimSuffix(name, ".")),
 				"%s: hostname %s is in no zone: the DNS door will refuse it", h.at.subject, name)
-		case zone == name && h.cname:
-			c.fault(h.at.place(), "use a name below the apex, such as live."+strings.TrimSuffix(name, ".")+", or endpoints with addresses and no host",
-				"%s: hostname %s is a zone's apex, where no CNAME may stand (RFC 1034 §3.6.2)", h.at.subject, name)
 		}
 	}
 }

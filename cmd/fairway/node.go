@@ -20,6 +20,7 @@ import (
 
 	"fairway/cmd/fairway/handover"
 	"fairway/dnsserver"
+	"fairway/dnsserver/alias"
 	"fairway/dnsserver/dnssec"
 	"fairway/dnsserver/tap"
 	"fairway/dnsserver/transfer"
@@ -83,6 +84,7 @@ type node struct {
 	keys      *dnssec.Keeper    // control, dns
 	dns       *dnsserver.Server
 	taps      map[string]*tap.Tap // of the DNS door, by name
+	aliases   *alias.Book         // dns
 	primary   *transfer.Primary   // dns
 	secondary *transfer.Secondary // dns
 	refills   chan struct{}       // a zone has come from elsewhere
@@ -149,7 +151,7 @@ func (n *node) build() error {
 		Stretch:   n.stretch,
 	}
 	if n.roles.dns {
-		shown.DNSCounts = n.dnsCounts
+		shown.DNSCounts, shown.AliasCounts = n.dnsCounts, n.aliasCounts
 	}
 	n.metrics = metrics.New(shown)
 	if c.lastGood != "" || c.geoError != nil {
@@ -248,7 +250,10 @@ func (n *node) makeParts(c *configuration) error {
 	problems = append(problems, err)
 	if n.roles.dns {
 		problems = append(problems, n.makeSecondary(), n.makePrimary(c))
+		n.aliases, err = n.newAliases(c)
+		problems = append(problems, err)
 		config := dnsDoor(c.Node)
+		config.Aliases = n.aliases
 		config.Current, config.Sockets, config.Signer = n.current, n.sockets, n.keys
 		config.Copies, config.Logger = n.primary, n.log.With("door", "dns")
 		config.Observer = dnsObserver{n.metrics.DNS(), n.sample}
@@ -399,6 +404,7 @@ func (n *node) Run(stop context.Context, signals signals) error {
 	}
 	start := func(name string, run func(context.Context) error) { startIn(running, &parts, name, run) }
 	if n.dns != nil {
+		start("alias", n.aliases.Run)
 		startIn(serving, &doors, "dns", n.dns.Run)
 	}
 	if n.primary != nil {
@@ -505,6 +511,7 @@ func (n *node) drain(ctx context.Context) {
 // aim points the probes at what the configuration in force names, and the one on
 // trial.
 func (n *node) aim() {
+	n.aimAliases()
 	if n.probes == nil {
 		return
 	}

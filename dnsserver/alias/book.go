@@ -143,6 +143,22 @@ func (b *Book) Behind(host, region string) (dnsserver.Behind, bool) {
 	return dnsserver.Behind{IPv4: f.IPv4, IPv6: f.IPv6, TTL: left}, true
 }
 
+// Count says how many targets have an answer that holds, have one that should have
+// been renewed, and have none.
+func (b *Book) Count() (known, stale, unknown int) {
+	for _, e := range *b.entries.Load() {
+		switch f := e.found.Load(); {
+		case f == nil:
+			unknown++
+		case f.Failed != "" && time.Until(f.Until) <= 0:
+			stale++
+		default:
+			known++
+		}
+	}
+	return known, stale, unknown
+}
+
 // Run looks up and keeps looking up what Set states, until ctx ends.
 func (b *Book) Run(ctx context.Context) error {
 	var followers sync.WaitGroup

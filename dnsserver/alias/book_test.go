@@ -155,6 +155,9 @@ func TestBookLastGood(t *testing.T) {
 		if got := behind(b, "eu"); got != stale {
 			t.Errorf("after a failure: %s", got)
 		}
+		if known, old, unknown := b.Count(); known != 0 || old != 1 || unknown != 0 {
+			t.Errorf("counted %d, %d, %d", known, old, unknown)
+		}
 		time.Sleep(100 * time.Hour)
 		if got := behind(b, "eu"); got != stale {
 			t.Errorf("after days: %s", got)

@@ -168,7 +168,7 @@ func (c *Copy) Fill(zone steering.Zone, services []*steering.Service) (steering.
 		MName: dns.CanonicalName(c.SOA.Ns), RName: dns.CanonicalName(c.SOA.Mbox), Serial: c.SOA.Serial, Refresh: seconds(c.SOA.Refresh),
 		Retry: seconds(c.SOA.Retry), Expire: seconds(c.SOA.Expire), Minimum: seconds(c.SOA.Minttl), TTL: seconds(c.SOA.Hdr.Ttl),
 	}
-	steered := steeredNames(services)
+	steered := steeredNames(services, zone.Name)
 	zone.NS, zone.Records = nil, make([]steering.Record, 0, len(c.records))
 	aside := make(map[string]int)
 	for _, r := range slices.SortedFunc(maps.Values(c.records), dnsserver.CompareRecords) {
@@ -208,22 +208,25 @@ func proofOf(rrtype uint16) bool {
 // steeredName is what our answers at a name leave room for.
 type steeredName struct {
 	service string // empty = the name is not steered
-	cname   bool
+	cname   bool   // it is answered by CNAME
+	https   bool   // it has HTTPS records
 }
 
 func (s steeredName) clashes(rrtype uint16) bool {
-	return s.service != "" && (s.cname || rrtype == dns.TypeA || rrtype == dns.TypeAAAA || rrtype == dns.TypeCNAME)
+	return s.service != "" && (s.cname || rrtype == dns.TypeA || rrtype == dns.TypeAAAA || rrtype == dns.TypeCNAME || s.https && rrtype == dns.TypeHTTPS)
 }
 
-func steeredNames(services []*steering.Service) map[string]steeredName {
+func steeredNames(services []*steering.Service, apex string) map[string]steeredName {
 	names := make(map[string]steeredName)
 	for _, s := range services {
-		n := steeredName{service: s.Key}
-		for _, e := range s.Endpoints {
-			n.cname = n.cname || e.Host != ""
-		}
 		for _, hostname := range s.Hostnames {
-			names[strings.ToLower(hostname)] = n
+			name := strings.ToLower(hostname)
+			alias, n := s.Alias || name == apex, steeredName{service: s.Key}
+			for _, e := range s.Endpoints {
+				n.cname = n.cname || e.Host != "" && !alias
+				n.https = n.https || e.Host != "" && alias || len(e.ALPN) > 0
+			}
+			names[name] = n
 		}
 	}
 	return names

@@ -35,6 +35,9 @@ type Config struct {
 	// DNSCounts returns what the DNS door counts by itself. Unset = there is no such
 	// door.
 	DNSCounts func() DNSCounts
+	// AliasCounts returns what became of lookups of hosts behind names that the DNS
+	// door answers with addresses. Unset = there is no such door.
+	AliasCounts func() AliasCounts
 	// Usage returns what providers carried. Unset = this node does not know.
 	Usage func() *usage.Standing
 	// Stretch returns by how much all caps are passed, 1 = not at all. Unset = 1.
@@ -83,6 +86,9 @@ func New(config Config) *Metrics {
 		m.decisions, m.dns.queries, m.dns.took, m.http.requests, m.http.took,
 		m.probes, m.reloads, m.stores, &world{config}, &carried{config}, newRealised(config.Snapshot, m.decisions.handed),
 	)
+	if config.AliasCounts != nil {
+		m.Registry.MustRegister(&aliases{config.AliasCounts})
+	}
 	if config.DNSCounts != nil {
 		m.Registry.MustRegister(&dnsDoor{config.DNSCounts})
 	}
