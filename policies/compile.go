@@ -64,12 +64,13 @@ type compiler struct {
 	language  *language
 	reads     reads
 
-	accounts    map[string]*steering.Provider
-	fencesOf    map[string][]*steering.Fence // of the providers
-	probes      map[string]*steering.Probe
-	policyNamed map[string]*steering.Policy
-	policyOf    map[string]value   // what services say of their policy
-	hostnames   map[string]steered // what DNS answers for, by full name
+	accounts      map[string]*steering.Provider
+	fencesOf      map[string][]*steering.Fence // of the providers
+	probes        map[string]*steering.Probe
+	pendingShares []pendingShare
+	policyNamed   map[string]*steering.Policy
+	policyOf      map[string]value   // what services say of their policy
+	hostnames     map[string]steered // what DNS answers for, by full name
 }
 
 func newCompiler() *compiler {

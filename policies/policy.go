@@ -32,6 +32,10 @@ func (c *compiler) policies(services []*steering.Service) []*steering.Policy {
 	for _, v := range c.each(policy) {
 		byName[v.name] = c.policy(v)
 	}
+	c.joinShares()
+	for _, v := range c.each(policy) {
+		c.checkPaths(byName[v.name])
+	}
 	for _, s := range services {
 		name := defaultName
 		if v, ok := c.policyOf[s.Key]; ok {
@@ -75,7 +79,6 @@ func (c *compiler) policy(v value) *steering.Policy {
 		base = c.stages(g, base)
 	}
 	p.Rules = c.rules(f, base)
-	c.checkPaths(p)
 	if s, ok := f.under("switch"); ok {
 		p.Switch = s.as("switch of %s", v.subject).bounds()
 	}
@@ -91,7 +94,8 @@ func (c *compiler) policy(v value) *steering.Policy {
 		p.Correct = min(n, mostCorrect)
 	}
 	if h, ok := f.under("hash"); ok {
-		g, _ := h.as("hash of %s", v.subject).fields("ipv4 ipv6")
+		g, _ := h.as("hash of %s", v.subject).fields("ipv4 ipv6 session")
+		p.IgnoreSession = g.choice("session", "use", "use", "ignore") == "ignore"
 		p.HashV4 = int(g.integer("ipv4", defaultHashV4, 8, 32))
 		p.HashV6 = int(g.integer("ipv6", defaultHashV6, 16, 128))
 	}
@@ -102,7 +106,15 @@ func (c *compiler) policy(v value) *steering.Policy {
 // doubles the ways in which its clients can ask.
 func (c *compiler) checkPaths(p *steering.Policy) {
 	known := make(map[string]bool)
+	rules := slices.Clone(p.Rules)
 	for _, r := range p.Rules {
+		for _, share := range r.Split.Policies {
+			if share.Policy != nil {
+				rules = append(rules, share.Policy.Rules...)
+			}
+		}
+	}
+	for _, r := range rules {
 		for _, test := range r.Reads.Paths {
 			if known[test.Text] = true; len(known) > steering.MaxPaths {
 				c.fault(r.WhenPlace, "use one pattern for several, such as query.path.matches(\"^/(a|b)/\"), or give services their own policies",

@@ -28,8 +28,9 @@ func (c *compiler) rules(f fields, base steering.Rule) []*steering.Rule {
 	var all []*steering.Rule
 	names := make(map[string]*steering.Rule)
 	var catchAll *steering.Rule
+	said := make(map[*steering.Rule]value) // under fallback
 	for i, item := range items {
-		r, ok := c.rule(item.as("rule %d of %s", i+1, f.subject), f.subject, base)
+		r, ok := c.rule(item.as("rule %d of %s", i+1, f.subject), f.subject, base, said)
 		if !ok {
 			continue
 		}
@@ -50,6 +51,7 @@ func (c *compiler) rules(f fields, base steering.Rule) []*steering.Rule {
 		all = append(all, r)
 	}
 	if catchAll != nil {
+		c.fallbacks(all, said)
 		return all
 	}
 	if taken := names[defaultName]; taken != nil {
@@ -57,12 +59,14 @@ func (c *compiler) rules(f fields, base steering.Rule) []*steering.Rule {
 			"%s: rule %q has a condition; that name belongs to the rule for every client that no other rule matches", f.subject, defaultName)
 	}
 	last := base
-	return append(all, &last)
+	all = append(all, &last)
+	c.fallbacks(all, said)
+	return all
 }
 
 // rule compiles one rule; stages that it does not name come from base.
-func (c *compiler) rule(v value, owner string, base steering.Rule) (*steering.Rule, bool) {
-	f, ok := v.fields("name when " + stageKeys)
+func (c *compiler) rule(v value, owner string, base steering.Rule, said map[*steering.Rule]value) (*steering.Rule, bool) {
+	f, ok := v.fields("name when fallback " + stageKeys)
 	if !ok {
 		return nil, false
 	}
@@ -77,6 +81,9 @@ func (c *compiler) rule(v value, owner string, base steering.Rule) (*steering.Ru
 		}
 	}
 	r = c.stages(f, r)
+	if fallback, ok := f.under("fallback"); ok {
+		said[&r] = fallback.as("fallback of %s", f.subject)
+	}
 	if when, ok := f.under("when"); ok {
 		r.WhenText, r.WhenPlace = when.node.Value, when.place()
 		condition := c.condition(when)
@@ -135,7 +142,7 @@ func (v value) selector() *steering.Selector {
 
 // split reads how clients are divided: a word, or a mapping with one key.
 func (v value) split() steering.SplitSpec {
-	const remedy = "use best, weighted, score, {within: 10%} or {weights: {NAME: 3, NAME: 1}}"
+	const remedy = "use best, weighted, score, {within: 10%}, {weights: {NAME: 3, NAME: 1}} or {policies: {NAME: 90%, NAME: 10%}}"
 	spec := steering.SplitSpec{Kind: steering.SplitBest}
 	if v.node.Tag != "!!map" {
 		s, ok := v.text()
@@ -150,12 +157,18 @@ func (v value) split() steering.SplitSpec {
 		}
 		return spec
 	}
-	f, _ := v.fields("within weights")
+	f, _ := v.fields("within weights policies")
 	within, isWithin := f.under("within")
 	weights, isWeights := f.under("weights")
+	policies, isPolicies := f.under("policies")
 	switch {
 	case isWithin && isWeights:
 		v.fault("keep one of the two", "within and weights exclude each other")
+	case isPolicies && (isWithin || isWeights):
+		v.fault("keep policies: how each divides its part is said there", "policies excludes within and weights")
+	case isPolicies:
+		spec.Kind = steering.SplitPolicies
+		spec.Policies = policies.as("policies of %s", v.subject).sharesOf()
 	case isWithin:
 		spec.Kind = steering.SplitWithin
 		spec.Within, _ = within.percent()

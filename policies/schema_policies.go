@@ -23,7 +23,9 @@ func policiesSchema() property {
 			key("correct", "What the doors hand out is made to follow the shares, by changing each weight by this part at most: 0% to 50%.", percentage()).by("0%").like("20%"),
 			key("hash", "Length of the client prefix that stays together on one endpoint where several share.", object("",
 				key("ipv4", "Bits of an IPv4 address.", whole(8, 32)).by(defaultHashV4),
-				key("ipv6", "Bits of an IPv6 address.", whole(16, 128)).by(defaultHashV6))),
+				key("ipv6", "Bits of an IPv6 address.", whole(16, 128)).by(defaultHashV6),
+				key("session", "use: an HTTP client with a session id stays where its session is; ignore: the id makes no difference, and all doors agree.",
+					word("use", "ignore")).by("use"))),
 		)))
 }
 
@@ -52,11 +54,20 @@ func momentSchema() *schema {
 	return matching(`^2[01][0-9]{2}-[0-1][0-9]-[0-3][0-9][T ][0-2][0-9]:[0-5][0-9](:[0-5][0-9])?$`)
 }
 
+func fallbackSchema() *schema {
+	s := object("Exactly one of the two.",
+		key("rule", "A rule of this policy: its stages are gone through.", reference()),
+		key("pool", "All endpoints of this pool that the rule does not deny, by the stages of the rule.", reference()))
+	s.Type, s.MinProps, s.MaxProps = "object", 1, 1
+	return s
+}
+
 func ruleSchema() *schema {
 	return object("One filter chain, for the clients that its when matches.", append([]property{
 		key("name", "Stands in reasons, and keeps the rule's state over a reload.", reference()).needed(),
 		key("when", "Which clients, as a CEL expression; default always. It reads "+variableNames(conditionVariables())+".",
 			text()).like(`client.region == "eu"`, `client.country in ["DE", "AT"] && client.asn != 3320`),
+		key("fallback", "Which rule of the policy, whatever its when, or which pool serves where this rule has no endpoint up.", fallbackSchema()),
 	}, stageSchemas()...)...)
 }
 
@@ -69,7 +80,7 @@ func stageSchemas() []property {
 		key("score", "A CEL expression of one endpoint's measurements; the highest wins. It reads "+variableNames(scoreVariables())+".",
 			&schema{AnyOf: []*schema{text(), {Type: "number"}}}).by(builtinScore).like("0.6 * latency + 0.3 * availability + 0.1 * cost"),
 		key("cost", "What money may change about a choice that the score makes.", costSchema()),
-		key("split", "How the clients are divided. best: the highest score takes all; weighted: by weight; score: by score × weight; {within: 10%}: all within 10 % of the best; {weights: {NAME: 3}}: by these.",
+		key("split", "How the clients are divided. best: the highest score takes all; weighted: by weight; score: by score × weight; {within: 10%}: all within 10 % of the best; {weights: {NAME: 3}}: by these; {policies: {NAME: 90%}}: other policies decide for parts of the clients.",
 			&schema{AnyOf: []*schema{word("best", "weighted", "score"), splitSchema()}}).by("best"),
 	}
 }
@@ -101,7 +112,9 @@ func someReferences(of *schema) *schema {
 
 func splitSchema() *schema {
 	weights := &schema{Type: "object", MinProps: 1, More: number(0, 1e6)}
-	s := object("Exactly one of the two.",
+	s := object("Exactly one of the three.",
+		key("policies", "Other policies decide, each for this part of the clients; two or more, 100% together.",
+			&schema{Type: "object", MinProps: 2, More: percentage()}),
 		key("within", "All whose score is at most so much below the best share by weight.", percentage()).like("10%"),
 		key("weights", "Weights by endpoint id or provider; who is not named has 0.", weights))
 	s.Type, s.MinProps, s.MaxProps = "object", 1, 1

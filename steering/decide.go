@@ -48,7 +48,11 @@ func (s *Snapshot) Decide(q Query) Decision {
 	if c == nil || c.services[q.Service] < 0 {
 		return s.decide(q)
 	}
-	in, scope := c.takes(s.Layout.Services[q.Service].Service.Policy, q.Client.Unmap(), q.Session)
+	p := s.Layout.Services[q.Service].Service.Policy
+	if p.IgnoreSession {
+		q.Session = ""
+	}
+	in, scope := c.takes(p, q.Client.Unmap(), q.Session)
 	if in {
 		s, q.Service = c.Snapshot, c.services[q.Service]
 	}
@@ -59,6 +63,9 @@ func (s *Snapshot) Decide(q Query) Decision {
 
 func (s *Snapshot) decide(q Query) Decision {
 	sl := s.Layout.Services[q.Service]
+	if sl.Service.Policy.IgnoreSession {
+		q.Session = ""
+	}
 	client := q.Client.Unmap()
 	cell, bits := s.Layout.Table.Locate(client)
 	prefix, hashed := hashedPrefix(sl.Service.Policy, client)

@@ -14,7 +14,10 @@ type Policy struct {
 	Correct   float64 // what is handed out is made to follow the shares by changing each weight by this part at most; 0 = not at all
 	HashV4    int     // client prefix length that a split hashes, IPv4; default 24
 	HashV6    int     // the same for IPv6; default 56
-	Place     Place
+	// IgnoreSession has a session id make no difference: HTTP clients are told apart
+	// by prefix, as DNS clients are.
+	IgnoreSession bool
+	Place         Place
 }
 
 // Rule is one filter chain, for the cells that its When matches. The functions

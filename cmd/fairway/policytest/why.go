@@ -73,7 +73,7 @@ func otherRule(x *expectation, a *answer) string {
 		return slices.IndexFunc(policy.Rules, func(r *steering.Rule) bool { return r.Name == name })
 	}
 	if at(x.rule) < 0 {
-		return fmt.Sprintf("rule %q is of a policy that rule %q gives no share to", x.rule, a.decision.Group.Matched().Name)
+		return fmt.Sprintf("rule %q is of a policy that does not decide for this client", x.rule)
 	}
 	wanted := policy.Rules[at(x.rule)]
 	if at(x.rule) > at(a.decision.Group.Matched().Name) {

@@ -33,9 +33,14 @@ func (r *reviewer) endpoints() {
 // counts: that is its own finding, or one about the databases.
 func (r *reviewer) picked(s *steering.ServiceLayout, e *steering.Endpoint) (allowed, local bool) {
 	for _, g := range s.Groups {
-		if eligible(g.Rule, e) && g.Barred.Fence(e.ID) == nil {
-			if allowed = true; r.local(g.Region, e) {
-				return true, true
+		if g.Barred.Fence(e.ID) != nil {
+			continue
+		}
+		for rule := g.Rule; rule != nil; rule = rule.Fallback {
+			if eligible(rule, e) {
+				if allowed = true; r.local(g.Region, e) || rule != g.Rule {
+					return true, true
+				}
 			}
 		}
 	}
