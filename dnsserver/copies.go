@@ -34,8 +34,9 @@ type CopyRequest struct {
 
 // rest is what follows the first message of an answer.
 type rest struct {
-	next func() ([]byte, bool)
-	stop func()
+	packet []byte // the request
+	next   func() ([]byte, bool)
+	stop   func()
 }
 
 // exchangeCopies gives the first message of an answer and keeps the others.
@@ -43,11 +44,11 @@ func (s *Server) exchangeCopies(m *scratch, q question, packet []byte) []byte {
 	ask := func() []byte {
 		out, err := s.answer(m, q)
 		if err != nil {
-			return serverFailure(packet)
+			return bareAnswer(packet, dns.RcodeServerFailure)
 		}
 		return out.octets
 	}
-	r := rest{}
+	r := rest{packet: packet}
 	r.next, r.stop = iter.Pull(s.copies.Answer(CopyRequest{Packet: packet, Message: q.request, Client: q.resolver, Transport: q.transport, Ask: ask}))
 	m.rest = &r
 	first, ok := r.next()
@@ -69,7 +70,7 @@ func (s *Server) sendRest(m *scratch, conn net.Conn) (sent bool) {
 	defer m.dropRest()
 	defer func() {
 		if fault := recover(); fault != nil {
-			s.survive(make([]byte, headerLength), fault)
+			s.survive(m.rest.packet, addressOf(conn.RemoteAddr()), transportTCP, fault)
 			sent = false
 		}
 	}()

@@ -1,9 +1,7 @@
 package dnsserver
 
 import (
-	"encoding/binary"
 	"net/netip"
-	"runtime/debug"
 	"time"
 
 	"github.com/miekg/dns"
@@ -26,10 +24,14 @@ func (s *Server) exchange(m *scratch, packet []byte, client netip.Addr, transpor
 	}
 	defer func() {
 		if fault := recover(); fault != nil {
-			answer = s.survive(packet, fault)
+			answer = s.survive(packet, client, transport, fault)
 		}
 	}()
 	m.cookie, m.dnssecOK, m.decided = cookieNone, false, false
+	if s.quarantine.refuses(packet, client, m.began) {
+		s.observer.Answered(transport, otherType, rcodeLabel(dns.RcodeRefused), s.took(m))
+		return bareAnswer(packet, dns.RcodeRefused)
+	}
 	if answer = s.exchangeFast(m, packet, client, transport); answer != nil {
 		m.qtype = typeName(m.query.qtype)
 	} else if answer = s.exchangeGeneral(m, packet, client, transport); answer == nil {
@@ -112,35 +114,13 @@ func (s *Server) exchangeGeneral(m *scratch, packet []byte, client netip.Addr, t
 	out, err := s.answer(m, q)
 	if err != nil {
 		s.log.Error("dns door: an answer could not be written; answered SERVFAIL", "name", questionName(q.request), "error", err)
-		out = outcome{octets: serverFailure(packet), rcode: dns.RcodeServerFailure}
+		out = outcome{octets: bareAnswer(packet, dns.RcodeServerFailure), rcode: dns.RcodeServerFailure}
 	}
 	m.qtype, m.rcode = typeLabel(q.request), uint8(out.rcode)
 	if m.decided = out.decision != nil; m.decided {
 		m.decision = *out.decision
 	}
 	return out.octets
-}
-
-// survive logs a panic and answers SERVFAIL. Of a query that comes again and
-// again only the 1st, 2nd, 4th, 8th … panic is logged, so that the log survives
-// too.
-func (s *Server) survive(packet []byte, fault any) []byte {
-	if n := s.panics.Add(1); n&(n-1) == 0 {
-		s.log.Error("dns door: a query made the answer function panic; answered SERVFAIL and went on",
-			"panic", fault, "panics", n, "stack", string(debug.Stack()))
-	}
-	return serverFailure(packet)
-}
-
-// serverFailure makes a bare SERVFAIL out of the query's octets alone, for when
-// nothing else can be relied on. Without a question and an OPT record it is
-// still an answer that resolvers accept by its id.
-func serverFailure(packet []byte) []byte {
-	header := make([]byte, headerLength)
-	copy(header, packet[:2])
-	flags := binary.BigEndian.Uint16(packet[2:])
-	binary.BigEndian.PutUint16(header[2:], flagResponse|flags&(opcodeMask|flagRecursionDesired)|dns.RcodeServerFailure)
-	return header
 }
 
 // questionName is for the log: a name that we are asked for, not who asks.

@@ -83,6 +83,7 @@ type Server struct {
 	conns      connections
 	retired    chan struct{}
 	retirement sync.Once
+	quarantine *quarantine
 	panics     atomic.Uint64
 	mints      [2]rate // over UDP, over TCP
 }
@@ -106,6 +107,7 @@ func New(c Config) (*Server, error) {
 		s.log.Error("dns door: the cookie secrets cannot be read; one of this process alone stands in until they can", "error", err)
 	}
 	s.guard = newGuard(c.Limits, c.Cookies.Require && !c.Cookies.Off)
+	s.quarantine = newQuarantine()
 	s.retired = make(chan struct{})
 	s.copies = c.Copies
 	s.zones.log, s.zones.signer, s.zones.copies, s.zones.aliases = s.log, c.Signer, c.Copies, c.Aliases

@@ -365,7 +365,7 @@ func TestLabels(t *testing.T) {
 	}
 }
 
-// TestPanic: a panic costs the one query, is logged with its stack a bounded
+// TestPanic: a panic costs one query, is logged with its stack a bounded
 // number of times, and the door goes on.
 func TestPanic(t *testing.T) {
 	var logged bytes.Buffer
@@ -374,7 +374,7 @@ func TestPanic(t *testing.T) {
 	bomb := netip.PrefixFrom(w.table.bomb, 32).String()
 	for i := range 100 {
 		transport := []string{transportUDP, transportTCP}[i%2]
-		request := query("live.fairway.test.", dns.TypeA, withClient(bomb), func(m *dns.Msg) { m.Id = uint16(i); m.RecursionDesired = true })
+		request := query("live.fairway.test.", dns.TypeA, withClient(bomb), withOption(65001, byte(i%10), byte(i/10)), func(m *dns.Msg) { m.Id = uint16(i); m.RecursionDesired = true })
 		got := ask(t, address, transport, request)
 		if got.Rcode != dns.RcodeServerFailure || got.Id != uint16(i) || !got.RecursionDesired {
 			t.Fatalf("query %d: %s", i, summary(got))

@@ -101,7 +101,7 @@ On a running node:
 	}
 	root.SetVersionTemplate("fairway {{.Version}}\n")
 	root.AddCommand(formatCommand(), schemaCommand(), importCommand(), manifestCommand())
-	root.AddCommand(planCommand(), recordCommand(), replayCommand(), benchCommand(), cookiesCommand())
+	root.AddCommand(planCommand(), recordCommand(), replayCommand(), benchCommand(), cookiesCommand(), quarantineCommand())
 	root.AddCommand(demoCommand(), runCommand(), checkCommand(), testCommand(), initCommand(),
 		statusCommand(), explainCommand(), usageCommand(), drainCommand(), undrainCommand(), forceCommand(), weightCommand(),
 		freezeCommand(), unfreezeCommand(), liftSomeCommand(), overridesCommand(),

@@ -311,6 +311,9 @@ func (n *node) extraPaths() map[string]http.Handler {
 	if n.keys != nil {
 		paths[keysPath], paths[keysPath+"/"] = n.keysHandler(), n.keysHandler()
 	}
+	if n.dns != nil {
+		paths[quarantinePath] = n.quarantineHandler()
+	}
 	maps.Copy(paths, n.extra)
 	return paths
 }
