@@ -75,6 +75,7 @@ func (s *Server) serveMessages(c *connection, stream net.Conn, transport string)
 		}
 		var err error
 		if message, err = readMessage(c, reader, message); err != nil {
+			write(stream, out) // what came before is answered
 			return
 		}
 		if answer := s.exchange(m, message, client, transport); answer != nil {
@@ -132,8 +133,11 @@ func frame(out, message []byte) []byte {
 	return append(binary.BigEndian.AppendUint16(out, uint16(len(message))), message...)
 }
 
-// write sends; false when the client is gone.
+// write sends, if there is anything; false when the client is gone.
 func write(stream net.Conn, octets []byte) bool {
+	if len(octets) == 0 {
+		return true
+	}
 	stream.SetWriteDeadline(time.Now().Add(writeTimeout))
 	_, err := stream.Write(octets)
 	return err == nil
