@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fairway/steering"
+	"fairway/steering/usage"
 )
 
 // fleet is a large world: services over 200 policies, regions with a cell each,
@@ -275,4 +276,37 @@ func TestChangedVerdictDecidesWhatItTouches(t *testing.T) {
 	}); n > 0 {
 		t.Errorf("a round in which nothing changed allocates %v times", n)
 	}
+}
+
+// BenchmarkCappedRound is a round in which traffic is looked at and one provider in
+// eight is over its cap in every region.
+func BenchmarkCappedRound(b *testing.B) {
+	f := fleet{services: 1000, regions: 250, endpoints: 8, columns: 8}
+	layout := f.layout(b, "h1", 0.1)
+	samples := []usage.Sample{}
+	now := time.Now().Truncate(usage.Bin)
+	for i := range f.endpoints {
+		p := &steering.Provider{Name: fmt.Sprint("provider-", i), Terms: steering.Terms{CapGbps: 1e6}, Headroom: 0.1, Regions: map[string]steering.Terms{}}
+		for _, region := range layout.Revision.RegionNames() {
+			p.Regions[region] = steering.Terms{CapGbps: 20}
+			if i == 0 {
+				p.Regions[region] = steering.Terms{CapGbps: 8}
+			}
+			samples = append(samples, usage.Sample{Provider: p.Name, Region: region, Start: now.Add(-usage.Bin), Span: usage.Bin, Bytes: 10e9 / 8 * 300})
+		}
+		layout.Revision.Providers = append(layout.Revision.Providers, p)
+	}
+	l, err := New(Config{Layout: layout, Publish: func(*steering.Snapshot) {}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	l.traffic.book.Add(samples)
+	l.table = f.health(layout, now)
+	f.round(l, now)
+	for n := 0; b.Loop(); n++ {
+		l.traffic.fresh = true
+		l.look(now.Add(time.Duration(n) * time.Second))
+		f.round(l, now)
+	}
+	b.ReportMetric(l.main.stretch, "stretch")
 }

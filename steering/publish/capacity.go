@@ -101,7 +101,7 @@ func (t *track) serve(now time.Time) (changed bool) {
 				split = f.split(split, &f.claims[at])
 				at++
 			}
-			if t.correct != nil {
+			if len(t.correct) > 0 {
 				split = corrected(split, t.correct[t.nameOf(i, g)])
 			}
 			if old != nil && (old[g] == split || !t.afresh && old[g].SameAnswers(split)) {
@@ -124,7 +124,11 @@ func (t *track) serve(now time.Time) (changed bool) {
 // nameOf names a group by its indices.
 func (t *track) nameOf(service, group int) usage.Group {
 	sl := t.layout.Services[service]
-	return usage.Group{Service: sl.Service.Key, Group: sl.Groups[group].Key()}
+	keys := t.keys[&sl.Groups[0]]
+	if keys == nil {
+		return usage.Group{Service: sl.Service.Key, Group: sl.Groups[group].Key()}
+	}
+	return usage.Group{Service: sl.Service.Key, Group: keys[group]}
 }
 
 // fitting is the work of one fit over all groups of a track.

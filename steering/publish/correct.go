@@ -74,7 +74,7 @@ func (c *corrector) step(t *track, doors *usage.Doors, now time.Time) correction
 		}
 		for g, group := range sl.Groups {
 			bound := cmp.Or(group.Policy, sl.Service.Policy).Correct
-			key := usage.Group{Service: sl.Service.Key, Group: group.Key()}
+			key := t.nameOf(i, g)
 			split := t.splits[i][g]
 			if bound == 0 || split == nil || len(split.Picks()) < 2 {
 				continue

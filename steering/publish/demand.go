@@ -165,9 +165,12 @@ func (t *track) serving(service, group int) *steering.Split {
 
 func (t *track) flowsByRegion(flows usage.Flows) (by map[string]float64, sum float64) {
 	by = make(map[string]float64)
-	for _, sl := range t.layout.Services {
-		for _, group := range sl.Groups {
-			n := flows[usage.Group{Service: sl.Service.Key, Group: group.Key()}]
+	if len(flows) == 0 {
+		return by, 0
+	}
+	for i, sl := range t.layout.Services {
+		for g, group := range sl.Groups {
+			n := flows[t.nameOf(i, g)]
 			by[group.Region] += n
 			sum += n
 		}
@@ -193,7 +196,7 @@ func (t *track) partsOf(flows usage.Flows) [][]float64 {
 		for g, group := range sl.Groups {
 			part := 1 / groups[group.Region]
 			if by[group.Region] >= enough {
-				part = flows[usage.Group{Service: sl.Service.Key, Group: group.Key()}] / by[group.Region]
+				part = flows[t.nameOf(i, g)] / by[group.Region]
 			}
 			if old := t.part(i, g); t.parts != nil && math.Abs(part-old) < 0.1*old {
 				part = old

@@ -36,9 +36,13 @@ func Still(w World) (*View, error) {
 	t := newTrack(w.Layout, restoredSlots(w.Layout, state)).after(state.Moved)
 	t.judged(w.Health, slog.New(slog.DiscardHandler))
 	t.detail, t.afresh = w.Detail, true
-	t.parts = t.partsOf(w.Traffic.Flows)
-	t.correct = storedCorrections(state.Usage)
-	t.see(w.Traffic, demand(nil).steadied(t.demandOf(w.Traffic, t.coverage(w.Traffic.Carried)), 0))
+	var d demand
+	if t.serves {
+		t.parts = t.partsOf(w.Traffic.Flows)
+		t.correct = storedCorrections(state.Usage)
+		d = d.steadied(t.demandOf(w.Traffic, t.coverage(w.Traffic.Carried)), 0)
+	}
+	t.see(w.Traffic, d)
 	t.decide(w.Overrides, w.Now)
 	return &View{
 		Snapshot: t.seal(state.Generation+1, w.Now, nil), Health: w.Health, Overrides: w.Overrides, PoolDown: t.poolDown, Braked: t.braked, At: w.Now, main: t.side(),

@@ -65,7 +65,8 @@ type track struct {
 	parts   [][]float64 // service × group: part of its region's traffic
 	stretch float64     // by which the caps had to be stretched; 1 = they hold
 	correct corrections
-	serves  bool // something is capped, or corrected: splits are not those of the slots
+	keys    map[*steering.Group][]string // of groups, by the first of a service, where something serves
+	serves  bool                         // something is capped, or corrected: splits are not those of the slots
 
 	detail bool // candidates' reasons tell their figures
 	afresh bool // splits that give the same answers as before are made anew all the same
@@ -103,6 +104,17 @@ func (t *track) follow() {
 			}
 			t.serves = t.serves || policy.Correct > 0
 		}
+	}
+	t.keys = make(map[*steering.Group][]string)
+	for _, sl := range t.layout.Services {
+		if !t.serves || len(sl.Groups) == 0 || t.keys[&sl.Groups[0]] != nil {
+			continue
+		}
+		keys := make([]string, len(sl.Groups))
+		for g := range sl.Groups {
+			keys[g] = sl.Groups[g].Key()
+		}
+		t.keys[&sl.Groups[0]] = keys
 	}
 }
 

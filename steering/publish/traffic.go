@@ -17,10 +17,11 @@ const ownNode = ""
 
 // traffic is what the loop knows of the traffic; it belongs to its goroutine.
 type traffic struct {
-	book   *usage.Book
-	doors  usage.Doors
-	fresh  bool      // something was reported since the last look
-	looked time.Time // zero = never
+	layouts [2]*steering.Layout // whose groups are counted
+	book    *usage.Book
+	doors   usage.Doors
+	fresh   bool      // something was reported since the last look
+	looked  time.Time // zero = never
 
 	now       *usage.Standing // at the last look
 	flows     usage.Flows
@@ -70,7 +71,7 @@ func (l *Loop) Report(ctx context.Context, samples []usage.Sample, openings []us
 // Handed takes what the doors of another node have handed out since they began.
 // It returns false when there are more nodes than can be told apart.
 func (l *Loop) Handed(ctx context.Context, node string, counts []steering.Handed) (ok bool, err error) {
-	err = l.order(ctx, func(now time.Time) { ok = l.traffic.doors.Take(node, counts, now) })
+	err = l.order(ctx, func(now time.Time) { ok = !l.serves() || l.traffic.doors.Take(node, counts, now) })
 	return ok, err
 }
 
@@ -81,29 +82,55 @@ func (l *Loop) look(now time.Time) {
 	if !t.fresh && !t.looked.IsZero() && now.Sub(t.looked) < lookEvery && !now.Before(t.looked) {
 		return
 	}
-	if l.config.Handed != nil {
-		t.doors.Take(ownNode, l.config.Handed(), now)
-	}
-	t.doors.Keep(l.known())
-	t.book.Advance(now)
-	t.now = t.book.Standing(now)
-	if flows := t.doors.Flows(now); len(flows) > 0 {
-		t.flows = flows
-	}
 	passed := max(0, now.Sub(t.looked))
 	if t.looked.IsZero() {
 		passed = 0
 	}
 	t.fresh, t.looked = false, now
-	for _, track := range l.tracks() {
-		track.parts = track.partsOf(t.flows)
+	t.book.Advance(now)
+	t.now = t.book.Standing(now)
+	if l.serves() {
+		l.lookAtDoors(now)
+		for _, track := range l.tracks() {
+			track.parts = track.partsOf(t.flows)
+		}
+		t.covered = follow(t.covered, l.main.coverage(t.now), passed)
+		t.held = t.held.steadied(l.main.demandOf(t.seen(), t.covered), passed)
+		l.main.correct = t.corrector.step(l.main, &t.doors, now)
 	}
-	t.covered = follow(t.covered, l.main.coverage(t.now), passed)
-	t.held = t.held.steadied(l.main.demandOf(t.seen(), t.covered), passed)
-	l.main.correct = t.corrector.step(l.main, &t.doors, now)
 	t.store()
 	for _, track := range l.tracks() {
 		track.see(t.seen(), t.held)
+	}
+}
+
+// serves tells whether anything is capped or corrected. Where nothing is, what
+// doors hand out, group by group, is nobody's concern.
+func (l *Loop) serves() bool {
+	for _, t := range l.tracks() {
+		if t.serves {
+			return true
+		}
+	}
+	return false
+}
+
+// lookAtDoors takes in what this node's doors have handed out, and how fast all do.
+func (l *Loop) lookAtDoors(now time.Time) {
+	t := l.traffic
+	if l.config.Handed != nil {
+		t.doors.Take(ownNode, l.config.Handed(), now)
+	}
+	layouts := [2]*steering.Layout{l.main.layout}
+	if l.canary != nil {
+		layouts[1] = l.canary.layout
+	}
+	if t.layouts != layouts {
+		t.doors.Keep(l.known())
+		t.layouts = layouts
+	}
+	if flows := t.doors.Flows(now); len(flows) > 0 {
+		t.flows = flows
 	}
 }
 
@@ -127,9 +154,9 @@ func (t *traffic) seen() Traffic { return Traffic{Carried: t.now, Flows: t.flows
 func (l *Loop) known() func(usage.Group) bool {
 	groups := make(map[usage.Group]bool)
 	for _, t := range l.tracks() {
-		for _, sl := range t.layout.Services {
-			for _, g := range sl.Groups {
-				groups[usage.Group{Service: sl.Service.Key, Group: g.Key()}] = true
+		for i, sl := range t.layout.Services {
+			for g := range sl.Groups {
+				groups[t.nameOf(i, g)] = true
 			}
 		}
 	}

@@ -84,7 +84,7 @@ func TestTTLShrinksBeforeAFailover(t *testing.T) {
 	w.service.Probe.Fall = 5
 	inBubble(t, w, nil, func(r *rig) {
 		r.eventually(euClient, "a", 5*time.Second)
-		time.Sleep(10 * time.Second)
+		time.Sleep(10*time.Second + 300*time.Millisecond) // between two rounds of measurements
 		ttl := func() time.Duration {
 			d := r.current.Load().Decide(steering.Query{Client: euClient})
 			return d.TTL
