@@ -160,9 +160,9 @@ type mmsgWorker struct {
 
 	// What the functions below take and give: RawConn passes them nothing, and
 	// made anew for each call they would be garbage.
-	count          int
-	errno          unix.Errno
-	receive, flush func(fd uintptr) bool
+	count int
+	errno unix.Errno
+	flush func(fd uintptr) bool
 }
 
 func newMmsgWorker(conn *net.UDPConn) (*mmsgWorker, error) {
@@ -179,10 +179,6 @@ func newMmsgWorker(conn *net.UDPConn) (*mmsgWorker, error) {
 		}
 	}
 	w := &mmsgWorker{conn: conn, raw: raw, batch: newMmsgBatch(everywhere), scratch: newScratch()}
-	w.receive = func(fd uintptr) bool {
-		w.count, w.errno = w.batch.receive(fd)
-		return w.errno != unix.EAGAIN
-	}
 	w.flush = func(fd uintptr) bool { return w.batch.send(fd) }
 	return w, nil
 }
@@ -205,11 +201,10 @@ func (w *mmsgWorker) try() error {
 
 // serve answers batch after batch until ctx ends, then what has arrived.
 func (w *mmsgWorker) serve(ctx context.Context, answer answerer) error {
+	work := func(fd uintptr) bool { return w.work(ctx, fd, answer) }
 	for {
-		err := w.raw.Read(w.receive)
+		err := w.raw.Read(work)
 		switch {
-		case err == nil && w.errno == 0:
-			w.answer(answer)
 		case ctx.Err() != nil:
 			w.drain(answer)
 			return nil
@@ -217,6 +212,27 @@ func (w *mmsgWorker) serve(ctx context.Context, answer answerer) error {
 			return fmt.Errorf("dns door: UDP socket %s: %w", w.conn.LocalAddr(), err)
 		case w.errno != unix.EINTR:
 			pause(ctx)
+		}
+	}
+}
+
+// work answers what there is; false when there is nothing any more. A batch that
+// is not full has emptied the queue: asking once more, to be told so, is a system
+// call for each wake-up, and below saturation there is one for nearly every
+// answer. What arrives meanwhile is not missed: the poller notes it, and RawConn
+// forgets such notes only before it begins to read.
+func (w *mmsgWorker) work(ctx context.Context, fd uintptr, answer answerer) bool {
+	for {
+		if w.count, w.errno = w.batch.receive(fd); w.errno != 0 {
+			return w.errno != unix.EAGAIN
+		}
+		full := w.count == batchSize
+		w.answer(answer)
+		switch {
+		case !full:
+			return false
+		case ctx.Err() != nil: // or a flood would keep us from seeing the end
+			return true
 		}
 	}
 }
@@ -243,7 +259,7 @@ func (w *mmsgWorker) answer(answer answerer) {
 // not end.
 func (w *mmsgWorker) drain(answer answerer) {
 	for end := time.Now().Add(drainTime); time.Now().Before(end); w.answer(answer) {
-		if err := w.raw.Control(func(fd uintptr) { w.receive(fd) }); err != nil || w.errno != 0 {
+		if err := w.raw.Control(func(fd uintptr) { w.count, w.errno = w.batch.receive(fd) }); err != nil || w.errno != 0 {
 			return
 		}
 	}

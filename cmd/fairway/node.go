@@ -16,8 +16,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/coreos/go-systemd/v22/daemon"
-
 	"fairway/cmd/fairway/handover"
 	"fairway/dnsserver"
 	"fairway/dnsserver/alias"
@@ -465,7 +463,7 @@ func (n *node) serve(serving, stop context.Context, replace <-chan os.Signal) (r
 		case <-serving.Done():
 			return false
 		case <-stop.Done():
-			n.notify(daemon.SdNotifyStopping)
+			n.notify("STOPPING=1")
 			n.drain(serving)
 			return false
 		case <-replace:

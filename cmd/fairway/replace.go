@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"sync/atomic"
 	"time"
-
-	"github.com/coreos/go-systemd/v22/daemon"
 
 	"fairway/cmd/fairway/handover"
 )
@@ -83,12 +82,23 @@ func (n *node) announce() {
 		}
 		return // it tells systemd, which would not believe this one yet
 	}
-	n.notify(daemon.SdNotifyReady)
+	n.notify("READY=1")
 }
 
-// notify tells systemd, if this process is its service.
+// notify tells systemd, if this process is its service (sd_notify(3)). It does not
+// wait for one that does not listen.
 func (n *node) notify(state string) {
-	if _, err := daemon.SdNotify(false, state); err != nil {
+	name := os.Getenv("NOTIFY_SOCKET")
+	if name == "" {
+		return
+	}
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: name, Net: "unixgram"})
+	if err == nil {
+		defer conn.Close()
+		conn.SetWriteDeadline(time.Now().Add(time.Second))
+		_, err = conn.Write([]byte(state))
+	}
+	if err != nil {
 		n.log.Warn("systemd was not told", "state", state, "err", err)
 	}
 }
