@@ -40,7 +40,14 @@ const fitRounds = 64
 // It is a function of its arguments: the same claims come out alike, whatever they
 // were before.
 func Fit(claims []Claim, capacities []Capacity) (stretch float64) {
-	f := fit{claims: claims, capacities: capacities, load: make([]float64, len(capacities))}
+	f := fit{claims: claims, capacities: capacities, load: make([]float64, len(capacities)), begin: make([]int, len(claims))}
+	n, most := 0, 0
+	for i := range claims {
+		f.begin[i] = n
+		n += len(claims[i].Options)
+		most = max(most, len(claims[i].Options))
+	}
+	f.from, f.to, f.took = make([]float64, n), make([]float64, n), make([]float64, most)
 	f.count()
 	for stretch = 1; ; stretch *= stretchStep {
 		f.stretch = stretch
@@ -60,6 +67,13 @@ type fit struct {
 	capacities []Capacity
 	stretch    float64
 	load       []float64 // by capacity
+
+	// Buffers that every round uses again: by option of every claim the share that
+	// leaves, and the part of what leaves the claim that it gets.
+	begin    []int // of each claim in them
+	from, to []float64
+	took     []float64
+	shifts   []shift
 }
 
 func (f *fit) count() {
@@ -101,28 +115,28 @@ func (f *fit) settle() bool {
 
 // shift is what one claim wants to move in a round.
 type shift struct {
-	claim *Claim
-	from  []float64 // by option: the share that leaves
-	to    []float64 // by option: the part of what leaves that it gets
-	share float64   // sum of from
+	claim    *Claim
+	from, to []float64 // see fit
+	share    float64   // sum of from
 }
 
 // round makes one round of moves. stuck tells whether something is over that has
 // nowhere to go now, and would have with higher limits.
 func (f *fit) round() (moved, stuck bool) {
 	movable := make([]float64, len(f.capacities)) // load of those that can go elsewhere
-	var shifts []shift
+	shifts := f.shifts[:0]
 	for i := range f.claims {
 		c := &f.claims[i]
 		if !f.exceeds(c) {
 			continue
 		}
-		to := f.targets(c)
-		if to == nil {
+		from, to := f.begin[i], f.begin[i]+len(c.Options)
+		s := shift{claim: c, from: f.from[from:to], to: f.to[from:to]}
+		if !f.targets(c, s.to) {
 			stuck = stuck || hopeful(c)
 			continue
 		}
-		shifts = append(shifts, shift{claim: c, to: to})
+		shifts = append(shifts, s)
 		for k := range c.Options {
 			if f.bound(c, k) {
 				for _, x := range c.Options[k].Draws {
@@ -131,6 +145,7 @@ func (f *fit) round() (moved, stuck bool) {
 			}
 		}
 	}
+	f.shifts = shifts
 	asked := make([]float64, len(f.capacities))
 	for i := range shifts {
 		f.ask(&shifts[i], movable, asked)
@@ -179,10 +194,10 @@ func hopeful(c *Claim) bool {
 }
 
 // targets divides what leaves a claim over its options with room: those of the
-// lowest class that has any, by their room. It is nil when there is none.
-func (f *fit) targets(c *Claim) []float64 {
+// lowest class that has any, by their room. It is false when there is none.
+func (f *fit) targets(c *Claim, room []float64) bool {
 	class, most := math.MaxInt, 0.0
-	room := make([]float64, len(c.Options))
+	clear(room)
 	for k := range c.Options {
 		if c.Options[k].Class < 0 || f.bound(c, k) {
 			continue
@@ -203,10 +218,7 @@ func (f *fit) targets(c *Claim) []float64 {
 		}
 		room[k] = min(room[k], most) // without capacities: as much as the widest of the others
 	}
-	if !normalise(room) {
-		return nil
-	}
-	return room
+	return normalise(room)
 }
 
 // room is the share of a claim that an option could still take.
@@ -223,7 +235,6 @@ func (f *fit) room(c *Claim, k int) float64 {
 // ask fills in what leaves, and adds to what each capacity is asked to take.
 func (f *fit) ask(s *shift, movable, asked []float64) {
 	c := s.claim
-	s.from = make([]float64, len(c.Options))
 	for k := range c.Options {
 		part := 0.0
 		for _, x := range c.Options[k].Draws {
@@ -244,7 +255,7 @@ func (f *fit) ask(s *shift, movable, asked []float64) {
 // move does what was asked, as far as it is granted.
 func (f *fit) move(s *shift, granted []float64) bool {
 	c, taken := s.claim, 0.0
-	took := make([]float64, len(s.to))
+	took := f.took[:len(s.to)]
 	for k, part := range s.to {
 		grant := 1.0
 		for _, x := range c.Options[k].Draws {

@@ -135,8 +135,9 @@ func (t *track) nameOf(service, group int) usage.Group {
 type fitting struct {
 	*limits
 	capacities []allocate.Capacity
-	claims     []allocate.Claim // of each group in turn; nil = what is decided holds the caps
-	loads      []float64        // afterwards
+	claims     []allocate.Claim  // of each group in turn; nil = what is decided holds the caps
+	options    []allocate.Option // room for those of the claims to come
+	loads      []float64         // afterwards
 }
 
 // fit holds what is decided for all groups together against the caps.
@@ -149,6 +150,14 @@ func (t *track) fit(now time.Time) *fitting {
 	if !t.over(f.capacities) {
 		return f
 	}
+	options, groups := 0, 0
+	for i := range t.slots {
+		for _, s := range t.slots[i] {
+			options += len(s.split.Candidates)
+		}
+		groups += len(t.slots[i])
+	}
+	f.claims, f.options = make([]allocate.Claim, 0, groups), make([]allocate.Option, options)
 	for i, sl := range t.layout.Services {
 		for g, group := range sl.Groups {
 			f.claims = append(f.claims, f.claim(t.slots[i][g].split, group, t.demand.of(group, t.part(i, g))))
@@ -187,9 +196,11 @@ func (t *track) over(capacities []allocate.Capacity) bool {
 	return false
 }
 
-func (l *limits) claim(want *steering.Split, group steering.Group, of [2]float64) allocate.Claim {
-	c := allocate.Claim{Demand: of, Options: make([]allocate.Option, len(want.Candidates))}
-	draws := l.draws[group.Region]
+func (f *fitting) claim(want *steering.Split, group steering.Group, of [2]float64) allocate.Claim {
+	n := len(want.Candidates)
+	c := allocate.Claim{Demand: of, Options: f.options[:n:n]}
+	f.options = f.options[n:]
+	draws := f.draws[group.Region]
 	for k := range want.Candidates {
 		candidate := &want.Candidates[k]
 		c.Options[k] = allocate.Option{
@@ -236,12 +247,12 @@ const shareStep = 1e-4
 
 // split gives what is wanted the shares that a claim came out with.
 func (f *fitting) split(want *steering.Split, c *allocate.Claim) *steering.Split {
-	shares := make([]float64, len(c.Options))
 	changed, sum := false, 0.0
-	for k := range shares {
-		shares[k] = math.Round(c.Options[k].Share/shareStep) * shareStep
-		changed = changed || math.Abs(shares[k]-want.Candidates[k].Weight) > shareStep
-		sum += shares[k]
+	for k := range c.Options {
+		o := &c.Options[k]
+		o.Share = math.Round(o.Share/shareStep) * shareStep
+		changed = changed || math.Abs(o.Share-want.Candidates[k].Weight) > shareStep
+		sum += o.Share
 	}
 	if !changed || sum <= 0 {
 		return want
@@ -251,7 +262,7 @@ func (f *fitting) split(want *steering.Split, c *allocate.Claim) *steering.Split
 	candidates := slices.Clone(want.Candidates)
 	for k := range candidates {
 		candidate, had := &candidates[k], want.Candidates[k].Weight
-		candidate.Weight = shares[k] / sum
+		candidate.Weight = c.Options[k].Share / sum
 		switch {
 		case candidate.Weight < had-shareStep:
 			why := f.full(c.Options[k].Draws)

@@ -57,16 +57,17 @@ type track struct {
 	users  [][]int                    // row → services
 	spots  map[*steering.Group][]spot // by the first group of a service: those with one policy share their groups
 
-	limits  *limits         // nil = nothing is capped
-	traded  []bool          // per service: its policy reads prices, commits or load
-	carried *usage.Standing // by the providers, as last looked at
-	flows   usage.Flows
-	demand  demand      // of the regions
-	parts   [][]float64 // service × group: part of its region's traffic
-	stretch float64     // by which the caps had to be stretched; 1 = they hold
-	correct corrections
-	keys    map[*steering.Group][]string // of groups, by the first of a service, where something serves
-	serves  bool                         // something is capped, or corrected: splits are not those of the slots
+	limits   *limits         // nil = nothing is capped
+	traded   []bool          // per service: its policy reads prices, commits or load
+	carried  *usage.Standing // by the providers, as last looked at
+	flows    usage.Flows
+	demand   demand      // of the regions
+	parts    [][]float64 // service × group: part of its region's traffic
+	stretch  float64     // by which the caps had to be stretched; 1 = they hold
+	correct  corrections
+	keys     map[*steering.Group][]string // of groups, by the first of a service, where something serves
+	serves   bool                         // something is capped, or corrected: splits are not those of the slots
+	unserved bool                         // what serves follows from other traffic, or none
 
 	detail bool // candidates' reasons tell their figures
 	afresh bool // splits that give the same answers as before are made anew all the same
@@ -179,6 +180,7 @@ var tradeWords = regexp.MustCompile(`\b(load|pace|pull|cost|price_per_gb)\b`)
 // see takes in what was carried and handed out.
 func (t *track) see(traffic Traffic, d demand) {
 	t.carried, t.flows, t.demand = traffic.Carried, traffic.Flows, d
+	t.unserved = true
 	for i, traded := range t.traded {
 		t.services[i].all = t.services[i].all || traded
 	}
@@ -292,8 +294,8 @@ func (t *track) decide(overrides []steering.Override, now time.Time) (next time.
 			next = s.next
 		}
 	}
-	if t.serves {
-		changed = t.serve(now)
+	if t.serves && (changed || t.unserved) {
+		changed, t.unserved = t.serve(now), false
 	}
 	return next, changed
 }
