@@ -9,8 +9,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"fairway/dnsserver/dnssec"
+	"fairway/steering/metrics"
 )
 
 // newKeeper makes the keeper of the zones' keys, on nodes that sign with them or
@@ -55,6 +57,25 @@ func (n *node) prepareZones(c *configuration) error {
 		return nil
 	}
 	return n.dns.Prepare(c.layout)
+}
+
+// signing is what metrics show of the signed zones.
+func (n *node) signing() metrics.Signing {
+	if n.keys == nil {
+		return metrics.Signing{} // not made yet, or nothing is signed here
+	}
+	counts := n.keys.Counts()
+	shown := metrics.Signing{
+		Made: counts.Made, Minted: counts.Minted, Refused: counts.Refused, Standing: counts.Standing, MintedStands: counts.MintedKept,
+	}
+	for _, z := range n.keys.Status() {
+		s := metrics.SignedZone{Zone: z.Zone, Expires: z.Expires, Waiting: z.Waiting, Fault: z.Error != ""}
+		if i := slices.IndexFunc(z.Next, func(next dnssec.Next) bool { return !next.At.IsZero() }); i >= 0 {
+			s.Next = z.Next[i].At
+		}
+		shown.Zones = append(shown.Zones, s)
+	}
+	return shown
 }
 
 // keysPath is where keysHandler answers.

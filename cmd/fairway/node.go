@@ -151,6 +151,9 @@ func (n *node) build() error {
 	if n.roles.dns {
 		shown.DNSCounts, shown.AliasCounts = n.dnsCounts, n.aliasCounts
 	}
+	if n.roles.dns || n.roles.control {
+		shown.Signing = n.signing
+	}
 	n.metrics = metrics.New(shown)
 	if c.lastGood != "" || c.geoError != nil {
 		n.metrics.Reloaded(false)

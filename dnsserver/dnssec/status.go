@@ -17,6 +17,7 @@ type Status struct {
 	Leaving   bool        `json:"leaving,omitempty"`
 	Waiting   bool        `json:"waiting_for_ds"` // the parent's DS is to change
 	Error     string      `json:"error,omitempty"`
+	Expires   time.Time   `json:"signature_expires,omitzero"` // that over the keys
 	Keys      []KeyStatus `json:"keys"`
 	Next      []Next      `json:"next"`
 }
@@ -60,6 +61,9 @@ func (k *Keeper) Status() []Status {
 		s.Keys, s.Next = []KeyStatus{}, []Next{}
 		key := a.ring.announced()
 		s.Waiting = key != nil && key.Trusted.IsZero()
+		if sigs, err := k.Sign(zone, a.dnskey, nil); err == nil {
+			s.Expires = time.Unix(int64(sigs[0].Expiration), 0).UTC()
+		}
 		for i := range a.ring.Keys {
 			s.Keys = append(s.Keys, a.ring.Keys[i].status(a))
 		}

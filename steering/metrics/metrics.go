@@ -38,6 +38,8 @@ type Config struct {
 	// AliasCounts returns what became of lookups of hosts behind names that the DNS
 	// door answers with addresses. Unset = there is no such door.
 	AliasCounts func() AliasCounts
+	// Signing returns what the signer of zones tells. Unset = nothing is signed here.
+	Signing func() Signing
 	// Usage returns what providers carried. Unset = this node does not know.
 	Usage func() *usage.Standing
 	// Stretch returns by how much all caps are passed, 1 = not at all. Unset = 1.
@@ -91,6 +93,9 @@ func New(config Config) *Metrics {
 	}
 	if config.DNSCounts != nil {
 		m.Registry.MustRegister(&dnsDoor{config.DNSCounts})
+	}
+	if config.Signing != nil {
+		m.Registry.MustRegister(&signing{config.Signing})
 	}
 	return m
 }

@@ -97,6 +97,12 @@ func newFixture(snapshot *steering.Snapshot) *fixture {
 				Connections: 4, Opened: 9, Shed: 2,
 			}
 		},
+		Signing: func() Signing {
+			return Signing{
+				Zones: []SignedZone{{"a.example.", epoch.Add(time.Hour), epoch.Add(time.Minute), false, false}, {"b.example.", epoch.Add(2 * time.Hour), time.Time{}, true, true}},
+				Made:  5, Minted: 3, Refused: 1, Standing: 4, MintedStands: 2,
+			}
+		},
 		Now: func() time.Time { return epoch.Add(5 * time.Second) },
 	})
 	return f
