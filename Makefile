@@ -75,6 +75,11 @@ fuzz: need-go ## run every fuzz target for FUZZTIME (10s)
 slow: setup consul ## the tests of `make test` and those too slow for it
 	go test -race -tags slow -timeout $(SLOW_TIMEOUT) ./...
 
+.PHONY: slow-fuzz
+slow-fuzz: need-go ## the parser and the checker of policies, ten minutes each
+	go test -run '^$$' -fuzz '^FuzzCompile$$' -fuzztime 10m ./policies
+	go test -run '^$$' -fuzz '^FuzzReview$$' -fuzztime 10m ./cmd/fairway/review
+
 .PHONY: compare-dns
 compare-dns: need-go ## compare the DNS door with gdnsd, Knot and PowerDNS (installs them); writes docs/PERFORMANCE.md
 	@tools/setup/install --peers

@@ -2,6 +2,8 @@ package policies
 
 import (
 	"math"
+	"slices"
+	"strings"
 
 	"fairway/steering"
 )
@@ -19,6 +21,7 @@ func (v value) sharesOf() []steering.PolicyShare {
 	if !ok {
 		return nil
 	}
+	slices.SortFunc(entries, func(a, b value) int { return strings.Compare(a.key, b.key) }) // the order of keys means nothing
 	sum, good := 0.0, true
 	shares := make([]steering.PolicyShare, len(entries))
 	for i, e := range entries {
