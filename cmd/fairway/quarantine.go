@@ -15,7 +15,7 @@ import (
 )
 
 // quarantinePath is where a node shows the queries that made its DNS door panic.
-const quarantinePath = "/api/v1/quarantine"
+const quarantinePath = "/dns/v1/quarantine"
 
 func quarantineCommand() *cobra.Command {
 	var ask asking
