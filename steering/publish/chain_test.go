@@ -257,3 +257,34 @@ func TestRankingIgnoresNoise(t *testing.T) {
 		t.Errorf("ranked %s then %s, want acb twice", order(second), order(third))
 	}
 }
+
+// TestAllDownModes: what each on_all_down hands out when all that the rule allows
+// are down, and that what the rule denies is never among it.
+func TestAllDownModes(t *testing.T) {
+	all := map[string]steering.Verdict{"a": steering.Down, "b": steering.Down, "c": steering.Down}
+	for name, c := range map[string]struct {
+		mode steering.OnAllDown
+		want string // the provider with all clients; empty = nothing is handed out
+	}{
+		"all":                  {steering.OnAllDown{Mode: steering.AllDownAll}, "b"},
+		"last, the last was c": {steering.OnAllDown{Mode: steering.AllDownLast}, "c"},
+		"fallback":             {steering.OnAllDown{Mode: steering.AllDownFallback, Pool: "two"}, "c"},
+		"fallback to a pool of which the rule allows none": {steering.OnAllDown{Mode: steering.AllDownFallback, Pool: "three"}, "b"},
+		"none": {steering.OnAllDown{Mode: steering.AllDownNone}, ""},
+	} {
+		w := newWorld()
+		w.service.Policy.OnAllDown = c.mode
+		w.rule.Deny = &steering.Selector{Providers: []string{"a"}}
+		group := steering.Group{Region: "eu", Rule: w.rule}
+		before := map[string]steering.Verdict{"a": steering.Healthy, "b": steering.Down, "c": steering.Healthy}
+		first, _ := decide(&evidence{revision: w.revision, now: noon, health: verdicts(w, before)}, w.service, group, nil, nil)
+		second, _ := decide(&evidence{revision: w.revision, now: noon.Add(time.Hour), health: verdicts(w, all)}, w.service, group, first, nil)
+		got := ""
+		if picks := second.split.Picks(); len(picks) == 1 {
+			got = picks[0].Endpoint.Provider
+		}
+		if got != c.want || second.split.Reason.Code != steering.ReasonAllDown || second.split.Trouble != steering.TroubleAllDown {
+			t.Errorf("%s: %q by %s, trouble %q; want %q by all-down", name, got, second.split.Reason, second.split.Trouble, c.want)
+		}
+	}
+}

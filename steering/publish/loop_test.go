@@ -2,9 +2,12 @@ package publish
 
 import (
 	"context"
+	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,8 +26,11 @@ type rig struct {
 	mu      sync.Mutex
 	broken  func(steering.Subject, string) bool
 	latency map[string]time.Duration
-	silent  bool // the vantages are cut off
-	atEnd   func()
+	silent  bool   // the vantages are cut off
+	cutOff  string // a region whose vantages are
+
+	storeFails atomic.Bool
+	atEnd      func()
 }
 
 func inBubble(t *testing.T, w *world, saved *steering.State, f func(*rig)) {
@@ -36,7 +42,13 @@ func inBubble(t *testing.T, w *world, saved *steering.State, f func(*rig)) {
 		var err error
 		r.loop, err = New(Config{
 			Layout: w.layout(t), Saved: saved, Publish: publish,
-			Save: func(_ context.Context, s steering.State) error { r.states <- s; return nil },
+			Save: func(_ context.Context, s steering.State) error {
+				if r.storeFails.Load() {
+					return errors.New("no space left on device")
+				}
+				r.states <- s
+				return nil
+			},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -64,9 +76,7 @@ func (r *rig) feed(ctx context.Context) {
 		case <-tick.C:
 			r.mu.Lock()
 			batch := r.w.seen(time.Now(), r.latency, r.broken)
-			if r.silent {
-				batch = nil
-			}
+			batch = slices.DeleteFunc(batch, func(m steering.Measurement) bool { return r.silent || m.Region == r.cutOff })
 			r.mu.Unlock()
 			r.loop.Observe(ctx, batch)
 		}
@@ -195,6 +205,56 @@ func TestLoopLosingAllVantagesChangesNothing(t *testing.T) {
 		time.Sleep(time.Hour)
 		if got := r.first(euClient); got != "b" {
 			r.Errorf("blind for an hour: %s, want b", got)
+		}
+	})
+}
+
+// A region whose vantages are all cut off keeps its answers; others go on following
+// the world.
+func TestLoopLosingTheVantagesOfARegion(t *testing.T) {
+	inBubble(t, newWorld(), nil, func(r *rig) {
+		r.eventually(euClient, "a", 5*time.Second)
+		r.eventually(naClient, "a", 5*time.Second)
+		time.Sleep(20 * time.Second)
+		r.mu.Lock()
+		r.cutOff = "eu"
+		r.mu.Unlock()
+		time.Sleep(time.Minute)
+		r.breakIt(down("a", ""))
+		r.eventually(naClient, "b", 5*time.Second)
+		time.Sleep(time.Minute)
+		if got := r.first(euClient); got != "a" {
+			r.Errorf("in eu, which nobody measures: %s, want a as before", got)
+		}
+		d := r.current.Load().Decide(steering.Query{Client: euClient})
+		if d.Split.Reason.Code != steering.ReasonBlind || d.Split.Trouble != steering.TroubleStale {
+			r.Errorf("in eu: %s, %q; want blind, stale", d.Split.Reason, d.Split.Trouble)
+		}
+	})
+}
+
+// A store that fails stops neither judging nor answering.
+func TestLoopGoesOnWithoutTheStore(t *testing.T) {
+	inBubble(t, newWorld(), nil, func(r *rig) {
+		r.storeFails.Store(true)
+		r.eventually(euClient, "a", 5*time.Second)
+		time.Sleep(20 * time.Second)
+		r.breakIt(down("a", ""))
+		r.eventually(euClient, "b", 5*time.Second)
+		drain := steering.Override{ID: "1", Kind: steering.Drain, Provider: "b", Reason: "r", Author: "o", Created: time.Now(), Expires: time.Now().Add(time.Hour)}
+		if err := r.loop.SetOverrides(r.Context(), []steering.Override{drain}); err != nil {
+			r.Fatal(err)
+		}
+		if got := r.first(euClient); got != "c" {
+			r.Errorf("drained while the store fails: %s, want c", got)
+		}
+		if len(r.states) != 0 {
+			r.Error("a failing store took a state")
+		}
+		r.storeFails.Store(false)
+		time.Sleep(30 * time.Second)
+		if len(r.states) == 0 {
+			r.Error("nothing was stored after the store came back")
 		}
 	})
 }
