@@ -81,10 +81,10 @@ func TestTTL(t *testing.T) {
 func TestTTLShrinksBeforeAFailover(t *testing.T) {
 	w := newWorld()
 	w.service.TTLMin = time.Second
-	w.service.Probe.Fall = 5
+	w.service.Probe.Fall, w.service.Probe.Window = 5, time.Minute // two failures of many do not make it degraded
 	inBubble(t, w, nil, func(r *rig) {
 		r.eventually(euClient, "a", 5*time.Second)
-		time.Sleep(10*time.Second + 300*time.Millisecond) // between two rounds of measurements
+		time.Sleep(40*time.Second + 300*time.Millisecond) // between two rounds of measurements
 		ttl := func() time.Duration {
 			d := r.current.Load().Decide(steering.Query{Client: euClient})
 			return d.TTL
