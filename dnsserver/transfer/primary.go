@@ -159,7 +159,7 @@ func (p *Primary) Look() {
 	versions := make(map[string]*version)
 	for i := range snapshot.Layout.Revision.Zones {
 		zone := &snapshot.Layout.Revision.Zones[i]
-		if !zone.Copies.Offered() {
+		if !zone.Copies.Offered() || len(zone.NS) == 0 { // the latter has not come from its primary yet
 			continue
 		}
 		old := (*p.versions.Load())[zone.Name]
