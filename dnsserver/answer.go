@@ -113,7 +113,8 @@ func (s *Server) answerQuestion(r *reply, asked dns.Question, q question) *steer
 		return nil
 	}
 	l := lookup{reply: r, zones: zones, snapshot: snapshot, qtype: asked.Qtype}
-	l.client, l.source = r.edns.options.subnet.client(q.resolver)
+	l.client, l.source = r.edns.options.subnet.client(s.behind(q.resolver))
+	l.learning, l.resolver = s.learning, q.resolver
 	l.resolve(asked.Name)
 	l.tailor()
 	if zones.signed && r.edns.dnssecOK() {

@@ -76,7 +76,7 @@ func (s *Server) SteeredContent(snapshot *steering.Snapshot, apex string) ([]*st
 }
 
 func (s *Server) zoneFor(layout *steering.Layout, apex string) (*zoneSet, *zone, error) {
-	zones := s.zones.of(layout)
+	zones := s.zones.of(layout.Base())
 	if zones.err != nil {
 		return nil, nil, errors.New("the zones of this revision have errors")
 	}

@@ -97,9 +97,9 @@ func (s *Server) exchangeFast(m *scratch, packet []byte, client netip.Addr, tran
 		s.answerOptions(m, &m.opt, &q.options, q.dnssecOK, client, transport)
 	}
 	if m.query.dnssecOK && m.names.signed {
-		return s.exchangeSigned(m, snapshot, client, transport)
+		return s.exchangeSigned(m, snapshot, s.behind(client), transport)
 	}
-	return m.fast(m.names, snapshot, client, transport)
+	return m.fast(m.names, snapshot, s.behind(client), transport)
 }
 
 // exchangeGeneral answers whatever it is.

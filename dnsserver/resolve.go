@@ -33,6 +33,9 @@ type lookup struct {
 	// undecided is set where the answer needs a decision and there is no snapshot
 	// to make it.
 	undecided bool
+
+	learning Learning   // nil for none
+	resolver netip.Addr // who asks
 }
 
 // resolve answers for name, which keeps its case, and follows CNAMEs as long as
@@ -126,7 +129,9 @@ func (l *lookup) answerFrom(z *zone, n *node, owner string) (next string) {
 			return n.target()
 		}
 	default:
-		l.answerStatic(z, n, owner)
+		if !l.learn(z, n, owner) {
+			l.answerStatic(z, n, owner)
+		}
 	}
 	return ""
 }

@@ -44,6 +44,9 @@ type Config struct {
 	// Signer signs the zones that are to be. Without one a layout with such zones is
 	// refused.
 	Signer Signer
+	// Learning tells whose answer a resolver should get that sends no client subnet.
+	// Default: its own.
+	Learning Learning
 	// Copies answers what concerns copies of zones. Default: nobody gets any, and
 	// signed requests are answered as if they were not.
 	Copies Copies
@@ -72,10 +75,11 @@ type Server struct {
 	observer Observer
 	log      *slog.Logger
 
-	zones   zoneCache
-	copies  Copies // nil for none
-	cookies cookieJar
-	guard   *guard
+	zones    zoneCache
+	copies   Copies   // nil for none
+	learning Learning // nil for none
+	cookies  cookieJar
+	guard    *guard
 
 	sockets    []socket
 	encrypted  []net.Listener
@@ -109,7 +113,7 @@ func New(c Config) (*Server, error) {
 	s.guard = newGuard(c.Limits, c.Cookies.Require && !c.Cookies.Off)
 	s.quarantine = newQuarantine()
 	s.retired = make(chan struct{})
-	s.copies = c.Copies
+	s.copies, s.learning = c.Copies, c.Learning
 	s.zones.log, s.zones.signer, s.zones.copies, s.zones.aliases = s.log, c.Signer, c.Copies, c.Aliases
 	s.mints = [2]rate{{perSecond: mintRate}, {perSecond: mintRate}}
 	s.conns.TCP, s.conns.exempt = c.TCP, c.Limits.Exempt

@@ -38,6 +38,7 @@ func Compile(files []File) (*Configuration, Findings) {
 	revision.Reads = c.reads.sealed()
 	node := c.node()
 	node.TSIGKeys = c.tsigKeys()
+	node.Learning = c.learning(revision.Zones)
 	c.review(revision)
 
 	findings := c.findings.sorted()
@@ -48,7 +49,7 @@ func Compile(files []File) (*Configuration, Findings) {
 }
 
 // The top level of the language. Each file may have any of these keys.
-const topLevel = "zones listen dns dnssec http api control drain geo currency vantages providers pools regions services probes policies tsig schedules"
+const topLevel = "zones listen dns dnssec http api control drain geo currency vantages providers pools regions services probes policies tsig schedules learning"
 
 // named are the sections that are mappings from a name to a thing.
 var named = []noun{provider, pool, region, vantage, probe, policy, service, tsigKey, schedule}

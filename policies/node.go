@@ -22,10 +22,11 @@ type Node struct {
 	SteeringSecret string         // the file with what signs players' steering sessions; empty = none named
 	KeyFolder      string         // where DNSSEC keys are kept; empty = in the data folder
 	KeySecret      string         // the file with the secret that seals them; empty = they are not sealed
-	TSIGKeys       []TSIGKey      // for copies of zones, sorted by name
-	Databases      []string       // MMDB files, in the order of their precedence; "embedded" = the built-in data
-	Control        []string       // base URLs where a node without control pushes its measurements
-	DrainFor       time.Duration  // how long SIGTERM waits, not ready, before it closes
+	Learning       Learning
+	TSIGKeys       []TSIGKey     // for copies of zones, sorted by name
+	Databases      []string      // MMDB files, in the order of their precedence; "embedded" = the built-in data
+	Control        []string      // base URLs where a node without control pushes its measurements
+	DrainFor       time.Duration // how long SIGTERM waits, not ready, before it closes
 }
 
 // Listen are the addresses, host:port each, that the roles listen on.

@@ -111,6 +111,17 @@ func transferSchema() *schema {
 	)
 }
 
+func learningSchema() property {
+	return key("learning", "Finding out where the clients of resolvers are that send no client subnet. Off without this section.",
+		object("",
+			key("name", "Below it are the names that players use once: a name in one of the zones, with a wildcard that leads to this node's HTTP door.", hostname()).needed().like("learn.cdn.video.example"),
+			key("evidence", "Client networks that a resolver must have been seen with.", whole(2, 64)).by(defaultEvidence),
+			key("majority", "The share of them that must be in one region: 50% to 100%.", percentage()).by(defaultMajority),
+			key("keep", "How long a sighting counts: 1h to 90d.", duration()).by("7d"),
+			key("resolvers", "How many are remembered.", whole(1, 1_000_000)).by(defaultResolvers),
+		))
+}
+
 // serverAddress is an IP address, perhaps with a port.
 func serverAddress() *schema {
 	return matching(`^([0-9A-Fa-f:.]+|[0-9.]+:[0-9]+|\[[0-9A-Fa-f:.]+\]:[0-9]+)$`)

@@ -29,6 +29,7 @@ import (
 	"fairway/steering/api/client"
 	"fairway/steering/api/console"
 	"fairway/steering/httpserver"
+	"fairway/steering/learn"
 	"fairway/steering/metrics"
 	"fairway/steering/publish"
 	"fairway/steering/rollout"
@@ -85,6 +86,7 @@ type node struct {
 	aliases   *alias.Book         // dns
 	primary   *transfer.Primary   // dns
 	secondary *transfer.Secondary // dns
+	learning  *learn.Table        // dns with http
 	refills   chan struct{}       // a zone has come from elsewhere
 	http      *httpserver.Server
 	api       *api.Server
@@ -249,6 +251,8 @@ func (n *node) makeParts(c *configuration) error {
 	var problems []error
 	n.keys, err = n.newKeeper(c)
 	problems = append(problems, err)
+	n.learning, err = learn.New(n.learnConfig(c))
+	problems = append(problems, err)
 	if n.roles.dns {
 		problems = append(problems, n.makeSecondary(), n.makePrimary(c))
 		n.aliases, err = n.newAliases(c)
@@ -257,6 +261,7 @@ func (n *node) makeParts(c *configuration) error {
 		config.Aliases = n.aliases
 		config.Current, config.Sockets, config.Signer = n.current, n.sockets, n.keys
 		config.Copies, config.Logger = n.primary, n.log.With("door", "dns")
+		config.Learning = n.learning
 		config.Observer = dnsObserver{n.metrics.DNS(), n.sample}
 		if n.taps, err = newTaps(c.Node.DNS, n.log); err != nil {
 			problems = append(problems, err)
@@ -273,7 +278,7 @@ func (n *node) makeParts(c *configuration) error {
 		problems = append(problems, err)
 		n.http, err = httpserver.New(httpserver.Config{
 			Listen: c.Node.Listen.HTTP, Open: n.sockets.Listen, Current: n.current, TrustedProxies: c.Node.TrustedProxies, Hosts: c.Node.HTTPHosts,
-			SteeringSecret: secret, Observer: httpObserver{n.metrics.HTTP(), n.sample}, Logger: n.log.With("door", "http"),
+			SteeringSecret: secret, Learning: n.learning, Observer: httpObserver{n.metrics.HTTP(), n.sample}, Logger: n.log.With("door", "http"),
 		})
 		problems = append(problems, err)
 	}
@@ -308,7 +313,7 @@ func (n *node) extraPaths() map[string]http.Handler {
 	profiles := http.NewServeMux()
 	profiles.HandleFunc("/debug/pprof/", pprof.Index)
 	profiles.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	paths := map[string]http.Handler{"/debug/pprof/": profiles}
+	paths := map[string]http.Handler{learnPath: http.HandlerFunc(n.tellLearned), "/debug/pprof/": profiles}
 	if n.keys != nil {
 		paths[keysPath], paths[keysPath+"/"] = n.keysHandler(), n.keysHandler()
 	}
@@ -411,6 +416,7 @@ func (n *node) Run(stop context.Context, signals signals) error {
 		start("alias", n.aliases.Run)
 		startIn(serving, &doors, "dns", n.dns.Run)
 	}
+	start("learning", n.learning.Run)
 	if n.primary != nil {
 		start("transfer", n.primary.Run)
 		start("transfer", n.secondary.Run)

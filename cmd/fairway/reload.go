@@ -146,6 +146,7 @@ func (n *node) take(ctx context.Context, c, canary *configuration, share float64
 	if n.primary != nil {
 		n.primary.SetKeys(c.tsig)
 	}
+	n.learning.Set(n.learnConfig(c))
 	if n.http != nil {
 		n.http.Reconfigure(c.Node.TrustedProxies, c.Node.HTTPHosts)
 	}

@@ -196,7 +196,7 @@ func (p *Primary) news() map[string]news {
 // nothing has changed, or where it has not stood long enough.
 func (p *Primary) renew(snapshot *steering.Snapshot, zone *steering.Zone, old *version) *version {
 	now := time.Now()
-	sameLayout := old != nil && old.layout == snapshot.Layout
+	sameLayout := old != nil && old.layout == snapshot.Layout.Base()
 	if sameLayout && now.Sub(p.made[zone.Name]) < p.settle {
 		p.pending = true
 		return old
@@ -235,7 +235,7 @@ func (p *Primary) renew(snapshot *steering.Snapshot, zone *steering.Zone, old *v
 // content gathers what a zone holds. What cannot have changed since the old version
 // is taken from there.
 func (p *Primary) content(snapshot *steering.Snapshot, zone *steering.Zone, old *version, sameLayout bool) (*version, error) {
-	next := &version{layout: snapshot.Layout, proofsOf: p.proofs}
+	next := &version{layout: snapshot.Layout.Base(), proofsOf: p.proofs}
 	var err error
 	if sameLayout {
 		next.soa, next.static = old.soa, old.static

@@ -73,7 +73,7 @@ func (s *Server) survive(door *string) {
 func (s *Server) route(r *http.Request, t target) answer {
 	snapshot, access := s.config.Current.Load(), s.access.Load()
 	switch {
-	case !access.accepts(r.Host, snapshot):
+	case !s.learns(r, access) && !access.accepts(r.Host, snapshot):
 		return misdirected
 	case r.ContentLength > bodyLimit:
 		return bodyTooLarge
@@ -100,6 +100,20 @@ func (s *Server) route(r *http.Request, t target) answer {
 	}
 	q.Session = r.Header.Get(sessionHeader)
 	return s.redirect(snapshot, q, t)
+}
+
+// learns takes in a request under a name that is used once, whatever is asked for
+// there; false for any other name.
+func (s *Server) learns(r *http.Request, access *access) bool {
+	if s.config.Learning == nil {
+		return false
+	}
+	host, ok := hostname(r.Host)
+	if !ok || !s.config.Learning.Host(host) {
+		return false
+	}
+	s.config.Learning.Seen(host, access.client(r))
+	return true
 }
 
 // Preview tells in one line what the redirect door answers a client that asks

@@ -36,11 +36,22 @@ type Config struct {
 	// SteeringSecret signs what players carry from one steering poll to the next;
 	// the same on all nodes. Default: one of this server's own.
 	SteeringSecret []byte
+	// Learning takes in who asks under the names by which resolvers are recognised.
+	// Default: there are no such names.
+	Learning Learning
 	// Open opens a listener for an address of Listen. Default net.Listen; another
 	// one may know of listeners that another process handed over.
 	Open func(network, address string) (net.Listener, error)
 	// Logger gets start, stop and failures; never a client address. Default none.
 	Logger *slog.Logger
+}
+
+// Learning finds out which resolver a client has. It must not wait.
+type Learning interface {
+	// Host tells whether a host name is one of those that are used once.
+	Host(host string) bool
+	// Seen is told of a client's request to such a name.
+	Seen(host string, client netip.Addr)
 }
 
 // Observer counts what the door does. It is called on the request path by many
