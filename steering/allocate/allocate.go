@@ -195,7 +195,9 @@ func (a *allocation) target() []float64 {
 	}
 	old := a.take()
 	for i := range a.entries {
-		old[i] = a.entries[i].Target
+		if e := &a.entries[i]; e.Serves() { // who cannot may have had less than the tolerance
+			old[i] = e.Target / kept
+		}
 	}
 	if same(plain, old) {
 		a.clock.Spec = a.Spec
