@@ -2,6 +2,7 @@ package dnsserver
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -38,5 +39,51 @@ func TestRFC8906(t *testing.T) {
 	}
 	for qtype := uint16(65000); qtype < 65010; qtype++ {
 		differs(t, "unknown type", ask(t, address, transportUDP, query("www.fairway.test.", qtype)), "NOERROR aa"+authority)
+	}
+}
+
+// §8.2: the same for EDNS: versions, flags and options that a server does not know,
+// alone and together, get the answer that the part it knows asks for, with an OPT
+// record of version 0 and no unknown flag or option in it.
+func TestRFC8906EDNS(t *testing.T) {
+	s, _ := newServer(t)
+	address, _ := start(t, s)
+	for i := range 1 << 6 {
+		with := func(bit int) bool { return i>>bit&1 == 1 }
+		request := query("live.fairway.test.", dns.TypeA, withEDNS(1232))
+		want, transport := dns.RcodeSuccess, transportUDP
+		opt := request.IsEdns0()
+		if with(0) {
+			opt.SetVersion(7)
+			want = dns.RcodeBadVers
+		}
+		if with(1) {
+			withOption(100, 1, 2, 3)(request)
+		}
+		if with(2) {
+			opt.SetZ(1 << 6)
+		}
+		if with(3) {
+			opt.SetDo()
+		}
+		if with(4) {
+			request.Opcode, want = 15, dns.RcodeNotImplemented
+		}
+		if with(5) {
+			request.Zero, request.AuthenticatedData, request.CheckingDisabled, transport = true, true, true, transportTCP
+		}
+		got := ask(t, address, transport, request)
+		answered := got.IsEdns0()
+		if got.Rcode != want || answered == nil {
+			t.Errorf("case %06b: %s", i, got)
+			continue
+		}
+		unknown := slices.ContainsFunc(answered.Option, func(o dns.EDNS0) bool { return o.Option() != dns.EDNS0EDE })
+		if answered.Version() != 0 || answered.Z() != 0 || answered.Do() != with(3) || unknown {
+			t.Errorf("case %06b: OPT %s", i, answered)
+		}
+		if got.Zero || got.AuthenticatedData || got.CheckingDisabled {
+			t.Errorf("case %06b: header bits are repeated: %s", i, got)
+		}
 	}
 }
