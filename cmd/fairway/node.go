@@ -163,8 +163,15 @@ func (n *node) build() error {
 	if err := n.makeParts(c); err != nil {
 		return err
 	}
-	if err := n.prepare(c); err != nil {
-		return err
+	if n.keys != nil {
+		if err := n.keys.Prepare(c.Revision.Zones); err != nil {
+			n.log.Error("keys of signed zones cannot be looked after: where there are none, who asks for signatures is answered SERVFAIL until this is mended", "err", err)
+		}
+	}
+	if n.dns != nil {
+		if err := n.dns.Prepare(c.layout); err != nil {
+			return err
+		}
 	}
 	if err := n.listen(); err != nil {
 		return err

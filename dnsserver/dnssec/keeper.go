@@ -46,7 +46,6 @@ type Keeper struct {
 	epoch  atomic.Uint64
 
 	mu     sync.Mutex // held while keys change
-	stored map[string][]byte
 	next   map[string][]step
 	faults map[string]string
 	asked  map[string]time.Time
@@ -74,7 +73,7 @@ func New(c Config) (*Keeper, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	k := &Keeper{
-		Config: c, stored: make(map[string][]byte), next: make(map[string][]step), faults: make(map[string]string), asked: make(map[string]time.Time),
+		Config: c, next: make(map[string][]step), faults: make(map[string]string), asked: make(map[string]time.Time),
 		signer: signer{now: c.Now, standing: newCache(c.Signatures), minted: newCache(c.Signatures / 4)},
 	}
 	k.zones.Store(&map[string]*active{})
@@ -84,6 +83,9 @@ func New(c Config) (*Keeper, error) {
 // Prepare takes up how zones are to be signed: before a layout with them is
 // published. Zones without DNSSEC are passed over; what was prepared before stays.
 // The writer makes the keys of a zone that has none.
+//
+// With an error, a zone that was not prepared before has the keys that there are, if
+// any; Run goes on trying.
 func (k *Keeper) Prepare(zones []steering.Zone) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -99,20 +101,27 @@ func (k *Keeper) Prepare(zones []steering.Zone) error {
 }
 
 func (k *Keeper) prepare(zone string, p plan) error {
-	r, data, err := k.load(zone)
-	switch {
-	case absent(err) && !k.Writer:
-		k.faults[zone] = "its keys are not there yet: the node with the control role makes them"
+	old := (*k.zones.Load())[zone]
+	r, _, err := k.load(zone)
+	if err == nil {
+		if err = r.fits(&p.DNSSEC); err != nil && old != nil {
+			return err
+		}
+	}
+	if old == nil {
 		k.take(zone, &active{ring: &Ring{Zone: zone}, plan: p})
+	}
+	if moved := k.step(zone, p, 0); moved != nil && !errors.Is(moved, errNotYet) {
+		return moved
+	}
+	if absent(err) {
 		return nil
-	case err != nil && !absent(err):
-		return err
 	}
-	if err := r.fits(&p.DNSSEC); err != nil {
-		return err
-	}
-	return k.move(r, data, p)
+	return err
 }
+
+// errNotYet means that another process has not made the keys yet.
+var errNotYet = errors.New("its keys are not there yet: the node with the control role makes them")
 
 // load reads a zone's ring; an empty one with an error.
 func (k *Keeper) load(zone string) (Ring, []byte, error) {
@@ -146,8 +155,6 @@ func (k *Keeper) move(r Ring, data []byte, p plan) error {
 		moved = r
 	}
 	k.next[r.Zone] = next
-	k.stored[r.Zone] = data
-	delete(k.faults, r.Zone)
 	if old := (*k.zones.Load())[r.Zone]; old != nil && equal(old.ring, &moved) && same(old.plan, p) {
 		return nil
 	}
@@ -251,30 +258,38 @@ func (k *Keeper) look(ctx context.Context) {
 	for _, zone := range slices.Sorted(maps.Keys(*k.zones.Load())) {
 		seen := k.askParent(ctx, zone)
 		k.mu.Lock()
-		if err := k.step(zone, seen); err != nil {
-			if k.faults[zone] != err.Error() {
-				k.Logger.Error("dnssec: the keys stay as they are", "zone", zone, "err", err)
-			}
-			k.faults[zone] = err.Error()
-		}
+		_ = k.step(zone, (*k.zones.Load())[zone].plan, seen) // kept, logged and tried again
 		k.mu.Unlock()
 	}
 }
 
-// step takes up what is in the vault and does what is due.
-func (k *Keeper) step(zone string, seen uint16) error {
-	a := (*k.zones.Load())[zone]
-	r, data, err := k.load(zone)
-	if err != nil {
-		if absent(err) && len(a.ring.Keys) == 0 {
-			return errors.New(k.faults[zone])
+// step takes up what is in the vault and does what is due; it keeps what went wrong.
+// seen is the tag of a key whose DS the parent has, 0 for none.
+func (k *Keeper) step(zone string, p plan, seen uint16) (err error) {
+	defer func() {
+		switch {
+		case err == nil:
+			delete(k.faults, zone)
+		case k.faults[zone] != err.Error():
+			k.Logger.Error("dnssec: the keys stay as they are", "zone", zone, "err", err)
+			k.faults[zone] = err.Error()
 		}
+	}()
+	known := (*k.zones.Load())[zone].ring
+	r, data, err := k.load(zone)
+	switch {
+	case absent(err) && k.Writer:
+		// A zone's first keys; or somebody has removed the file of those that serve.
+		r, data = Ring{Zone: zone, Keys: known.Keys}, nil
+	case absent(err) && len(known.Keys) == 0:
+		return errNotYet
+	case err != nil:
 		return err
 	}
 	if key := r.announced(); seen != 0 && key != nil && key.Tag == seen && key.Trusted.IsZero() {
 		key.Trusted = k.now()
 	}
-	return k.move(r, data, a.plan)
+	return k.move(r, data, p)
 }
 
 // Sign returns the signatures over an RRset of a zone: records of one name and

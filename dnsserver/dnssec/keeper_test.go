@@ -373,6 +373,56 @@ func TestParentAsked(t *testing.T) {
 	}
 }
 
+// TestRemovedFile: keys that serve are kept again when somebody removes their file,
+// and not replaced by others.
+func TestRemovedFile(t *testing.T) {
+	vault := Folder(t.TempDir())
+	k := newTestKeeper(t, newClock(), func(c *Config) { c.Vault = vault })
+	d := testPlan(false).DNSSEC
+	if err := k.Prepare(zoneWith(&d)); err != nil {
+		t.Fatal(err)
+	}
+	key := k.Status()[0].Keys[0].DNSKEY
+	for _, again := range []func(){func() { k.look(t.Context()) }, func() { k.Prepare(zoneWith(&d)) }} {
+		if err := os.Remove(vault.path("video.example.")); err != nil {
+			t.Fatal(err)
+		}
+		again()
+		if s := k.Status()[0]; len(s.Keys) != 1 || s.Keys[0].DNSKEY != key || s.Error != "" {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
+// TestMendedLater: a node that starts while its keys cannot be read takes them up when
+// they can, and signs with what it has where the configuration asks for something else.
+func TestMendedLater(t *testing.T) {
+	vault := Folder(t.TempDir())
+	d := testPlan(false).DNSSEC
+	if err := newTestKeeper(t, newClock(), func(c *Config) { c.Vault = vault }).Prepare(zoneWith(&d)); err != nil {
+		t.Fatal(err)
+	}
+	os.Chmod(vault.path("video.example."), 0o644)
+	k := newTestKeeper(t, newClock(), func(c *Config) { c.Vault = vault })
+	if err := k.Prepare(zoneWith(&d)); err == nil || k.Status()[0].Error == "" || len(k.Status()[0].Keys) != 0 {
+		t.Errorf("%v, %+v", err, k.Status())
+	}
+	os.Chmod(vault.path("video.example."), 0o600)
+	k.look(t.Context())
+	if s := k.Status()[0]; len(s.Keys) != 1 || s.Error != "" {
+		t.Errorf("%+v", s)
+	}
+	checked(t, k, address("www.video.example.", 60))
+
+	split := d
+	split.SplitKeys = true
+	k = newTestKeeper(t, newClock(), func(c *Config) { c.Vault = vault })
+	if err := k.Prepare(zoneWith(&split)); err == nil {
+		t.Error("another kind of keys is taken for fine")
+	}
+	checked(t, k, address("www.video.example.", 60))
+}
+
 // TestUnwritable: keys that cannot be kept are not used.
 func TestUnwritable(t *testing.T) {
 	k := newTestKeeper(t, newClock(), func(c *Config) { c.Vault = broken{} })
