@@ -117,7 +117,7 @@ func (n *node) replace(ctx context.Context) error {
 	}
 	if err := n.release(); err != nil {
 		successor.Kill()
-		return err
+		return errors.Join(err, n.reclaim())
 	}
 	if err := successor.Proceed(serveWithin); err != nil {
 		return errors.Join(err, n.reclaim())

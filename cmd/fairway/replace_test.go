@@ -88,11 +88,16 @@ func TestFailedSuccessor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	replaceFile(t, line.program, []byte("#!/bin/sh\nexit 3\n"))
-	line.signal(syscall.SIGUSR2)
-	until(t, patience, "the failure is told", func() bool { return line.count("not replaced: this process goes on serving") == 1 })
-	if !strings.Contains(line.said(), "exit status 3") {
-		t.Errorf("why is not told:\n%s", line.said())
+	for i, program := range []string{
+		"exit 3",                                 // at once
+		"echo prepared >&4; read go <&3; exit 4", // when the old process has let go of the data folder
+	} {
+		replaceFile(t, line.program, []byte("#!/bin/sh\n"+program+"\n"))
+		line.signal(syscall.SIGUSR2)
+		until(t, patience, "the failure is told", func() bool { return line.count("not replaced: this process goes on serving") == i+1 })
+		if !strings.Contains(line.said(), fmt.Sprint("exit status ", i+3)) {
+			t.Errorf("why is not told:\n%s", line.said())
+		}
 	}
 	replaceFile(t, line.program, good)
 	write(t, filepath.Dir(config), filepath.Base(config), string(text))
