@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -210,14 +209,12 @@ func (p *Primary) renew(snapshot *steering.Snapshot, zone *steering.Zone, old *v
 	next.soa = dns.Copy(next.soa).(*dns.SOA)
 	next.soa.Serial = p.serial(zone, next.hash, now)
 	moved := old == nil || next.soa.Serial != old.soa.Serial
-	switch {
-	case !moved:
-		next.soaSigs = old.soaSigs
-	case p.contents.Signed(snapshot.Layout, zone.Name):
-		if next.soaSigs, err = p.contents.ProveSOA(snapshot.Layout, zone.Name, next.soa); err != nil {
-			p.log.Error("transfer: no new version of a zone: secondaries keep the last", "zone", zone.Name, "err", err)
-			return old
-		}
+	if p.contents.Signed(snapshot.Layout, zone.Name) {
+		moved, err = p.proveSOA(snapshot.Layout, zone, old, next, moved)
+	}
+	if err != nil {
+		p.log.Error("transfer: no new version of a zone: secondaries keep the last", "zone", zone.Name, "err", err)
+		return old
 	}
 	if old != nil {
 		next.journal = old.journal
@@ -230,6 +227,20 @@ func (p *Primary) renew(snapshot *steering.Snapshot, zone *steering.Zone, old *v
 		p.saved[zone.Name] = saved{Serial: next.soa.Serial, Hash: next.hash}
 	}
 	return next
+}
+
+// proveSOA signs the SOA record of a version. Where its signature had to be made anew
+// and nothing else has changed, that is a change too, or the one that secondaries have
+// would end.
+func (p *Primary) proveSOA(layout *steering.Layout, zone *steering.Zone, old, next *version, moved bool) (bool, error) {
+	var err error
+	next.soaSigs, err = p.contents.ProveSOA(layout, zone.Name, next.soa)
+	if err != nil || moved || slices.EqualFunc(next.soaSigs, old.soaSigs, sameRecord) {
+		return moved, err
+	}
+	next.soa.Serial = nextSerial(next.soa.Serial, zone.SOA.Serial, time.Now())
+	next.soaSigs, err = p.contents.ProveSOA(layout, zone.Name, next.soa)
+	return true, err
 }
 
 // content gathers what a zone holds. What cannot have changed since the old version
@@ -308,15 +319,6 @@ func (p *Primary) Serial(zone string) (uint32, bool) {
 		return v.soa.Serial, true
 	}
 	return 0, false
-}
-
-// Serials are those of all zones that may be copied.
-func (p *Primary) Serials() map[string]uint32 {
-	serials := make(map[string]uint32)
-	for name, v := range maps.All(*p.versions.Load()) {
-		serials[name] = v.soa.Serial
-	}
-	return serials
 }
 
 // begin counts a transfer; false when there are too many.

@@ -124,3 +124,26 @@ func TestSignedZoneIsQuiet(t *testing.T) {
 		t.Errorf("serial %d after a reload, was %d", got, first)
 	}
 }
+
+// TestSOASignatureIsRenewed: a zone that does not change gets a new serial when the
+// signature over its SOA record had to be made anew, so that secondaries get it.
+func TestSOASignatureIsRenewed(t *testing.T) {
+	w := newSignedWorld(t, nil)
+	first := w.look()
+	old := *(*w.primary.versions.Load())[apex]
+	old.soaSigs = []*steering.Record{{Name: apex, Type: dns.TypeRRSIG, Data: "the one before"}}
+	w.primary.versions.Store(&map[string]*version{apex: &old})
+	w.primary.proven = time.Time{}
+	got := w.look()
+	now := (*w.primary.versions.Load())[apex]
+	if !newer(got, first) || len(now.soaSigs) != 1 || now.soaSigs[0].Data == "the one before" {
+		t.Errorf("serial %d, was %d, signatures %v", got, first, now.soaSigs)
+	}
+	steps, known := now.since(first)
+	if !known || len(steps) != 1 || len(steps[0].deleted) != 1 || len(steps[0].added) != 1 {
+		t.Errorf("no step that replaces the signature: %v", steps)
+	}
+	if again := w.look(); again != got {
+		t.Errorf("serial %d, was %d, and nothing was renewed", again, got)
+	}
+}
