@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	_ "time/tzdata" // schedules and rules name time zones, which a bare container lacks
 
 	"github.com/spf13/cobra"
 )
