@@ -22,8 +22,9 @@
 // variables in facts.go and language.go and against the names that the files
 // declare. What comes out are plain functions of steering.Facts and of
 // steering.Inputs, pure and safe for concurrent use. Questions about the path that
-// is asked for run per query, so they become functions of their own, without CEL. Reads says which attribute values the conditions
-// can tell apart, so that the address space is cut no finer.
+// is asked for run per query, so they become functions of their own, without CEL.
+// Reads says which attribute values the conditions can tell apart, so that the
+// address space is cut no finer.
 //
 // # Promises
 //

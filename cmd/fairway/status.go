@@ -71,15 +71,13 @@ func printStatus(w io.Writer, s *api.Status) {
 
 // scheduleText says whether a schedule is open, and until or from when.
 func scheduleText(x *api.ScheduleStatus) string {
-	state, until := "closed", " until "
-	if x.Open {
-		state = "OPEN"
+	state := "over"
+	if at := x.Next.Local().Format("2006-01-02 15:04"); x.Open {
+		state = "OPEN until " + at
+	} else if !x.Next.IsZero() {
+		state = "opens " + at
 	}
-	next := " for ever"
-	if !x.Next.IsZero() {
-		next = until + x.Next.Local().Format("2006-01-02 15:04")
-	}
-	return fmt.Sprintf("schedule %s (%s) for %s: %s%s", x.Name, x.When, strings.Join(x.Services, ", "), state, next)
+	return fmt.Sprintf("schedule %s (%s) for %s: %s", x.Name, x.When, strings.Join(x.Services, ", "), state)
 }
 
 // printService writes one line per region × endpoint with a share, and those
