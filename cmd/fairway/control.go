@@ -50,6 +50,9 @@ func (c *control) bound() map[string][]string {
 	bound := map[string][]string{"api": c.node.api.Addrs()}
 	if c.dns != nil {
 		bound["dns"] = c.dns.Addrs()
+		if dot := c.dns.TLSAddrs(); len(dot) > 0 {
+			bound["dot"] = dot
+		}
 	}
 	if c.http != nil {
 		bound["http"] = c.http.Addrs()

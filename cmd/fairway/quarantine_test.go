@@ -12,6 +12,7 @@ import (
 
 	"fairway/dnsserver"
 	"fairway/steering"
+	"fairway/steering/api"
 )
 
 func TestQuarantine(t *testing.T) {
@@ -38,6 +39,9 @@ func TestQuarantine(t *testing.T) {
 	n := new(node)
 	if n.dns, err = dnsserver.New(dnsserver.Config{Listen: []string{"127.0.0.1:0"}, Current: current}); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := api.New(api.Config{Listen: []string{"127.0.0.1:0"}, Control: &control{n}, Extra: n.extraPaths()}); err != nil && strings.Contains(err.Error(), "extra path") {
+		t.Errorf("the API refuses the path: %v", err)
 	}
 	for method, want := range map[string]int{http.MethodGet: http.StatusOK, http.MethodPost: http.StatusMethodNotAllowed} {
 		w := httptest.NewRecorder()
