@@ -20,6 +20,7 @@ type options struct {
 	workers int
 	only    string
 	into    string
+	scopes  bool
 	serve   string
 	listen  string
 }
@@ -33,12 +34,16 @@ func main() {
 	flag.IntVar(&o.workers, "workers", 1, "processors of a server; with more than one nothing is pinned")
 	flag.StringVar(&o.only, "only", "", "servers, by name, with commas; empty = all")
 	flag.StringVar(&o.into, "into", "", "write the tables of all three runs into this file, between its markers")
+	flag.BoolVar(&o.scopes, "scopes", false, "count the networks that each server announces for the whole of IPv4, and measure nothing")
 	flag.StringVar(&o.serve, "serve", "", "be one of the servers (internal)")
 	flag.StringVar(&o.listen, "listen", "", "where to serve (internal)")
 	flag.Parse()
 	run := compare
-	if o.serve != "" {
+	switch {
+	case o.serve != "":
 		run = serve
+	case o.scopes:
+		run = countScopes
 	}
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
