@@ -138,6 +138,9 @@ func (l *language) scoreFunc(checked *cel.Ast) (func(*steering.Inputs) float64, 
 	if err != nil {
 		return nil, err
 	}
+	if direct := directScore(checked); direct != nil {
+		return direct, nil
+	}
 	pool := sync.Pool{New: func() any { return new(inputsActivation) }}
 	return func(in *steering.Inputs) float64 {
 		vars := pool.Get().(*inputsActivation)
