@@ -148,7 +148,7 @@ func (k *Keeper) move(r Ring, data []byte, p plan) error {
 		return err
 	}
 	if k.Writer {
-		if moved, data, err = k.save(moved, data); err != nil {
+		if moved, _, err = k.save(moved, data); err != nil {
 			return err
 		}
 	} else {
