@@ -30,10 +30,10 @@ type corrector struct {
 
 // correcting is the state of one group.
 type correcting struct {
-	shares  []share  // that served when the counting began
-	factors []factor // in force
-	before  []factor // the step before
-	err     float64  // that was seen with them; 0 = not known
+	shares  []share   // that served when the counting began
+	factors []float64 // in force, by share
+	before  []float64 // the step before
+	err     float64   // that was seen with them; 0 = not known
 	gain    float64
 	rested  time.Time          // when the gain was last at its full size
 	stored  map[string]float64 // factors of an earlier run, until counting begins
@@ -45,9 +45,6 @@ type share struct {
 	want  float64
 	total uint64
 }
-
-// factor is one endpoint's.
-type factor = float64
 
 const (
 	correctEvery  = time.Minute
@@ -163,7 +160,7 @@ func (k *correcting) begin(split *steering.Split, total func(id string) uint64) 
 		old = k.stored
 	}
 	picks := split.Picks()
-	k.shares, k.factors, k.before = make([]share, len(picks)), make([]factor, len(picks)), make([]factor, len(picks))
+	k.shares, k.factors, k.before = make([]share, len(picks)), make([]float64, len(picks)), make([]float64, len(picks))
 	k.err, k.gain = 0, fullGain
 	for i := range picks {
 		id := picks[i].Endpoint.ID
