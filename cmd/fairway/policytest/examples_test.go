@@ -41,7 +41,9 @@ func TestExampleFolders(t *testing.T) {
 			t.Error(err)
 		}
 		for _, f := range files {
-			names = append(names, f.Name())
+			if f.Name() != "zones" { // zone files that the configuration names
+				names = append(names, f.Name())
+			}
 		}
 		if want := []string{"fairway.yaml", "fairway_test.yaml"}; !slices.Equal(names, want) {
 			t.Errorf("%s has %v, want %v", folder.Name(), names, want)
