@@ -197,9 +197,8 @@ func startDynasty(t *testing.T, args ...string) *dynasty {
 	line.pid = cmd.Process.Pid
 	go func() { cmd.Wait(); close(line.first.exited) }()
 	t.Cleanup(func() {
-		syscall.Kill(line.pid, syscall.SIGKILL)
 		line.first.kill()
-		reached(patience, func() bool { return gone(line.pid) })
+		line.extinguish()
 		if t.Failed() {
 			t.Logf("fairway said:\n%s", line.said())
 		}
@@ -275,6 +274,21 @@ func (l *dynasty) ended() {
 		<-l.first.exited
 		if code := l.first.cmd.ProcessState.ExitCode(); code != 0 {
 			l.t.Errorf("it exits with %d", code)
+		}
+	}
+}
+
+// extinguish kills whatever of the program still runs, also a successor that was
+// never announced.
+func (l *dynasty) extinguish() {
+	links, _ := filepath.Glob("/proc/[0-9]*/exe")
+	for _, link := range links {
+		if program, err := os.Readlink(link); err != nil || strings.TrimSuffix(program, " (deleted)") != l.program {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link))); err == nil {
+			syscall.Kill(pid, syscall.SIGKILL)
+			reached(patience, func() bool { return gone(pid) })
 		}
 	}
 }
