@@ -148,7 +148,7 @@ func (k *Keeper) move(r Ring, data []byte, p plan) error {
 		return err
 	}
 	if k.Writer {
-		if moved, _, err = k.save(moved, data); err != nil {
+		if moved, err = k.save(moved, data); err != nil {
 			return err
 		}
 	} else {
@@ -167,18 +167,18 @@ func (k *Keeper) move(r Ring, data []byte, p plan) error {
 	return nil
 }
 
-func (k *Keeper) save(r Ring, before []byte) (Ring, []byte, error) {
+func (k *Keeper) save(r Ring, before []byte) (Ring, error) {
 	data, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
-		return r, nil, err
+		return r, err
 	}
 	if !bytes.Equal(data, before) {
 		if err := k.Vault.Save(r.Zone, data); err != nil {
-			return r, nil, err
+			return r, err
 		}
 	}
 	kept := Ring{}
-	return kept, data, json.Unmarshal(data, &kept) // times as they are stored
+	return kept, json.Unmarshal(data, &kept) // times as they are stored
 }
 
 func equal(a, b *Ring) bool {
@@ -293,7 +293,7 @@ func (k *Keeper) step(zone string, p plan, seen uint16) (err error) {
 }
 
 // Sign returns the signatures over an RRset of a zone: records of one name and
-// type, whose TTL goes into the signature as the original one (RFC 4034 §3.1.4).
+// type, nobody else's at the time (packing writes to their headers), whose TTL goes into the signature as the original one (RFC 4034 §3.1.4).
 // allow is nil for what the zone holds. For what a question makes up, such as that
 // its name does not exist, allow is asked before a signature is made, and its no is
 // ErrLimited.

@@ -61,7 +61,11 @@ func (k *Keeper) Status() []Status {
 		s.Keys, s.Next = []KeyStatus{}, []Next{}
 		key := a.ring.announced()
 		s.Waiting = key != nil && key.Trusted.IsZero()
-		if sigs, err := k.Sign(zone, a.dnskey, nil); err == nil {
+		own := make([]dns.RR, len(a.dnskey)) // to sign writes to records, and these are shared
+		for i, rr := range a.dnskey {
+			own[i] = dns.Copy(rr)
+		}
+		if sigs, err := k.Sign(zone, own, nil); err == nil {
 			s.Expires = time.Unix(int64(sigs[0].Expiration), 0).UTC()
 		}
 		for i := range a.ring.Keys {
