@@ -70,7 +70,9 @@ func TestCascadeOfProviders(t *testing.T) {
 	limits := []float64{100, 100, 80, 80, 60}
 	w := cappedWorld(limits...)
 	inBubble(t, w, nil, func(r *rig) {
+		r.mu.Lock()
 		r.latency = map[string]time.Duration{"a": 10 * time.Millisecond, "b": 15 * time.Millisecond, "c": 20 * time.Millisecond, "d": 25 * time.Millisecond, "e": 30 * time.Millisecond}
+		r.mu.Unlock()
 		const demand = 150.0
 		r.eventually(euClient, "a", 30*time.Second)
 		dead := map[string]bool{}

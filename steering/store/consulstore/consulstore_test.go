@@ -179,6 +179,15 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+func patiently(t *testing.T, what string, true_ func() bool) {
+	t.Helper()
+	for begin := time.Now(); !true_(); time.Sleep(50 * time.Millisecond) {
+		if time.Since(begin) > time.Minute {
+			t.Fatal("not within a minute: ", what)
+		}
+	}
+}
+
 // With two of three servers gone, what is stored is still read, and nothing can
 // be written; when they are back all is as before.
 func TestNoLeader(t *testing.T) {
@@ -187,17 +196,17 @@ func TestNoLeader(t *testing.T) {
 	ctx := t.Context()
 	must(t, s.PutState(ctx, stateWith(1, 3, nil)))
 	changes := s.Watch(ctx)
+	// What two of three have is stored; the third must have it too before it is alone.
+	patiently(t, "the third server has the state", func() bool {
+		pair, _, err := s.kv.Get(s.prefix+"heads/"+stateHead, &consul.QueryOptions{AllowStale: true})
+		return err == nil && pair != nil
+	})
 	servers[1].Kill()
 	servers[2].Kill()
-	for begin := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+	patiently(t, "the state is read without a leader", func() bool {
 		got, found, err := s.State(ctx)
-		if found && err == nil && got.Generation == 1 {
-			break
-		}
-		if time.Since(begin) > time.Minute {
-			t.Fatalf("without a leader: found %v, %v", found, err)
-		}
-	}
+		return found && err == nil && got.Generation == 1
+	})
 	short, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	if err := s.PutState(short, stateWith(2, 3, nil)); err == nil {
@@ -206,15 +215,7 @@ func TestNoLeader(t *testing.T) {
 	servers[1].Run(t)
 	servers[2].Run(t)
 	consultest.AwaitLeader(t, servers)
-	for begin := time.Now(); ; time.Sleep(100 * time.Millisecond) {
-		err := s.PutState(ctx, stateWith(3, 3, nil))
-		if err == nil {
-			break
-		}
-		if time.Since(begin) > time.Minute {
-			t.Fatal(err)
-		}
-	}
+	patiently(t, "a state is stored again", func() bool { return s.PutState(ctx, stateWith(3, 3, nil)) == nil })
 	select {
 	case c := <-changes:
 		if !c.State {
