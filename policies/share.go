@@ -42,7 +42,7 @@ func (v value) sharesOf() []steering.PolicyShare {
 	case len(entries) < 2:
 		v.fault("name two policies or more, such as {main: 90%, new: 10%}", "divides nothing")
 	case good && math.Abs(sum-1) > 1e-9:
-		v.fault("let the shares sum to 100%", "the shares sum to %s%%", trim(100*sum))
+		v.fault("let the shares sum to 100%", "the shares sum to %s%%", trim(math.Round(1e6*sum)/1e4))
 	}
 	return shares
 }

@@ -46,11 +46,9 @@ func (v value) freeze() *steering.FreezeSpec {
 	f, _ := v.fields("until reason author")
 	z := &steering.FreezeSpec{Place: v.place()}
 	if until, ok := f.require("until", "say when it ends, such as until: 2026-12-24T20:00:00Z"); ok {
-		if s, ok := until.text(); ok {
-			var err error
-			if z.Until, err = time.Parse(time.RFC3339, s); err != nil {
-				until.fault("write it as 2026-12-24T20:00:00+01:00", "%q is no time", clip(s))
-			}
+		var err error
+		if z.Until, err = time.Parse(time.RFC3339, until.node.Value); err != nil { // with quotes or without
+			until.wrong("a time with its zone", "write it as 2026-12-24T20:00:00+01:00")
 		}
 	}
 	z.Reason, z.Author = f.line("reason"), f.line("author")

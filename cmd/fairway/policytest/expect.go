@@ -54,7 +54,10 @@ var (
 		steering.ReasonGeofenced, steering.ReasonBlocked,
 		steering.ReasonPoolDown, steering.ReasonOtherPool, steering.ReasonLessLiked, steering.ReasonNotForced, steering.ReasonTooDear, steering.ReasonDearer,
 	}
-	holds = []steering.HoldCode{steering.HoldMargin, steering.HoldDwell, steering.HoldMaxShift, steering.HoldRamp, steering.HoldCap}
+	holds = []steering.HoldCode{
+		steering.HoldMargin, steering.HoldDwell, steering.HoldRamp, steering.HoldMaxShift, steering.HoldMaxShiftAll,
+		steering.HoldBrake, steering.HoldFreeze, steering.HoldCap,
+	}
 )
 
 func words[T ~string](codes ...T) []string {

@@ -50,7 +50,7 @@ const mostRounds = 20_000
 func (p *play) advance(s *step) error {
 	until := p.now.Add(s.after)
 	for round := 0; p.view != nil; round++ {
-		next := p.wake()
+		next := p.wake(until)
 		if next.IsZero() || !next.Before(until) {
 			break
 		}
@@ -85,8 +85,8 @@ func (p *play) decide() error {
 	return nil
 }
 
-// wake is when time alone changes a decision next; zero = never.
-func (p *play) wake() time.Time {
+// wake is when time alone changes a decision next; zero = not before until.
+func (p *play) wake(until time.Time) time.Time {
 	var next time.Time
 	sooner := func(t time.Time) {
 		if t.After(p.now) && (next.IsZero() || t.Before(next)) {
@@ -103,7 +103,21 @@ func (p *play) wake() time.Time {
 	for i := range p.overrides {
 		sooner(p.overrides[i].Expires)
 	}
+	sooner(p.turn(until))
 	return next
+}
+
+// turn is when a schedule, or a rule that reads the time, treats clients otherwise
+// next; zero = not before until. Most minutes change nothing, so they cost no
+// decision.
+func (p *play) turn(until time.Time) time.Time {
+	now := p.layout.At(p.now)
+	for t := now.Next(p.now); !t.IsZero() && t.Before(until); t = now.Next(t) {
+		if now.At(t) != now {
+			return t
+		}
+	}
+	return time.Time{}
 }
 
 // measure makes the health of now: of everything that is probed, in every

@@ -96,6 +96,76 @@ func TestOverrides(t *testing.T) {
 `)
 }
 
+// TestOverridesOfEveryKind: tests give every order that an operator can give, with
+// every scope.
+func TestOverridesOfEveryKind(t *testing.T) {
+	playing(t, strings.Replace(base, "    policy: p\n", "    policy: p\n    labels: {tier: gold}\n", 1), `
+tests:
+  - name: it
+    measurements: {alpha: 10ms}
+    before: [{service: live, region: telekom, shares: {alpha: 100%}, ago: 1h}]
+    overrides:
+      - {weight: bravo, to: 3, service: plain}
+      - {freeze: true, region: telekom, for: 10m}
+    expect:
+      - {client: 8.8.8.8, service: plain, shares: {alpha: 25%, bravo: 75%}}
+    steps:
+      - after: 1m
+        measurements: {alpha: 500ms}
+        expect:
+          - {client: {region: telekom}, service: live, first: alpha, held: freeze}
+      - after: 1m
+        overrides: [{drain: pool one, for: 1m}]
+        expect: [{client: {region: telekom}, service: live, first: bravo, reasons: {alpha: drained}}]
+      - after: 1m
+        overrides: [{force: alpha, pool: one, labels: "tier=g*"}, {drain: alpha, pool: one, labels: "tier=silver"}]
+        expect:
+          - {client: 8.8.8.8, service: live, first: alpha, reason: forced}
+          - {client: 8.8.8.8, service: plain, shares: {alpha: 25%, bravo: 75%}}
+`)
+}
+
+// TestWindowsPassWithinAStep: what a schedule and a rule that reads the time bring
+// about is decided on the way, however long the step, so that dwell and max shift
+// have their time.
+func TestWindowsPassWithinAStep(t *testing.T) {
+	playing(t, strings.Replace(base, "      - name: rest\n", `      - name: night
+        when: now.between("22:00", "23:00", "UTC")
+        prefer: [bravo]
+      - name: rest
+`, 1)+`    switch: {dwell: 30s, max_shift: 10%/min}
+schedules:
+  match: {services: plain, from: 2026-06-01T18:00, to: 2026-06-01T19:00, weights: {alpha: 3}}
+`, `
+tests:
+  - name: it
+    at: 2026-06-01T17:00:00Z
+    measurements: {alpha: 10ms}
+    expect:
+      - {client: 8.8.8.8, service: plain, shares: {alpha: 50%}}
+      - {client: 8.8.8.8, service: live, first: alpha}
+    steps:
+      - {after: 90m, expect: [{client: 8.8.8.8, service: plain, shares: {alpha: 75%}}]}
+      - {after: 60m, expect: [{client: 8.8.8.8, service: plain, shares: {alpha: 50%}}]}
+      - {after: 195m, expect: [{client: 8.8.8.8, service: live, rule: night, first: bravo}]}
+      - {after: 24h, expect: [{client: 8.8.8.8, service: live, rule: night, first: bravo}]}
+`)
+}
+
+// playing runs a test file over a configuration of its own.
+func playing(t *testing.T, configuration, text string) {
+	t.Helper()
+	report, err := Run(Config{Paths: []string{write(t, map[string]string{"fairway.yaml": configuration, "a_test.yaml": text})}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	report.Files[0].print(&out, false)
+	if !report.Files[0].OK {
+		t.Error(out.String())
+	}
+}
+
 // TestTimePasses: one long step ends where many short ones do, since every
 // decision that is due on the way is made.
 func TestTimePasses(t *testing.T) {

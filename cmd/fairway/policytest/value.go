@@ -102,6 +102,16 @@ func (v value) count(low, high int) (int, bool) {
 	return n, true
 }
 
+// number reads a number from low to high.
+func (v value) number(low, high float64) (float64, bool) {
+	n, err := strconv.ParseFloat(v.node.Value, 64)
+	if err != nil || v.node.Kind != yaml.ScalarNode || !(n >= low && n <= high) {
+		v.fault(fmt.Sprintf("use %v to %v", low, high), "want a number")
+		return 0, false
+	}
+	return n, true
+}
+
 // throughput reads bits per second.
 func (v value) throughput() (float64, bool) {
 	for _, unit := range []struct {
