@@ -62,8 +62,9 @@ func (c *chain) atMost(price float64) {
 
 // breakTies keeps the cheapest of those whose score is within a part of the best;
 // what is worse stays for splits that use it. What states no price counts as dear.
+// Where nothing is measured no score says that the cheapest is as good.
 func (c *chain) breakTies(part float64) {
-	if part == 0 {
+	if part == 0 || c.blind {
 		return
 	}
 	best, cheapest := 0.0, 0.0

@@ -134,6 +134,22 @@ func TestTieBreakIsVoluntary(t *testing.T) {
 	}
 }
 
+// TestNoTieWithoutMeasurements: what nobody has measured is served by static weight,
+// and not by the price alone because all score the same nothing.
+func TestNoTieWithoutMeasurements(t *testing.T) {
+	w := newWorld()
+	w.revision.Regions[0].Pool = ""
+	w.rule.Cost = steering.CostSpec{TieBreak: 0.05}
+	for i, e := range w.service.Endpoints {
+		e.Account = &steering.Provider{Name: e.Provider, Terms: steering.Terms{PricePerGB: steering.FlatTariff(float64(3 - i))}}
+	}
+	ev := &evidence{revision: w.revision, health: verdicts(w, nil), now: noon}
+	s, _ := decide(ev, w.service, steering.Group{Region: "eu", Rule: w.rule}, nil, nil)
+	if s.split.Reason.Code != steering.ReasonUnproven || len(s.split.Picks()) != len(w.service.Endpoints) {
+		t.Errorf("%d of %d endpoints have clients, because %s; want all, unmeasured", len(s.split.Picks()), len(w.service.Endpoints), s.split.Reason)
+	}
+}
+
 // TestMarket: what a score reads of contracts and traffic, and what it reads where
 // nothing is known.
 func TestMarket(t *testing.T) {
