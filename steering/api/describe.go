@@ -58,7 +58,7 @@ func (w *World) schedule(x *steering.Schedule) ScheduleStatus {
 func (w *World) service(at int, layout *steering.ServiceLayout) ServiceStatus {
 	service := layout.Service
 	s := ServiceStatus{
-		Key: service.Key, Hostnames: service.Hostnames, Policy: service.Policy.Name, Schedule: service.Schedule,
+		Key: service.Key, Hostnames: service.Hostnames, Labels: service.Labels, Policy: service.Policy.Name, Schedule: service.Schedule,
 		Endpoints: []EndpointStatus{}, Regions: []RegionStatus{},
 	}
 	for _, e := range service.Endpoints {

@@ -103,7 +103,28 @@ func (r *OverrideRequest) override(status *Status, now time.Time) (steering.Over
 	if err := o.Validate(); err != nil {
 		return o, invalid("", "%v", err)
 	}
+	if !status.concerns(&o) {
+		return o, invalid("a service or an endpoint must meet all of what narrows an override", "override: nothing is meant: "+
+			"no endpoint, or no service, is all of what target, pool, service and labels say")
+	}
 	return o, nil
+}
+
+// concerns tells whether an override is about anything that there is. One that is
+// not would be in force, and its author would think that something had happened.
+func (s *Status) concerns(o *steering.Override) bool {
+	for i := range s.Services {
+		service := &steering.Service{Key: s.Services[i].Key, Labels: s.Services[i].Labels}
+		if o.Kind == steering.Freeze && o.CoversService(service) {
+			return true
+		}
+		for _, e := range s.Services[i].Endpoints {
+			if o.Kind != steering.Freeze && o.Applies(service, &steering.Endpoint{ID: e.ID, Provider: e.Provider, Pool: e.Pool}, o.Region) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // targets returns what an override can name.

@@ -110,6 +110,8 @@ func TestOverrideScopes(t *testing.T) {
 		"a freeze":           {`"kind":"freeze","region":"eu"`, steering.Override{Kind: steering.Freeze, Region: "eu"}, ""},
 		"a freeze of all":    {`"kind":"freeze"`, steering.Override{Kind: steering.Freeze}, ""},
 		"an unknown pool":    {`"kind":"drain","pool":"mars"`, steering.Override{}, "there is no pool"},
+		"labels of nobody":   {`"kind":"drain","target":"alpha","labels":"team=spotr*"`, steering.Override{}, "nothing is meant"},
+		"a freeze of nobody": {`"kind":"freeze","labels":"tier=gold"`, steering.Override{}, "nothing is meant"},
 		"half a label":       {`"kind":"drain","target":"alpha","labels":"team"`, steering.Override{}, "KEY=GLOB"},
 		"a freeze of one":    {`"kind":"freeze","target":"alpha"`, steering.Override{}, "services and regions"},
 		"a drain by weight":  {`"kind":"drain","target":"alpha","weight":3`, steering.Override{}, "only an override of kind weight"},

@@ -24,7 +24,7 @@ func TestStatus(t *testing.T) {
 		Generation: 7, Published: epoch, AgeSeconds: 3, Revision: "abc123", Geo: Geo{Cells: 2},
 		Regions: []string{"eu", "default"},
 		Services: []ServiceStatus{{
-			Key: "live", Hostnames: []string{"live.test."}, Policy: "p",
+			Key: "live", Hostnames: []string{"live.test."}, Labels: map[string]string{"team": "sports"}, Policy: "p",
 			Endpoints: []EndpointStatus{
 				{ID: "live/alpha/eu", Provider: "alpha", Pool: "eu", Host: "alpha.test.", URL: "https://alpha.test"},
 				{ID: "live/bravo/eu", Provider: "bravo", Pool: "eu", Host: "bravo.test.", URL: "https://bravo.test"},

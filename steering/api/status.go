@@ -49,12 +49,13 @@ type Geo struct {
 
 // ServiceStatus is a service and what is decided for it, region by region.
 type ServiceStatus struct {
-	Key       string           `json:"key"`
-	Hostnames []string         `json:"hostnames"`
-	Policy    string           `json:"policy"`
-	Schedule  string           `json:"schedule,omitempty"` // that is open for it
-	Endpoints []EndpointStatus `json:"endpoints"`
-	Regions   []RegionStatus   `json:"regions"`
+	Key       string            `json:"key"`
+	Hostnames []string          `json:"hostnames"`
+	Labels    map[string]string `json:"labels,omitempty"`
+	Policy    string            `json:"policy"`
+	Schedule  string            `json:"schedule,omitempty"` // that is open for it
+	Endpoints []EndpointStatus  `json:"endpoints"`
+	Regions   []RegionStatus    `json:"regions"`
 }
 
 // ScheduleStatus is a window in which services are decided otherwise.

@@ -36,7 +36,7 @@ var epoch = time.Date(2026, 11, 22, 21, 0, 0, 0, time.UTC)
 func testWorld(t *testing.T) World {
 	t.Helper()
 	policy := &steering.Policy{Name: "p", Rules: []*steering.Rule{{Name: "default"}}, HashV4: 24, HashV6: 56}
-	service := &steering.Service{Key: "live", Hostnames: []string{"live.test."}, TTL: 30 * time.Second, Policy: policy}
+	service := &steering.Service{Key: "live", Hostnames: []string{"live.test."}, Labels: map[string]string{"team": "sports"}, TTL: 30 * time.Second, Policy: policy}
 	for _, provider := range []string{"alpha", "bravo"} {
 		service.Endpoints = append(service.Endpoints, &steering.Endpoint{
 			ID: "live/" + provider + "/eu", Service: "live", Provider: provider, Pool: "eu",
