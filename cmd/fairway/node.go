@@ -163,6 +163,9 @@ func (n *node) build() error {
 	if err := n.makeParts(c); err != nil {
 		return err
 	}
+	if err := n.fill(c); err != nil {
+		return err
+	}
 	if n.keys != nil {
 		if err := n.keys.Prepare(c.Revision.Zones); err != nil {
 			n.log.Error("keys of signed zones cannot be looked after: where there are none, who asks for signatures is answered SERVFAIL until this is mended", "err", err)
