@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -67,6 +66,8 @@ func (s *Server) SteeredContent(snapshot *steering.Snapshot, apex string) ([]*st
 				if err != nil {
 					return nil, fmt.Errorf("name %s: %w", name, err)
 				}
+				// A decision's TTL, and that of a lookup, run down: they are not the name's.
+				r.TTL = sl.Service.TTL
 				records = append(records, r)
 			}
 		}
@@ -100,7 +101,7 @@ func fallback(zones *zoneSet, z *zone, service int, name string, snapshot *steer
 		if n == nil || !zones.offers(n).has(qtype) {
 			continue
 		}
-		l := lookup{reply: &reply{}, zones: zones, snapshot: snapshot, client: netip.Addr{}, qtype: qtype}
+		l := lookup{reply: &reply{}, zones: zones, snapshot: snapshot, region: d.Group.Region, qtype: qtype}
 		l.give(z, n, name, endpoint, seconds(d.TTL))
 		for _, rr := range l.msg.Answer {
 			if rr.Header().Name == name {

@@ -187,6 +187,7 @@ func (n *node) build() error {
 	if err := n.firstSnapshot(c); err != nil || n.primary == nil {
 		return err
 	}
+	n.aimAliases() // the copies have what was found before, from the first on
 	n.primary.Look()
 	return nil
 }

@@ -74,6 +74,7 @@ type Primary struct {
 	saved    map[string]saved
 	seen     *steering.Snapshot
 	pending  bool
+	looked   time.Time // when contents were last gathered
 	made     map[string]time.Time
 	untold   map[string]news
 	epoch    uint64    // of the signer, when proofs were last made
@@ -148,10 +149,10 @@ func (p *Primary) Look() {
 	p.looking.Lock()
 	defer p.looking.Unlock()
 	snapshot := p.current.Load()
-	if snapshot == nil || p.contents == nil || snapshot == p.seen && !p.pending && !p.stale() {
-		return
+	if snapshot == nil || p.contents == nil || snapshot == p.seen && !p.pending && !p.stale() && time.Since(p.looked) < p.settle {
+		return // addresses behind CDNs' host names change without a snapshot: hence the time
 	}
-	p.seen, p.pending = snapshot, false
+	p.seen, p.pending, p.looked = snapshot, false, time.Now()
 	if p.stale() {
 		p.epoch, p.proven, p.proofs = p.contents.Epoch(), time.Now(), p.proofs+1
 	}

@@ -6,11 +6,13 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/miekg/dns"
 
+	"fairway/dnsserver"
 	"fairway/steering"
 )
 
@@ -156,6 +158,53 @@ func TestSettle(t *testing.T) {
 	}
 	if got := w.look(); !newer(got, first) {
 		t.Errorf("serial %d when the time is over, was %d", got, first)
+	}
+}
+
+// behind finds what the test says behind every host, in the region of those of whom
+// nothing is known.
+type behind struct {
+	atomic.Pointer[dnsserver.Behind]
+}
+
+func (b *behind) Behind(_, region string) (dnsserver.Behind, bool) {
+	found := b.Load()
+	if found == nil || region != steering.DefaultRegion {
+		return dnsserver.Behind{}, false
+	}
+	return *found, true
+}
+
+// TestAddressesBehindHosts: addresses that are found are a change, though no snapshot
+// comes with them; that a lookup runs out is none.
+func TestAddressesBehindHosts(t *testing.T) {
+	w := newWorld(t, nil)
+	w.service.Alias = true
+	aliases := new(behind)
+	var err error
+	if w.door, err = dnsserver.New(dnsserver.Config{Listen: []string{"127.0.0.1:0"}, Current: w.current, Copies: w.primary, Aliases: aliases}); err != nil {
+		t.Fatal(err)
+	}
+	w.primary.Serve(w.door)
+	w.reload(0)
+	unknown := w.look()
+
+	one := []netip.Addr{netip.MustParseAddr("203.0.113.1")}
+	aliases.Store(&dnsserver.Behind{IPv4: one, TTL: 9 * time.Second})
+	until(t, "the addresses are in the copy", func() bool {
+		w.primary.Look()
+		return slices.ContainsFunc((*w.primary.versions.Load())[apex].steered, func(r *steering.Record) bool {
+			return r.Name == live && r.Type == dns.TypeA && r.TTL == w.service.TTL
+		})
+	})
+	found, _ := w.primary.Serial(apex)
+	if !newer(found, unknown) {
+		t.Errorf("serial %d with the addresses, was %d", found, unknown)
+	}
+
+	aliases.Store(&dnsserver.Behind{IPv4: one, TTL: 4 * time.Second})
+	if got := w.look(); got != found {
+		t.Errorf("serial %d with the same addresses, was %d", got, found)
 	}
 }
 
