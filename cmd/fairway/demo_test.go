@@ -162,43 +162,44 @@ func breakInEU(t *testing.T, d *doors, temp string, within time.Duration, fault 
 	return nil
 }
 
-// agree asks all doors for random clients. A client is asked again when the
-// generation changed in between: where doors are processes of their own, one may
-// be a moment behind.
+// agree asks all doors for random clients. A client that gets different answers is
+// asked again for a while: where doors are processes of their own, one may be a
+// moment behind.
 func agree(t *testing.T, d *doors, clients int) {
+	t.Helper()
 	random := rand.New(rand.NewPCG(1, 2))
-	asked, different := 0, 0
-	for asked < clients {
-		service := []string{"live", "vod"}[random.IntN(2)]
-		client := randomClient(random)
-		answer, err := d.decide(service, client)
-		if err != nil {
-			t.Fatal(err)
-		}
-		target := d.cname(service+".fairway.test.", client)
-		location, err := d.redirect(service, "x", client)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if again, err := d.decide(service, client); err != nil || again.Generation != answer.Generation {
-			continue
-		}
-		asked++
-		first := answer.Endpoints[0]
-		if target != first.Host || location != first.URL+"/x" {
-			time.Sleep(500 * time.Millisecond)
-			if again, err := d.decide(service, client); err != nil || again.Generation != answer.Generation {
-				asked--
-				continue
-			}
+	different := 0
+	for range clients {
+		service, client := []string{"live", "vod"}[random.IntN(2)], randomClient(random)
+		var said string
+		_, agreed := reached(10*time.Second, func() (same bool) {
+			same, said = sameAnswer(t, d, service, client)
+			return same
+		})
+		if !agreed {
 			if different++; different < 5 {
-				t.Errorf("client %v: DNS %s, redirect %s, decide %s", client, target, location, first.ID)
+				t.Errorf("client %v: %s", client, said)
 			}
 		}
 	}
 	if different > 0 {
-		t.Errorf("%d of %d clients got different answers", different, asked)
+		t.Errorf("%d of %d clients got different answers", different, clients)
 	}
+}
+
+// sameAnswer asks every door for one client.
+func sameAnswer(t *testing.T, d *doors, service string, client netip.Addr) (same bool, said string) {
+	t.Helper()
+	answer, err := d.decide(service, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, target := answer.Endpoints[0], d.cname(service+".fairway.test.", client)
+	location, err := d.redirect(service, "x", client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return target == first.Host && location == first.URL+"/x", fmt.Sprintf("DNS %s, redirect %s, decide %s", target, location, first.ID)
 }
 
 // randomClient is IPv4 three times out of four.
