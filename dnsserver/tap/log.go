@@ -85,6 +85,9 @@ func lineOf(s *Seen) line {
 	}
 	for _, rr := range m.Answer {
 		data := strings.TrimPrefix(rr.String(), rr.Header().String())
+		if unknown, ok := rr.(*dns.RFC3597); ok { // whose text has another header
+			data = fmt.Sprintf(`\# %d %s`, len(unknown.Rdata)/2, unknown.Rdata)
+		}
 		out.Answer = append(out.Answer, dns.Type(rr.Header().Rrtype).String()+" "+data)
 	}
 	return out

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"runtime"
 	"strings"
 	"sync"
@@ -164,7 +165,17 @@ func TestScrub(t *testing.T) {
 func TestLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "queries.jsonl")
 	tap, _ := running(t, Config{Sink: &Log{Path: path}})
-	tap.Saw(exchange(t, 1))
+	seen := exchange(t, 1)
+	answer := new(dns.Msg)
+	if err := answer.Unpack(seen.Answer); err != nil {
+		t.Fatal(err)
+	}
+	answer.Answer = append(answer.Answer, &dns.RFC3597{Hdr: dns.RR_Header{Name: "live.example.", Rrtype: 65280, Class: dns.ClassINET}, Rdata: "010203"})
+	var err error
+	if seen.Answer, err = answer.Pack(); err != nil {
+		t.Fatal(err)
+	}
+	tap.Saw(seen)
 	read := func() string { text, _ := os.ReadFile(path); return string(text) }
 	until(t, "the line", func() bool { return strings.HasSuffix(read(), "\n") })
 	var got line
@@ -172,7 +183,7 @@ func TestLog(t *testing.T) {
 		t.Fatalf("%v\n%s", err, read())
 	}
 	if got.Client != "192.0.2.0/24" || got.Subnet != "198.51.100.0/24" || got.Scope != 16 || got.Transport != "udp" || got.Name != "live.example." ||
-		got.Type != "A" || got.Rcode != "NOERROR" || len(got.Answer) != 1 || got.Answer[0] != "CNAME eu.bravo.example." || got.Octets == 0 || got.Seconds != 0.00025 {
+		got.Type != "A" || got.Rcode != "NOERROR" || !slices.Equal(got.Answer, []string{"CNAME eu.bravo.example.", `TYPE65280 \# 3 010203`}) || got.Octets == 0 || got.Seconds != 0.00025 {
 		t.Errorf("%+v", got)
 	}
 	if err := os.Rename(path, path+".1"); err != nil {

@@ -130,6 +130,11 @@ func (p *Primary) Run(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	defer p.notifier.wait()
+	select { // the process that we may be replacing answers for a moment yet, with the serials of before
+	case <-ctx.Done():
+		return nil
+	case <-tick.C:
+	}
 	for {
 		p.Look()
 		for _, n := range p.news() {
