@@ -28,6 +28,7 @@ func (c *compiler) rules(f fields, base steering.Rule) []*steering.Rule {
 	var all []*steering.Rule
 	names := make(map[string]*steering.Rule)
 	var catchAll *steering.Rule
+	var spares []*steering.Rule            // behind it: only a fallback leads to them
 	said := make(map[*steering.Rule]value) // under fallback
 	for i, item := range items {
 		r, ok := c.rule(item.as("rule %d of %s", i+1, f.subject), f.subject, base, said)
@@ -40,9 +41,7 @@ func (c *compiler) rules(f fields, base steering.Rule) []*steering.Rule {
 			names[r.Name] = r
 		}
 		if catchAll != nil {
-			c.fault(r.Place, "put it before that rule, or give that rule a when that leaves clients over",
-				"%s: rule %q can never match: rule %q at %s takes every client before it",
-				f.subject, r.Name, catchAll.Name, catchAll.Place)
+			spares = append(spares, r)
 			continue
 		}
 		if r.When == nil {
@@ -51,7 +50,14 @@ func (c *compiler) rules(f fields, base steering.Rule) []*steering.Rule {
 		all = append(all, r)
 	}
 	if catchAll != nil {
-		c.fallbacks(all, said)
+		c.fallbacks(slices.Concat(all, spares), said)
+		for _, r := range spares {
+			if !leadsTo(all, r) {
+				c.fault(r.Place, "put it before that rule, or give that rule a when that leaves clients over",
+					"%s: rule %q can never match: rule %q at %s takes every client before it",
+					f.subject, r.Name, catchAll.Name, catchAll.Place)
+			}
+		}
 		return all
 	}
 	if taken := names[defaultName]; taken != nil {
@@ -62,6 +68,18 @@ func (c *compiler) rules(f fields, base steering.Rule) []*steering.Rule {
 	all = append(all, &last)
 	c.fallbacks(all, said)
 	return all
+}
+
+// leadsTo tells whether the fallbacks of some rules lead to a rule.
+func leadsTo(rules []*steering.Rule, wanted *steering.Rule) bool {
+	for _, r := range rules {
+		for at := r.Fallback; at != nil; at = at.Fallback {
+			if at == wanted {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // rule compiles one rule; stages that it does not name come from base.

@@ -152,6 +152,22 @@ tests:
 `)
 }
 
+// TestSpareRule: a rule may stand behind the one for every client and serve as its
+// fallback alone.
+func TestSpareRule(t *testing.T) {
+	playing(t, strings.Replace(base, "      - name: rest\n", `      - name: rest
+        deny: {providers: [bravo]}
+        fallback: {rule: spare}
+      - name: spare
+        allow: {providers: [bravo]}
+`, 1), `
+tests:
+  - name: it
+    expect: [{client: 8.8.8.8, service: live, rule: rest, first: alpha}]
+    steps: [{after: 1h, measurements: {alpha: down}, expect: [{client: 8.8.8.8, service: live, rule: rest, first: bravo}]}]
+`)
+}
+
 // playing runs a test file over a configuration of its own.
 func playing(t *testing.T, configuration, text string) {
 	t.Helper()

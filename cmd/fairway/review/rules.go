@@ -17,6 +17,9 @@ func (r *reviewer) neverMatching(p *used) {
 		if rule.When == nil || p.regions[rule] != nil || rule.Reads.Time || r.untold(rule) {
 			continue
 		}
+		if slices.ContainsFunc(p.Rules, func(other *steering.Rule) bool { return other.Fallback == rule }) {
+			continue // it serves when that one cannot
+		}
 		finding := policies.Finding{
 			Place: rule.WhenPlace, Severity: policies.Error, Kind: NeverMatches,
 			Remedy: "look for parts that exclude each other, such as a region and a country that it does not hold",
