@@ -133,6 +133,9 @@ func (c *compiler) stages(f fields, base steering.Rule) steering.Rule {
 		r.Split = v.split()
 		r.Split.Place = v.place()
 	}
+	if v, ok := f.under("cost"); ok && r.Cost.Commit > 0 && r.Split.Kind == steering.SplitWeighted {
+		v.warn("use split: score, best or {within: 10%}", "commit moves scores, and a split by weights does not read them")
+	}
 	return r
 }
 
