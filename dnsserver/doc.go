@@ -56,8 +56,8 @@
 // A zone's serial of 0 is made from the revision's hash: every node gives the
 // same serial for the same revision, also after a restart, and another one for
 // another revision. It does not grow with time, since nothing that all nodes
-// share and that only grows is in a revision; zones with secondaries state
-// their serial.
+// share and that only grows is in a revision. That of a zone with secondaries does:
+// Copies counts it, by the zone's content.
 //
 // # DNSSEC
 //

@@ -176,8 +176,8 @@ func (q *ApplyRequest) check() (time.Duration, error) {
 	for _, f := range q.Files {
 		ext := path.Ext(f.Name)
 		if f.Name == "" || path.IsAbs(f.Name) || path.Clean(f.Name) != f.Name || strings.HasPrefix(f.Name, "..") ||
-			strings.ContainsAny(f.Name, "\\\x00\n") || ext != ".yaml" && ext != ".yml" {
-			return 0, invalid("name files relative to the configuration's folder, such as fairway.yaml or eu/live.yaml", "%q is no name of a configuration file", f.Name)
+			strings.ContainsAny(f.Name, "\\\x00\n") || ext != ".yaml" && ext != ".yml" && !policies.IsZone(f.Name) {
+			return 0, invalid("name files relative to the configuration's folder, such as fairway.yaml or zones/video.example.zone", "%q is no name of a configuration file", f.Name)
 		}
 		if slices.Contains(names, f.Name) {
 			return 0, invalid("send each file once", "file %s is there twice", f.Name)

@@ -60,6 +60,7 @@ func TestRevisionPaths(t *testing.T) {
 		{"GET", "/api/v1/revisions", "", "", `"revisions":[]`},
 		{"GET", "/api/v1/revisions/7", "", "", `"data":"eA=="`},
 		{"POST", "/api/v1/revisions", `{"author": "ann", ` + someFiles + `, "canary": 0.05, "expect": "6", "watch": "10m"}`, "apply a.yaml canary 0.05 expect 6 by ann", `"findings":[]`},
+		{"POST", "/api/v1/revisions", `{"author": "ann", "files": [{"name": "zones/video.zone", "data": ""}], "watch": "10m"}`, "apply zones/video.zone canary 0 expect  by ann", `"findings":[]`},
 		{"POST", "/api/v1/revisions/3/rollback", `{"author": "bob"}`, "rollback 3 by bob", `"number":7`},
 		{"POST", "/api/v1/revisions/0/rollback", `{"author": "bob"}`, "rollback 0 by bob", `"state":"in force"`},
 		{"POST", "/api/v1/canary/promote", `{"author": "bob", "reason": "fine"}`, "promote by bob", `"number":7`},
