@@ -69,20 +69,25 @@ func (m *scratch) fast(t *nameTable, snapshot *steering.Snapshot, resolver netip
 	return m.deny(&t.denials[e.denial], dns.RcodeSuccess, transport)
 }
 
-// steer answers for a steered name with the endpoint that the snapshot chooses.
-func (m *scratch) steer(name *steeredName, snapshot *steering.Snapshot, resolver netip.Addr, transport string) []byte {
-	q := &m.query
-	subnet := &q.options.subnet
-	client, source := subnet.client(resolver)
+// choose decides for the client that a query tells of, and finds what is prepared
+// for the endpoint; nil where nothing is.
+func (m *scratch) choose(name *steeredName, snapshot *steering.Snapshot, resolver netip.Addr) (*given, *steering.Endpoint) {
+	client, source := m.query.options.subnet.client(resolver)
 	m.decision = snapshot.Decide(steering.Query{Service: name.service, Client: client, Source: source})
 	chosen, ok := m.decision.First()
 	if !ok {
-		return nil
+		return nil, nil
 	}
-	g := name.find(chosen.Endpoint, q.qtype)
+	return name.find(chosen.Endpoint, m.query.qtype), chosen.Endpoint
+}
+
+// steer answers for a steered name with the endpoint that the snapshot chooses.
+func (m *scratch) steer(name *steeredName, snapshot *steering.Snapshot, resolver netip.Addr, transport string) []byte {
+	g, _ := m.choose(name, snapshot, resolver)
 	if g == nil {
 		return nil
 	}
+	subnet := &m.query.options.subnet
 	m.opt.scope = subnet.scope(m.decision.Scope, true)
 	m.opt.error = trouble(m.decision.Split)
 	given := g.section

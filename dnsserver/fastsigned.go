@@ -75,21 +75,15 @@ func (s *Server) exchangeSigned(m *scratch, snapshot *steering.Snapshot, resolve
 func (s *Server) steerSigned(m *scratch, at uint32, name *steeredName, snapshot *steering.Snapshot, resolver netip.Addr, transport string) []byte {
 	q := &m.query
 	subnet := &q.options.subnet
-	client, source := subnet.client(resolver)
-	m.decision = snapshot.Decide(steering.Query{Service: name.service, Client: client, Source: source})
-	chosen, ok := m.decision.First()
-	if !ok {
-		return nil
-	}
-	g := name.find(chosen.Endpoint, q.qtype)
+	g, endpoint := m.choose(name, snapshot, resolver)
 	if g == nil {
 		return nil
 	}
-	id := answerID{at: at, qtype: g.qtype, endpoint: name.index(chosen.Endpoint) + 1}
+	id := answerID{at: at, qtype: g.qtype, endpoint: name.index(endpoint) + 1}
 	if !g.handOut {
 		id.qtype = q.qtype // the denial names the other types
 	}
-	signed := s.signedAnswer(m, id, chosen.Endpoint, transport)
+	signed := s.signedAnswer(m, id, endpoint, transport)
 	if signed == nil {
 		return nil
 	}
