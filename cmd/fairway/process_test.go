@@ -282,7 +282,7 @@ func reached(within time.Duration, true_ func() bool) (took time.Duration, ok bo
 // is none, the last failure is told.
 func tries(t *testing.T, f func() error) {
 	t.Helper()
-	const most = 4
+	const most = 6
 	for n := 1; ; n++ {
 		err := f()
 		if err == nil {

@@ -21,8 +21,10 @@ import (
 // ErrUnreachable is in every error that says that no node answered.
 var ErrUnreachable = errors.New("no Fairway node answers")
 
-// timeout bounds a whole exchange; callers shorten it with their context.
-const timeout = 10 * time.Second
+// timeout bounds a whole exchange: as long as the API may take to answer, since a
+// large configuration is compiled while the operator waits. Callers shorten it
+// with their context.
+const timeout = 30 * time.Second
 
 // maxAnswer bounds what is read of an answer. A status of a thousand services
 // is a few tens of megabytes.
