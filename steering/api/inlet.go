@@ -22,11 +22,7 @@ const (
 )
 
 func (s *Server) postMeasurements(r *http.Request) (any, error) {
-	packed, err := unpacked(r)
-	if err != nil {
-		return nil, err
-	}
-	body, err := whole(packed)
+	body, err := content(r)
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +52,15 @@ func (s *Server) postMeasurements(r *http.Request) (any, error) {
 		}
 	}
 	return Accepted{Accepted: len(measurements)}, nil
+}
+
+// content reads a request's whole body, unpacked.
+func content(r *http.Request) (io.Reader, error) {
+	packed, err := unpacked(r)
+	if err != nil {
+		return nil, err
+	}
+	return whole(packed)
 }
 
 // unpacked returns the body without its content encoding.

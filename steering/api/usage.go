@@ -194,11 +194,7 @@ func (s *Server) postUsage(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	packed, err := unpacked(r)
-	if err != nil {
-		return nil, err
-	}
-	body, err := whole(packed)
+	body, err := content(r)
 	if err != nil {
 		return nil, err
 	}

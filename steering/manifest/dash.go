@@ -14,25 +14,21 @@ func DASH(mpd string, o Options) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cuts, at := found.cuts, found.at
 	var b strings.Builder
 	b.Grow(len(mpd) + 200*len(o.Pathways))
-	end := 0
-	for _, c := range cuts {
-		if at >= end && at <= c.from {
-			b.WriteString(mpd[end:at])
-			o.writeDASH(&b, found.base)
-			end, at = at, -1
+	// copyTo copies a part of the MPD without what is cut.
+	from := 0
+	copyTo := func(to int) {
+		for len(found.cuts) > 0 && found.cuts[0].to <= to {
+			b.WriteString(mpd[from:found.cuts[0].from])
+			from, found.cuts = found.cuts[0].to, found.cuts[1:]
 		}
-		b.WriteString(mpd[end:c.from])
-		end = c.to
+		b.WriteString(mpd[from:to])
+		from = to
 	}
-	if at >= 0 {
-		b.WriteString(mpd[end:at])
-		o.writeDASH(&b, found.base)
-		end = at
-	}
-	b.WriteString(mpd[end:])
+	copyTo(found.at)
+	o.writeDASH(&b, found.base)
+	copyTo(len(mpd))
 	return b.String(), nil
 }
 
