@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"maps"
 	"math"
 	"strings"
 	"testing"
@@ -101,9 +102,11 @@ func TestCascadeOfProviders(t *testing.T) {
 			if capacity -= limits[lost]; capacity*0.9 < demand*1.05 {
 				break
 			}
+			dead = maps.Clone(dead) // the feed still reads the last one
 			dead[next] = true
+			broken := dead
 			r.breakIt(func(s steering.Subject, _ string) bool {
-				return dead[strings.TrimPrefix(string(s), "endpoint live/")]
+				return broken[strings.TrimPrefix(string(s), "endpoint live/")]
 			})
 		}
 	})
