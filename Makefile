@@ -16,6 +16,11 @@ ROUNDS ?= 15
 # have the machine to themselves.
 WHOLE := fairway/cmd/fairway
 
+# The seed of the property tests (pgregory.net/rapid). `make test` asks the same
+# questions every time, so that its answer is about the change; `make slow` asks
+# new ones. RAPID_SEED=0 makes every run ask new ones.
+test: export RAPID_SEED ?= 1
+
 # The linter has a module of its own, so that its needs never become Fairway's.
 STATICCHECK := go tool -modfile=tools/lint/go.mod staticcheck
 
