@@ -31,7 +31,7 @@ func (d *decision) divide() {
 		for i := range d.entries {
 			d.entries[i].Share = 0
 		}
-	case d.brake != nil && d.why.Code == "" && d.measured && d.keepShares():
+	case d.brakeHolds():
 		d.outcome.Holds = append(d.outcome.Holds, steering.Hold{
 			By: steering.HoldBrake, Until: d.brake.Until, Note: "too much turned down at once to be believed: nothing is emptied yet",
 		})
@@ -49,6 +49,57 @@ func (d *decision) divide() {
 		d.allocate(!d.measured || d.beginsAllDown())
 		if !d.blind && !d.young && !d.failed {
 			d.measured = true
+		}
+	}
+}
+
+// brakeHolds keeps the shares as they are while a mass-down brake holds, and tells
+// whether there were any to keep. What is down keeps the clients that it has and is
+// sent no others: those of an endpoint that is drained go to what is up.
+func (d *decision) brakeHolds() bool {
+	if d.brake == nil || d.why.Code != "" || !d.measured {
+		return false
+	}
+	kept, up, weights := 0.0, 0.0, 0.0
+	for i := range d.entries {
+		e := &d.entries[i]
+		if !e.Serves() {
+			e.Share = 0
+		}
+		kept += e.Share
+		if e.Eligible {
+			up += e.Share
+			weights += e.Weight
+		}
+	}
+	if kept <= 0 {
+		d.release()
+		return false
+	}
+	eligible := float64(d.count())
+	for i := range d.entries {
+		e, part := &d.entries[i], 0.0
+		switch {
+		case !e.Eligible:
+		case up > 0:
+			part = e.Share / up
+		case weights > 0:
+			part = e.Weight / weights
+		default:
+			part = 1 / eligible
+		}
+		e.Share += part * max(0, 1-kept)
+	}
+	return true
+}
+
+// release gives up what the brake would hold: where nothing has clients to keep,
+// what is down gets none, also where a voluntary move was on its way there.
+func (d *decision) release() {
+	for i := range d.options {
+		if o, e := &d.options[i], &d.entries[i]; o.held {
+			o.held, o.gone = false, true
+			e.Spare, e.Gone = false, true
 		}
 	}
 }

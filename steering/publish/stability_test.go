@@ -158,7 +158,38 @@ func TestBrakeGivesWay(t *testing.T) {
 	c.orders = []steering.Override{{ID: "1", Kind: steering.Drain, Provider: "provider-0", Expires: noon.Add(time.Hour)}}
 	c.t.markAll()
 	c.after(time.Second)
-	c.want("drained in spite of the brake", 0, 0.25, 0.25, 0.25, 0.25)
+	c.want("drained in spite of the brake, to the one that is up", 0, 0.2, 0.2, 0.2, 0.4)
+}
+
+// What the brake holds keeps the clients that it has; nobody is sent there. Here a
+// voluntary move to endpoint 0 has hardly begun, or not at all, when that turns down
+// with most others, and the one that has all clients is drained.
+func TestBrakeSendsNobodyToWhatIsDown(t *testing.T) {
+	for name, maxShift := range map[string]float64{"begun": 0.01, "not begun": 1e-9} {
+		begun := math.Round(maxShift*1e6) / 1e6
+		c := newCrowd(t, 6, 2, steering.Switch{Brake: braking.Brake, MaxShift: maxShift})
+		c.weigh(0, 0, 0, 0, 0, 1)
+		c.t = newTrack(c.layout, emptySlots(c.layout))
+		c.after(time.Second).want(name+": the first choice", 0, 0, 0, 0, 0, 1)
+		c.weigh(1, 0, 0, 0, 0, 0)
+		c.after(time.Minute).want(name+": on its way", begun, 0, 0, 0, 0, 1-begun)
+		c.set(steering.Down, 0, 1, 2, 3)
+		c.weigh(1, 0, 0, 0, 3, 0)
+		c.orders = []steering.Override{{ID: "1", Kind: steering.Drain, Provider: "provider-5", Expires: noon.Add(time.Hour)}}
+		c.after(time.Second)
+		if len(c.t.braked) != 2 {
+			t.Fatalf("%s: braked %+v, want both regions", name, c.t.braked)
+		}
+		c.want(name+": nobody is sent to what is down", begun, 0, 0, 0, 1-begun, 0)
+	}
+}
+
+// weigh gives the endpoints other static weights.
+func (c *crowd) weigh(weights ...float64) {
+	for i, w := range weights {
+		c.layout.Revision.Services[0].Endpoints[i].Weight = w
+	}
+	c.t.markAll()
 }
 
 // A brake that is not set holds nothing.
