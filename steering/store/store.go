@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"fairway/steering"
@@ -51,6 +53,13 @@ type Store interface {
 	// State returns the newest state that can be read; false when there is none.
 	State(ctx context.Context) (steering.State, bool, error)
 
+	// Values returns the small values of a folder by name; see Value.
+	Values(ctx context.Context, folder string) (map[string]Value, error)
+	// PutValue replaces a value, if the stored one still has the Version of the
+	// argument (0 where none is stored); else ErrConflict. Without Data it is removed.
+	// The new version is returned.
+	PutValue(ctx context.Context, folder, name string, v Value) (version uint64, err error)
+
 	// Watch tells what changed after the call, by whichever process; of
 	// revisions, also which is in force. Changes
 	// that were not yet received are joined into one, and one may be told of
@@ -91,17 +100,45 @@ type File struct {
 	Data []byte
 }
 
+// Value is something small that another part keeps here, such as the keys of a
+// zone, under a folder and a name: the store does not look into it. What is secret
+// must be sealed before it is given away.
+type Value struct {
+	Version uint64 // counts its changes
+	Data    []byte // at most MaxValue octets; empty = there is none
+}
+
+// MaxValue is how large a value may be.
+const MaxValue = 256 << 10
+
+// CheckValue returns why a value cannot be stored under a folder and a name, if so.
+func CheckValue(folder, name string, v Value) error {
+	for _, part := range []string{folder, name} {
+		if part == "" || len(part) > 255 || strings.Trim(part, ".") == "" || strings.ContainsFunc(part, notInName) {
+			return fmt.Errorf("value %q/%q: folder and name are a-z, 0-9, %%, . _ and -", folder, name)
+		}
+	}
+	if len(v.Data) > MaxValue {
+		return fmt.Errorf("value %s/%s has %d octets, more than %d", folder, name, len(v.Data), MaxValue)
+	}
+	return nil
+}
+
+func notInName(r rune) bool {
+	return !('a' <= r && r <= 'z' || '0' <= r && r <= '9' || strings.ContainsRune("%._-", r))
+}
+
 // Change says what may be new.
 type Change struct {
-	Revision, Overrides, State bool
+	Revision, Overrides, State, Values bool
 }
 
 // Any tells whether anything may be new.
-func (c Change) Any() bool { return c.Revision || c.Overrides || c.State }
+func (c Change) Any() bool { return c != Change{} }
 
 // Or joins two changes.
 func (c Change) Or(o Change) Change {
-	return Change{c.Revision || o.Revision, c.Overrides || o.Overrides, c.State || o.State}
+	return Change{c.Revision || o.Revision, c.Overrides || o.Overrides, c.State || o.State, c.Values || o.Values}
 }
 
 // Errors that callers tell apart.
@@ -110,5 +147,6 @@ var (
 	ErrStale    = errors.New("a newer generation is stored")
 	ErrConflict = errors.New("another change came first")
 	ErrReadOnly = errors.New("the store was opened for reading only")
+	ErrDeposed  = errors.New("another control node leads")
 	ErrClosed   = errors.New("the store is closed")
 )

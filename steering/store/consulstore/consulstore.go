@@ -183,8 +183,12 @@ type head[T any] struct {
 
 // readHead reads a head; one that was never written is empty.
 func readHead[T any](ctx context.Context, s *Store, name string) (head[T], error) {
+	return readHeadAt[T](ctx, s, "heads/"+name)
+}
+
+func readHeadAt[T any](ctx context.Context, s *Store, key string) (head[T], error) {
 	var h head[T]
-	pair, err := s.get(ctx, "heads/"+name)
+	pair, err := s.get(ctx, key)
 	if err != nil || pair == nil {
 		return h, err
 	}
@@ -201,8 +205,12 @@ func readHead[T any](ctx context.Context, s *Store, name string) (head[T], error
 // put is the operation that replaces the head by another value, if nobody else
 // did since it was read.
 func (h head[T]) put(name string, value T) (*consul.KVTxnOp, error) {
+	return h.putAt("heads/"+name, value)
+}
+
+func (h head[T]) putAt(key string, value T) (*consul.KVTxnOp, error) {
 	data, err := json.Marshal(head[T]{Form: form, Value: value})
-	return &consul.KVTxnOp{Verb: consul.KVCAS, Key: "heads/" + name, Value: data, Index: h.index}, err
+	return &consul.KVTxnOp{Verb: consul.KVCAS, Key: key, Value: data, Index: h.index}, err
 }
 
 // change replaces a head by what f makes of it, again from the start when

@@ -5,6 +5,8 @@
 //	PREFIX/heads/inforce     which revision serves
 //	PREFIX/heads/overrides   the list of overrides
 //	PREFIX/heads/state       generation of the state, and the pieces of its root
+//	PREFIX/heads/values      how often a value changed
+//	PREFIX/values/FOLDER/NAME    what other parts keep
 //	PREFIX/revisions/0000000007   who, why, when, and the pieces of each file
 //	PREFIX/files/HASH        pieces of configuration files
 //	PREFIX/state/HASH        pieces of states

@@ -124,7 +124,7 @@ func (s *Store) look(ctx context.Context, at uint64) (heads, uint64, error) {
 // since says which heads are not as they were.
 func (h heads) since(o heads) store.Change {
 	if o == nil {
-		return store.Change{Revision: true, Overrides: true, State: true}
+		return store.Change{Revision: true, Overrides: true, State: true, Values: true}
 	}
 	if maps.Equal(h, o) {
 		return store.Change{}
@@ -133,5 +133,6 @@ func (h heads) since(o heads) store.Change {
 		Revision:  h[revisionsHead] != o[revisionsHead] || h[inForceHead] != o[inForceHead],
 		Overrides: h[overridesHead] != o[overridesHead],
 		State:     h[stateHead] != o[stateHead],
+		Values:    h[valuesHead] != o[valuesHead],
 	}
 }

@@ -6,6 +6,7 @@
 //	  inforce.json          and inforce.json.1, .2: which revision serves
 //	  overrides.json        and overrides.json.1, .2: the two before it
 //	  state.json            and state.json.1, .2
+//	  values/FOLDER/NAME.json   what other parts keep
 //	  audit.jsonl           one line per change of an override
 //
 // In and out: as package store says. Every file but the last begins with a line

@@ -46,6 +46,7 @@ func (s *Store) Watch(ctx context.Context) <-chan store.Change {
 // sight is what the newest files look like from outside; nil = not there.
 type sight struct {
 	revision, inForce, overrides, state os.FileInfo
+	values                              string // the version of each
 }
 
 func (s *Store) look() sight {
@@ -61,6 +62,7 @@ func (s *Store) look() sight {
 		overrides: stat(filepath.Join(s.dir, overridesFile)),
 		state:     stat(filepath.Join(s.dir, stateFile)),
 	}
+	look.values = s.valuesLook()
 	if numbers, _ := s.revisionNumbers(); len(numbers) > 0 {
 		look.revision = stat(s.revisionPath(numbers[0]))
 	}
@@ -72,6 +74,7 @@ func (s sight) since(o sight) store.Change {
 		Revision:  differ(s.revision, o.revision) || differ(s.inForce, o.inForce),
 		Overrides: differ(s.overrides, o.overrides),
 		State:     differ(s.state, o.state),
+		Values:    s.values != o.values,
 	}
 }
 

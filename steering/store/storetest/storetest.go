@@ -40,6 +40,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"OverrideLog", overrideLog},
 		{"State", state},
 		{"StaleState", staleState},
+		{"Values", values},
+		{"ValueRefused", valueRefused},
 		{"ResultsBelongToTheCaller", resultsBelongToTheCaller},
 		{"Watch", watch},
 		{"WatchJoins", watchJoins},
@@ -489,6 +491,8 @@ func everyCall(ctx context.Context, s store.Store) map[string]error {
 	_, _, errs["LatestRevision"] = s.LatestRevision(ctx)
 	_, errs["Revisions"] = s.Revisions(ctx)
 	_, errs["Revision"] = s.Revision(ctx, 1)
+	_, errs["Values"] = s.Values(ctx, "keys")
+	_, errs["PutValue"] = s.PutValue(ctx, "keys", "a", store.Value{Data: []byte("a")})
 	_, errs["PutInForce"] = s.PutInForce(ctx, store.InForce{Revision: 1})
 	_, _, errs["InForce"] = s.InForce(ctx)
 	_, errs["Overrides"] = s.Overrides(ctx)
