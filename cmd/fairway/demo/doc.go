@@ -3,6 +3,9 @@
 // (alpha, bravo, charlie) and the origins behind them, as real HTTP and HTTPS
 // servers on loopback addresses.
 //
+// The CDNs have a short programme, a test picture with a tone, as HLS and DASH:
+// live without end, and four minutes to watch from the begin. media/make makes it.
+//
 // In:  Options (a folder, where the doors should listen) and, while it runs,
 // Faults: more latency, errors, silence, a narrow pipe, per CDN and region.
 // Out: running servers, and the configuration (YAML) with which

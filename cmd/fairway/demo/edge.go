@@ -2,13 +2,10 @@ package demo
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"path"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -31,7 +28,7 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, e.cdn.name+": an injected fault answers 503", http.StatusServiceUnavailable)
 		return
 	}
-	serveContent(w, r, e.cdn.name, func(w http.ResponseWriter, body []byte) {
+	serveContent(w, r, e.world.content, e.cdn.name, func(w http.ResponseWriter, body []byte) {
 		e.writePaced(r.Context(), w, place, body)
 	})
 }
@@ -89,7 +86,10 @@ func (e *edge) writePaced(ctx context.Context, w http.ResponseWriter, place int,
 }
 
 // origin answers for a pool's origin servers, at once and without faults.
-type origin struct{ pool string }
+type origin struct {
+	pool    string
+	content *content
+}
 
 func (o origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Origin-Pool", o.pool)
@@ -97,26 +97,19 @@ func (o origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "ok\n")
 		return
 	}
-	serveContent(w, r, "origin "+o.pool, func(w http.ResponseWriter, body []byte) { _, _ = w.Write(body) })
+	serveContent(w, r, o.content, "origin "+o.pool, func(w http.ResponseWriter, body []byte) { _, _ = w.Write(body) })
 }
 
-// objectSize is that of every object but playlists: large enough that 60 kbit/s
-// takes half a second for it, small enough that it then still arrives within a
-// probe's second.
-const objectSize = 4 << 10
-
-// serveContent answers with what lies at the request's path: below /live/ and
-// /vod/ (whatever pool's name stands before them) playlists and objects of any
-// name, and /probe. Send writes the body.
-func serveContent(w http.ResponseWriter, r *http.Request, server string, send func(http.ResponseWriter, []byte)) {
+// serveContent answers with what lies at the request's path. Send writes the body.
+func serveContent(w http.ResponseWriter, r *http.Request, c *content, server string, send func(http.ResponseWriter, []byte)) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "want GET or HEAD", http.StatusMethodNotAllowed)
 		return
 	}
-	kind, body := content(r.URL.Path, server, time.Now())
+	kind, body := c.at(r.URL.Path, server, time.Now())
 	if body == nil {
-		http.Error(w, server+" has nothing at "+r.URL.Path+": try /live/main.m3u8, /vod/main.m3u8 or /probe", http.StatusNotFound)
+		http.Error(w, server+" has nothing at "+r.URL.Path+": try /live/main.m3u8, /vod/main.mpd or /probe", http.StatusNotFound)
 		return
 	}
 	w.Header().Set("Content-Type", kind)
@@ -125,51 +118,6 @@ func serveContent(w http.ResponseWriter, r *http.Request, server string, send fu
 	if r.Method == http.MethodGet {
 		send(w, body)
 	}
-}
-
-// content returns the type and bytes of what lies at a path, nil for nothing.
-func content(at, server string, now time.Time) (kind string, body []byte) {
-	for _, pool := range regionNames {
-		if rest, found := strings.CutPrefix(at, "/"+pool+"/"); found {
-			at = "/" + rest
-			break
-		}
-	}
-	live := strings.HasPrefix(at, "/live/")
-	switch {
-	case !live && !strings.HasPrefix(at, "/vod/") && at != "/probe":
-		return "", nil
-	case path.Ext(at) == ".m3u8":
-		return "application/vnd.apple.mpegurl", playlist(server, live, now)
-	case path.Ext(at) == ".ts":
-		kind = "video/mp2t"
-	default:
-		kind = "application/octet-stream"
-	}
-	line := []byte(server + " " + at + "\n")
-	body = make([]byte, 0, objectSize+len(line))
-	for len(body) < objectSize {
-		body = append(body, line...)
-	}
-	return kind, body[:objectSize]
-}
-
-// playlist is a media playlist (RFC 8216 §4.3) of two-second segments: a window
-// of four minutes that moves with the time, or all of a short programme.
-func playlist(server string, live bool, now time.Time) []byte {
-	const segments = 120
-	first := int64(0)
-	if live {
-		first = now.Unix()/2 - segments
-	}
-	b := fmt.Appendf(nil, "#EXTM3U\n#EXT-X-VERSION:3\n# from %s\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:%d\n", server, first)
-	for i := range int64(segments) {
-		b = fmt.Appendf(b, "#EXTINF:2.000,\nsegment-%d.ts\n", first+i)
-	}
-	if !live {
-		b = append(b, "#EXT-X-ENDLIST\n"...)
-	}
-	return b
 }
 
 // dice is seeded chance.

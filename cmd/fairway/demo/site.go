@@ -69,7 +69,7 @@ func (w *World) openSites() error {
 	}
 	for i, name := range regionNames {
 		n := len(originAddresses(i))
-		w.sites = append(w.sites, &site{server: newServer(w.counted(origin{name})), plain: pools[i*n : (i+1)*n]})
+		w.sites = append(w.sites, &site{server: newServer(w.counted(origin{name, w.content})), plain: pools[i*n : (i+1)*n]})
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Options say where a World keeps its files and where the Fairway that steers
@@ -34,6 +35,7 @@ type World struct {
 	options Options
 	faults  *faults
 	dice    *dice
+	content *content
 	ca      *authority
 	sites   []*site
 	ports   ports
@@ -73,8 +75,12 @@ func New(o Options) (*World, error) {
 	if err != nil {
 		return nil, fmt.Errorf("demo: make a certificate authority: %w", err)
 	}
+	content, err := newContent(time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("demo: %w", err)
+	}
 	w := &World{
-		options: o, faults: newFaults(), dice: newDice(o.Seed), ca: ca,
+		options: o, faults: newFaults(), dice: newDice(o.Seed), content: content, ca: ca,
 		open: map[*relay]struct{}{},
 	}
 	if err := os.WriteFile(w.CAFile(), ca.pem, 0o644); err != nil {
