@@ -150,6 +150,8 @@ func inputNamed(name string) figure {
 		return func(in *steering.Inputs) float64 { return in.Availability }
 	case "throughput":
 		return func(in *steering.Inputs) float64 { return in.Throughput }
+	case "smoothness":
+		return func(in *steering.Inputs) float64 { return in.Smoothness }
 	case "cost":
 		return func(in *steering.Inputs) float64 { return in.Cost }
 	case "p50_ms":
@@ -158,6 +160,8 @@ func inputNamed(name string) figure {
 		return func(in *steering.Inputs) float64 { return in.P95Ms }
 	case "throughput_bps":
 		return func(in *steering.Inputs) float64 { return in.ThroughputBps }
+	case "rebuffering":
+		return func(in *steering.Inputs) float64 { return in.Rebuffering }
 	case "price_per_gb":
 		return func(in *steering.Inputs) float64 { return in.PricePerGB }
 	case "load":

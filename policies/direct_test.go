@@ -59,7 +59,7 @@ func TestDirectScoreIsCELs(t *testing.T) {
 		value := rapid.SampledFrom([]float64{0, 0, 0.25, 1, 40, 1e6, math.Inf(1)})
 		in := &steering.Inputs{
 			Latency: value.Draw(t, "latency"), Availability: value.Draw(t, "availability"), Throughput: value.Draw(t, "throughput"),
-			Cost: value.Draw(t, "cost"), P50Ms: value.Draw(t, "p50"), P95Ms: value.Draw(t, "p95"), ThroughputBps: value.Draw(t, "bps"),
+			Cost: value.Draw(t, "cost"), P50Ms: value.Draw(t, "p50"), P95Ms: value.Draw(t, "p95"), ThroughputBps: value.Draw(t, "bps"), Rebuffering: value.Draw(t, "rebuffering"), Smoothness: value.Draw(t, "smoothness"),
 			PricePerGB: value.Draw(t, "price"), Load: value.Draw(t, "load"), Pace: value.Draw(t, "pace"), Pull: value.Draw(t, "pull"),
 			Samples: value.Draw(t, "samples"), AgeSeconds: value.Draw(t, "age"), Weight: value.Draw(t, "weight"),
 		}

@@ -41,10 +41,12 @@ func scoreVariables() []variable {
 		{"latency", cel.DoubleType},
 		{"availability", cel.DoubleType},
 		{"throughput", cel.DoubleType},
+		{"smoothness", cel.DoubleType},
 		{"cost", cel.DoubleType},
 		{"p50_ms", cel.DoubleType},
 		{"p95_ms", cel.DoubleType},
 		{"throughput_bps", cel.DoubleType},
+		{"rebuffering", cel.DoubleType},
 		{"price_per_gb", cel.DoubleType},
 		{"load", cel.DoubleType},
 		{"pace", cel.DoubleType},
@@ -235,6 +237,8 @@ func (a *inputsActivation) ResolveName(name string) (any, bool) {
 		return types.Double(a.in.Availability), true
 	case "throughput":
 		return types.Double(a.in.Throughput), true
+	case "smoothness":
+		return types.Double(a.in.Smoothness), true
 	case "cost":
 		return types.Double(a.in.Cost), true
 	case "p50_ms":
@@ -243,6 +247,8 @@ func (a *inputsActivation) ResolveName(name string) (any, bool) {
 		return types.Double(a.in.P95Ms), true
 	case "throughput_bps":
 		return types.Double(a.in.ThroughputBps), true
+	case "rebuffering":
+		return types.Double(a.in.Rebuffering), true
 	case "price_per_gb":
 		return types.Double(a.in.PricePerGB), true
 	case "load":

@@ -76,17 +76,20 @@ func (s *Selector) Matches(e *Endpoint) bool {
 }
 
 // Inputs are what a score may read of one endpoint in one region. Latency,
-// Availability, Throughput and Cost are goodness in 0..1, higher is better, and
-// 0 where nothing was measured.
+// Availability, Throughput, Smoothness and Cost are goodness in 0..1, higher is
+// better. The first three are 0 where nothing was measured; what players alone can
+// tell is as with the service's other endpoints where they told nothing.
 type Inputs struct {
 	Latency      float64 // 100 ms / (100 ms + p50)
 	Availability float64 // share of ok measurements
 	Throughput   float64 // median / (median + 1 Mbit/s)
+	Smoothness   float64 // 1 % / (1 % + rebuffering)
 	Cost         float64 // cheapest price among the service's endpoints / this one's; 1 where no price is stated
 
 	P50Ms         float64
 	P95Ms         float64
 	ThroughputBps float64
+	Rebuffering   float64 // share of their play time that players stood still, 0..1
 	PricePerGB    float64
 	Load          float64 // traffic of now ÷ the tightest cap; 0 where there is none, or it is not known
 	Pace          float64 // volume of the month ÷ what the commit's even use would be; 1 where there is none, or it is not known

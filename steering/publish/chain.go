@@ -339,9 +339,11 @@ func (c *chain) score() {
 			cheapest = price
 		}
 	}
+	usual := c.usualRebuffering()
 	for i := range c.options {
 		o := &c.options[i]
 		o.read(c.service.Weight(o.endpoint), cheapest, c.now)
+		o.readPlayers(usual)
 		o.inputs.Load = c.market.load(o.endpoint, c.group.Region)
 		pace := c.market.pace(o.endpoint, c.now)
 		o.inputs.Pace, o.inputs.Pull = pace.Ratio, pace.Pull
@@ -357,6 +359,7 @@ func (c *chain) score() {
 const (
 	latencyRefMs     = 100
 	throughputRefBps = 1e6
+	rebufferingRef   = 0.01
 )
 
 // read fills the inputs of an option, whose price is known.
@@ -382,6 +385,32 @@ func (o *option) read(weight, cheapest float64, now time.Time) {
 	if price > 0 {
 		o.inputs.Cost = cheapest / price
 	}
+}
+
+// usualRebuffering is the mean of the service's endpoints of which players told
+// something here, 0 when there are none. It stands in for the others: silence must
+// make an endpoint neither better nor worse than those that are heard of.
+func (c *chain) usualRebuffering() float64 {
+	sum, heard := 0.0, 0
+	for i := range c.options {
+		if h := c.options[i].health; h.PlayTime > 0 {
+			sum += h.Rebuffering
+			heard++
+		}
+	}
+	if heard == 0 {
+		return 0
+	}
+	return sum / float64(heard)
+}
+
+// readPlayers fills in what only players can tell.
+func (o *option) readPlayers(usual float64) {
+	o.inputs.Rebuffering = usual
+	if o.health.PlayTime > 0 {
+		o.inputs.Rebuffering = o.health.Rebuffering
+	}
+	o.inputs.Smoothness = rebufferingRef / (rebufferingRef + o.inputs.Rebuffering)
 }
 
 // override returns the first override of a kind that is in force on an

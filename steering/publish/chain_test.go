@@ -1,6 +1,8 @@
 package publish
 
 import (
+	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -285,6 +287,47 @@ func TestAllDownModes(t *testing.T) {
 		}
 		if got != c.want || second.split.Reason.Code != steering.ReasonAllDown || second.split.Trouble != steering.TroubleAllDown {
 			t.Errorf("%s: %q by %s, trouble %q; want %q by all-down", name, got, second.split.Reason, second.split.Trouble, c.want)
+		}
+	}
+}
+
+// What players tell of their stalls is an input of the score; silence on an endpoint
+// counts as the mean of those that are heard of, and silence on all as none.
+func TestRebuffering(t *testing.T) {
+	for name, x := range map[string]struct {
+		heard []float64 // by provider; below 0 = nothing
+		want  []float64
+	}{
+		"nobody":     {[]float64{-1, -1, -1}, []float64{0, 0, 0}},
+		"everybody":  {[]float64{0, 0.01, 0.3}, []float64{0, 0.01, 0.3}},
+		"some":       {[]float64{0.02, -1, 0.04}, []float64{0.02, 0.03, 0.04}},
+		"one":        {[]float64{-1, 0.05, -1}, []float64{0.05, 0.05, 0.05}},
+		"no stalls":  {[]float64{0, 0, -1}, []float64{0, 0, 0}},
+		"only those": {[]float64{-1, -1, 1}, []float64{1, 1, 1}},
+	} {
+		c := newCrowd(t, 3, 1, steering.Switch{})
+		rows := map[int][]steering.Health{}
+		for e, ratio := range x.heard {
+			row := c.table.Subject(c.layout.Revision.Services[0].Endpoints[e].Subject())
+			h := *c.table.At(row, 0)
+			if ratio >= 0 {
+				h.Rebuffering, h.PlayTime = ratio, time.Minute
+			}
+			rows[row] = []steering.Health{h}
+		}
+		c.table = c.table.WithRows(c.table.Index(), rows)
+		seen := map[string]steering.Inputs{}
+		c.layout.Revision.Policies[0].Rules[0].Score = func(in *steering.Inputs) float64 {
+			seen[in.Provider] = *in
+			return 1
+		}
+		c.t.markAll()
+		c.after(time.Second)
+		for e, want := range x.want {
+			in := seen[fmt.Sprint("provider-", e)]
+			if math.Abs(in.Rebuffering-want) > 1e-12 || math.Abs(in.Smoothness-0.01/(0.01+want)) > 1e-12 {
+				t.Errorf("%s: provider %d has rebuffering %v, smoothness %v; want %v and what follows", name, e, in.Rebuffering, in.Smoothness, want)
+			}
 		}
 	}
 }

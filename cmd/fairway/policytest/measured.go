@@ -36,6 +36,7 @@ type figures struct {
 	verdict                  *steering.Verdict
 	p50, p95, age            *time.Duration
 	availability, throughput *float64
+	rebuffering              *float64
 	samples                  *int
 }
 
@@ -167,7 +168,7 @@ func (v value) figures() figures {
 		f.p50 = &d
 		return f
 	}
-	for key, e := range v.fields("verdict p50 p95 availability throughput samples age") {
+	for key, e := range v.fields("verdict p50 p95 availability throughput rebuffering samples age") {
 		switch key {
 		case "verdict":
 			if s, ok := e.choice("verdicts", verdicts); ok {
@@ -183,6 +184,8 @@ func (v value) figures() figures {
 			f.availability = stated(e.percent())
 		case "throughput":
 			f.throughput = stated(e.throughput())
+		case "rebuffering":
+			f.rebuffering = stated(e.percent())
 		case "samples":
 			f.samples = stated(e.count(0, 1_000_000))
 		}
@@ -232,6 +235,7 @@ func (s *standing) take(m *measured) {
 	}
 	f.p50, f.p95, f.age = cmp.Or(m.figures.p50, f.p50), cmp.Or(m.figures.p95, f.p95), cmp.Or(m.figures.age, f.age)
 	f.availability, f.throughput = cmp.Or(m.figures.availability, f.availability), cmp.Or(m.figures.throughput, f.throughput)
+	f.rebuffering = cmp.Or(m.figures.rebuffering, f.rebuffering)
 	f.samples = cmp.Or(m.figures.samples, f.samples)
 }
 
@@ -241,6 +245,7 @@ const (
 	usualThroughput = 20e6
 	usualSamples    = 60
 	usualAge        = time.Second
+	usualPlayTime   = time.Hour // where a test says what players tell
 )
 
 // health is the standing as the decision reads it.
@@ -254,6 +259,7 @@ func (s *standing) health(now time.Time) steering.Health {
 		Availability: or(f.availability, 1), Throughput: or(f.throughput, usualThroughput),
 		P50: or(f.p50, usualP50), Newest: now.Add(-or(f.age, usualAge)), Evidence: s.evidence(),
 	}
+	f.players(&h)
 	h.P95 = max(h.P50, or(f.p95, h.P50))
 	if f.p50 == nil && f.p95 != nil {
 		h.P50 = min(usualP50, *f.p95)
@@ -270,6 +276,7 @@ func (s *standing) absent(now time.Time) steering.Health {
 		Verdict: *f.verdict, Availability: or(f.availability, 0), Throughput: or(f.throughput, 0),
 		P50: or(f.p50, 0), P95: or(f.p95, or(f.p50, 0)), Evidence: s.evidence(),
 	}
+	f.players(&h)
 	if h.Verdict == steering.Down {
 		h.Samples = or(f.samples, usualSamples)
 		h.Newest = now.Add(-or(f.age, usualAge))
@@ -277,6 +284,13 @@ func (s *standing) absent(now time.Time) steering.Health {
 		h.Newest = now.Add(-*f.age)
 	}
 	return h
+}
+
+// players fills in what players tell, if they do.
+func (f *figures) players(h *steering.Health) {
+	if f.rebuffering != nil {
+		h.Rebuffering, h.PlayTime = *f.rebuffering, usualPlayTime
+	}
 }
 
 func (s *standing) evidence() string {
