@@ -32,6 +32,7 @@ func Compile(files []File) (*Configuration, Findings) {
 	// A policy may name endpoints, a zone must not hold a steered hostname: both
 	// need the services.
 	revision.Policies = c.policies(revision.Services)
+	c.originsOfManifests(revision.Services, revision.Pools)
 	revision.Schedules = c.schedules(revision.Services)
 	revision.Zones = c.zones()
 	c.unusedZoneFiles()
@@ -67,6 +68,7 @@ type compiler struct {
 
 	accounts      map[string]*steering.Provider
 	fencesOf      map[string][]*steering.Fence // of the providers
+	manifestsOf   map[string]fields            // service → manifests that name no origins
 	probes        map[string]*steering.Probe
 	pendingShares []pendingShare
 	policyNamed   map[string]*steering.Policy
@@ -76,15 +78,16 @@ type compiler struct {
 
 func newCompiler() *compiler {
 	c := &compiler{
-		sections:  make(map[string][]value),
-		zoneFiles: make(zoneFiles),
-		declared:  make(map[noun]*declarations),
-		language:  newLanguage(),
-		reads:     make(reads),
-		accounts:  make(map[string]*steering.Provider),
-		fencesOf:  make(map[string][]*steering.Fence),
-		policyOf:  make(map[string]value),
-		hostnames: make(map[string]steered),
+		sections:    make(map[string][]value),
+		zoneFiles:   make(zoneFiles),
+		declared:    make(map[noun]*declarations),
+		language:    newLanguage(),
+		reads:       make(reads),
+		accounts:    make(map[string]*steering.Provider),
+		fencesOf:    make(map[string][]*steering.Fence),
+		manifestsOf: make(map[string]fields),
+		policyOf:    make(map[string]value),
+		hostnames:   make(map[string]steered),
 	}
 	for _, kind := range append(slices.Clone(named), endpoint) {
 		c.declared[kind] = &declarations{entries: make(map[string]value), used: make(map[string]bool)}

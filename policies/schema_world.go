@@ -100,9 +100,32 @@ func servicesSchema() property {
 			key("labels", "What overrides pick services by.", &schema{Type: "object", More: text()}),
 			key("probe", "How the endpoints are measured. Without one all are taken for usable.", reference()),
 			key("labels", "What rules can tell services apart by beside their keys: name to text.", &schema{Type: []string{"object", "null"}, Names: reference(), More: text()}),
+			manifestSchema(),
 			geofenceSchema("the service"), blockedSchema("the service"),
 			key("policy", "How to choose. Default: the declared policy default, else the built-in one.", reference()),
 		)))
+}
+
+func manifestSchema() property {
+	return key("manifest", "Makes /manifest/v1/SERVICE/PATH hand out the origin's multivariant playlists and MPDs with every pathway declared, the chosen one first.",
+		object("",
+			key("origins", "Base URLs where the manifests are; the first that answers has it. Default: the origins of the endpoints' pools, and of their fallbacks.",
+				oneOrSome(baseURL())).like([]string{"https://origin.eu.example"}),
+			key("door", "The base URL by which players reach the HTTP door. Default: the one by which they asked for the manifest.", baseURL()).like("https://go.video.example"),
+			key("steering", "Whether the manifest names the steering server; none: it is only ordered.", word("declared", "none")).by("declared"),
+			key("cache", "How long a manifest is kept without asking the origins: 0s to 1h.", duration()).by("2s"),
+			key("stale", "How much longer while no origin answers: 0s to 7d.", duration()).by("5m"),
+			key("timeout", "For one origin to answer: 50ms to 8s.", duration()).by("2s"),
+			key("on_error", "What players get in place of what cannot be had or made steerable: an error, or a redirect to the chosen CDN's own copy.",
+				word("refuse", "redirect")).by("refuse"),
+			key("query", "Names of the query parameters that the origin gets. Default: none.", oneOrList(text())).like([]string{"lang"}),
+			key("cmcd", "Has MPDs ask players to send data with every segment request (CTA-5004). HLS cannot ask.",
+				object("",
+					key("version", "Of CMCD.", whole(1, 2)).by(1),
+					key("mode", "Where the data stand. Headers cost browsers a preflight for each URL.", word("query", "header")).by("query"),
+					key("keys", "Which. Default: all.", oneOrList(matching(`^[a-z-]+$`))).like([]string{"br", "bl", "sid"}),
+				)),
+		))
 }
 
 func endpointSchema() *schema {

@@ -30,7 +30,7 @@ type steered struct {
 func (c *compiler) services() []*steering.Service {
 	var all []*steering.Service
 	for _, v := range c.each(service) {
-		f, _ := v.fields("hostnames alias labels ttl ttl_min ttl_max endpoints probe policy geofence blocked")
+		f, _ := v.fields("hostnames alias labels ttl ttl_min ttl_max endpoints probe policy geofence blocked manifest")
 		s := &steering.Service{
 			Key:   v.name,
 			TTL:   f.seconds("ttl", defaultTTL, time.Second, time.Hour),
@@ -52,6 +52,7 @@ func (c *compiler) services() []*steering.Service {
 		c.checkPathways(f)
 		s.Hostnames = c.steeredNames(f, s)
 		c.checkDoors(f, s)
+		s.Manifests = c.manifests(f, s)
 		c.checkProbe(f, s)
 		if p, ok := f.under("policy"); ok {
 			c.policyOf[s.Key] = p

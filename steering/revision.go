@@ -85,6 +85,7 @@ type Service struct {
 	Endpoints []*Endpoint   // in the file's order
 	Probe     *Probe        // nil when the endpoints are not probed
 	Policy    *Policy       // never nil
+	Manifests *Manifests    // nil = the HTTP door hands out no manifests
 	Schedule  string        // the schedule that makes it so; empty = none
 	// Weights are static weights that a schedule gives to endpoints, by id; those of
 	// the others stand.

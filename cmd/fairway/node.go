@@ -288,7 +288,7 @@ func (n *node) makeParts(c *configuration) error {
 		secret, err := steeringSecret(c.Node.SteeringSecret)
 		problems = append(problems, err)
 		n.http, err = httpserver.New(httpserver.Config{
-			Listen: c.Node.Listen.HTTP, Open: n.sockets.Listen, Current: n.current, TrustedProxies: c.Node.TrustedProxies, Hosts: c.Node.HTTPHosts,
+			Listen: c.Node.Listen.HTTP, Open: n.sockets.Listen, Current: n.current, Fetch: fetchManifest(n.log), TrustedProxies: c.Node.TrustedProxies, Hosts: c.Node.HTTPHosts,
 			SteeringSecret: secret, Learning: n.learning, Observer: httpObserver{n.metrics.HTTP(), n.sample}, Logger: n.log.With("door", "http"),
 		})
 		problems = append(problems, err)

@@ -56,8 +56,8 @@ func (a *access) accepts(host string, snapshot *steering.Snapshot) bool {
 	if !ok {
 		return false
 	}
-	if _, err := netip.ParseAddr(name); err == nil {
-		return true
+	if addr, err := netip.ParseAddr(name); err == nil {
+		return addr.Zone() == "" // no URI has one, and it may have any character
 	}
 	if strings.HasPrefix(host, "[") {
 		return false

@@ -17,6 +17,8 @@ type answer struct {
 	preflight bool          // say what a cross-origin request may do
 	message   string        // for people: text, or {"error": …} where JSON is spoken
 	json      []byte        // the body, where JSON is spoken; nil = made from message
+	manifest  string        // the body, where it is a manifest
+	format    *format       // of the manifest
 }
 
 // refuse is an answer that says no.
@@ -107,6 +109,8 @@ func (a *answer) body(door string) ([]byte, []string) {
 	switch {
 	case a.location != "":
 		return foundBody, typeText
+	case a.format != nil:
+		return []byte(a.manifest), a.format.contentType
 	case a.json != nil:
 		return a.json, typeJSON
 	case door == doorDecide, door == doorSteer:

@@ -23,6 +23,30 @@ func (a *access) client(r *http.Request) netip.Addr {
 	return a.walk(addr, r.Header["X-Forwarded-For"], parseNode)
 }
 
+// forwardedProto is the scheme by which a client reached the proxy in front of us
+// (RFC 7239 §5.4), when that is one that we trust; else empty.
+func (a *access) forwardedProto(r *http.Request) string {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || !a.trusts(peer.Addr().Unmap().WithZone("")) {
+		return ""
+	}
+	if lines := r.Header["Forwarded"]; len(lines) > 0 {
+		_, element, _ := cutLast(lines[len(lines)-1])
+		for rest := element; rest != ""; {
+			name, value, after, ok := forwardedPair(rest)
+			if !ok {
+				return ""
+			}
+			if strings.EqualFold(name, "proto") {
+				return strings.ToLower(value)
+			}
+			rest = after
+		}
+		return ""
+	}
+	return strings.ToLower(r.Header.Get("X-Forwarded-Proto"))
+}
+
 // walk reads a list that each proxy has extended at its right end, from the
 // right: an element is believed when all to its right are trusted. The first
 // address that is not trusted is the client. A malformed or hidden element

@@ -6,6 +6,7 @@
 //
 //	GET|HEAD /r/{service}/{path…}?{query}   302 to the chosen endpoint's URL + "/" + path + "?" + query
 //	GET|HEAD /steer/v1/{service}/{hls|dash} 200 with a steering manifest; ?s= is the viewer's session
+//	GET|HEAD /manifest/v1/{service}/{path…} 200 with the origin's playlist or MPD, made steerable; ?s= as above
 //	GET|HEAD /decide/v1/{service}           200 with the ranked endpoints as JSON; ?client= and ?session=
 //	OPTIONS  on all                         204, so that a CORS preflight never meets a redirect
 //
@@ -40,12 +41,12 @@
 // # Concurrency
 //
 // The request path loads one snapshot and one access list, each by one atomic
-// load, and never waits. All methods of Server are safe for concurrent use,
+// load, and never waits; only manifests wait for an origin, where none is kept. All methods of Server are safe for concurrent use,
 // except that Listen comes before Run and both are called once.
 //
 // # What it does not do
 //
-// It never measures, never reads policy text, never fetches from a CDN, and
-// writes no client address to the log. Health endpoints and metrics are on the
+// It never measures, never reads policy text, never connects to anything (manifests
+// are fetched by what Config.Fetch gives it), and writes no client address to the log. Health endpoints and metrics are on the
 // API listener, not here.
 package httpserver

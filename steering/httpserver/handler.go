@@ -18,7 +18,7 @@ const (
 
 // The answers that are always the same.
 var (
-	notFound     = refuse(http.StatusNotFound, "nothing here; ask /r/{service}/{path} for a redirect, /steer/v1/{service}/hls or dash for a steering manifest, or /decide/v1/{service} for a decision")
+	notFound     = refuse(http.StatusNotFound, "nothing here; ask /r/{service}/{path} for a redirect, /steer/v1/{service}/hls or dash for a steering manifest, /manifest/v1/{service}/{path} for a playlist or an MPD, or /decide/v1/{service} for a decision")
 	noService    = refuse(http.StatusNotFound, "no such service")
 	notReady     = answer{status: http.StatusServiceUnavailable, retry: time.Second, message: "no decision is ready yet; try again in a second"}
 	wrongMethod  = answer{status: http.StatusMethodNotAllowed, allow: true, message: "only GET, HEAD and OPTIONS are answered here"}
@@ -99,6 +99,9 @@ func (s *Server) route(r *http.Request, t target) answer {
 		return s.decide(snapshot, q, t)
 	}
 	q.Session = r.Header.Get(sessionHeader)
+	if t.door == doorManifest {
+		return s.manifested(r, access, snapshot, q, t)
+	}
 	return s.redirect(snapshot, q, t)
 }
 

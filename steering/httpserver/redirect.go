@@ -30,18 +30,23 @@ func (s *Server) decided(door string, d steering.Decision) {
 // redirection makes the redirect door's answer.
 func redirection(snapshot *steering.Snapshot, q steering.Query, t target) (answer, steering.Decision) {
 	d := snapshot.Decide(q)
+	return toFirst(&d, t), d
+}
+
+// toFirst redirects to the first endpoint that HTTP can reach.
+func toFirst(d *steering.Decision, t target) answer {
 	first, ok := d.First()
 	if !ok {
-		return nothing(&d), d
+		return nothing(d)
 	}
 	if first.Endpoint.URL == "" {
-		if first = firstWithURL(&d); first == nil {
-			a := nothing(&d)
+		if first = firstWithURL(d); first == nil {
+			a := nothing(d)
 			a.message = "no endpoint of this service can be reached by HTTP"
-			return a, d
+			return a
 		}
 	}
-	return answer{status: http.StatusFound, location: location(first.Endpoint.URL, t)}, d
+	return answer{status: http.StatusFound, location: location(first.Endpoint.URL, t)}
 }
 
 // nothing is the answer when the decision hands out no endpoint. Asking again

@@ -73,7 +73,7 @@ func TestOtherAnswers(t *testing.T) {
 		header, want string
 		body         string
 	}{
-		{"GET", "/", 404, "Content-Type", "text/plain; charset=utf-8", "nothing here; ask /r/{service}/{path} for a redirect, /steer/v1/{service}/hls or dash for a steering manifest, or /decide/v1/{service} for a decision\n"},
+		{"GET", "/", 404, "Content-Type", "text/plain; charset=utf-8", "nothing here; ask /r/{service}/{path} for a redirect, /steer/v1/{service}/hls or dash for a steering manifest, /manifest/v1/{service}/{path} for a playlist or an MPD, or /decide/v1/{service} for a decision\n"},
 		{"GET", "/r", 404, "Location", "", notFound.message + "\n"},
 		{"GET", "/R/live/x", 404, "Location", "", notFound.message + "\n"},
 		{"GET", "/healthz", 404, "Location", "", notFound.message + "\n"},

@@ -39,6 +39,11 @@ type Config struct {
 	// Learning takes in who asks under the names by which resolvers are recognised.
 	// Default: there are no such names.
 	Learning Learning
+	// Fetch gets a manifest from the origins of a service, by its path below them,
+	// without a slash at its begin and with its query. An error with a method
+	// NotFound() bool tells whether the origins have no such manifest. Default:
+	// manifests are not handed out.
+	Fetch func(ctx context.Context, from *steering.Manifests, path string) (string, error)
 	// Open opens a listener for an address of Listen. Default net.Listen; another
 	// one may know of listeners that another process handed over.
 	Open func(network, address string) (net.Listener, error)
@@ -69,12 +74,13 @@ const (
 	doorRedirect = "redirect"
 	doorDecide   = "decide"
 	doorSteer    = "steer"
+	doorManifest = "manifest"
 	doorOther    = "other" // what belongs to no door: refused before routing, or an unknown path
 )
 
 // Doors lists every name that an Observer may hear, for metrics that must know
 // them in advance.
-func Doors() []string { return []string{doorRedirect, doorDecide, doorSteer, doorOther} }
+func Doors() []string { return []string{doorRedirect, doorDecide, doorSteer, doorManifest, doorOther} }
 
 // Server is the HTTP door.
 type Server struct {

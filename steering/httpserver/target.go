@@ -10,6 +10,7 @@ const (
 	redirectPrefix = "/r/"
 	decidePrefix   = "/decide/v1/"
 	steerPrefix    = "/steer/v1/"
+	manifestPrefix = "/manifest/v1/"
 )
 
 // target is a request target (RFC 9112 §3.2), split but not decoded.
@@ -41,6 +42,10 @@ func parseTarget(r *http.Request) (target, string) {
 	switch {
 	case strings.HasPrefix(path, redirectPrefix):
 		t.door, rest = doorRedirect, path[len(redirectPrefix):]
+		t.service, t.path, _ = strings.Cut(rest, "/")
+		t.asked = rest[len(t.service):]
+	case strings.HasPrefix(path, manifestPrefix):
+		t.door, rest = doorManifest, path[len(manifestPrefix):]
 		t.service, t.path, _ = strings.Cut(rest, "/")
 		t.asked = rest[len(t.service):]
 	case strings.HasPrefix(path, decidePrefix):

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 )
 
@@ -27,19 +28,53 @@ func DASH(mpd string, o Options) (string, error) {
 		from = to
 	}
 	copyTo(found.at)
-	o.writeDASH(&b, found.base)
+	o.writeDASH(&b, found)
+	if o.asks(found) && found.described >= 0 {
+		copyTo(found.described)
+		o.CMCD.write(&b)
+	}
 	copyTo(len(mpd))
 	return b.String(), nil
 }
 
-// writeDASH writes the BaseURLs and the steering server.
-func (o *Options) writeDASH(b *strings.Builder, base string) {
+// writeDASH writes the BaseURLs, the steering server and, where the MPD has no
+// ServiceDescription for it, what players are asked to report.
+func (o *Options) writeDASH(b *strings.Builder, found *layout) {
 	for _, p := range o.Pathways {
-		b.WriteString(`<BaseURL serviceLocation="` + escape(p.ID) + `">` + escape(o.on(p, base)) + "</BaseURL>\n  ")
+		b.WriteString(`<BaseURL serviceLocation="` + escape(p.ID) + `">` + escape(o.on(p, found.base)) + "</BaseURL>\n  ")
+	}
+	if o.asks(found) && found.described < 0 {
+		b.WriteString(`<ServiceDescription id="0">`)
+		o.CMCD.write(b)
+		b.WriteString("</ServiceDescription>\n  ")
 	}
 	if o.Steering != "" {
 		b.WriteString(`<ContentSteering defaultServiceLocation="` + escape(o.Pathways[0].ID) + `" queryBeforeStart="true">` + escape(o.Steering) + "</ContentSteering>\n  ")
 	}
+}
+
+// asks tells whether the MPD gets a ClientDataReporting: not beside its own.
+func (o *Options) asks(found *layout) bool { return o.CMCD != nil && !found.reports }
+
+// write writes what players are asked to report (ISO/IEC 23009-1, K.4.2.9).
+func (c *CMCD) write(b *strings.Builder) {
+	mode := "query"
+	if c.Header {
+		mode = "header"
+	}
+	scheme := "urn:mpeg:dash:cta-5004:2023"
+	if c.Version > 1 {
+		scheme = "urn:dashif:cta-5004:2025"
+	}
+	b.WriteString(`<ClientDataReporting schemeIdUri="` + scheme + `"><CMCDParameters schemeIdUri="` + scheme +
+		`" version="` + strconv.Itoa(c.Version) + `" mode="` + mode + `" includeInRequests="segment"`)
+	if len(c.Keys) > 0 {
+		b.WriteString(` keys="` + escape(strings.Join(c.Keys, " ")) + `"`)
+	}
+	if c.Session != "" {
+		b.WriteString(` sessionID="` + escape(c.Session) + `"`)
+	}
+	b.WriteString(`/></ClientDataReporting>`)
 }
 
 func escape(text string) string {
@@ -56,14 +91,17 @@ type layout struct {
 	cuts []span
 	at   int    // where the pathways are written
 	base string // the MPD's own BaseURL; empty = its folder
+
+	described int  // the end of what is in the first ServiceDescription; -1 = there is none
+	reports   bool // the MPD has a ClientDataReporting of its own
 }
 
 // readMPD finds what is removed from an MPD, and where the pathways are written:
 // behind ProgramInformation, where the schema has BaseURL.
 func readMPD(mpd string, o *Options) (*layout, error) {
 	d := xml.NewDecoder(strings.NewReader(mpd))
-	found := &layout{at: -1}
-	depth := 0
+	found := &layout{at: -1, described: -1}
+	depth, describing := 0, false
 	for {
 		from := int(d.InputOffset())
 		token, err := d.Token()
@@ -77,6 +115,11 @@ func readMPD(mpd string, o *Options) (*layout, error) {
 		switch t := token.(type) {
 		case xml.EndElement:
 			depth--
+			if describing && depth == 1 {
+				if describing = false; from < int(d.InputOffset()) { // else it was <ServiceDescription/>
+					found.described = from
+				}
+			}
 		case xml.StartElement:
 			switch name := t.Name.Local; {
 			case depth == 0:
@@ -92,6 +135,12 @@ func readMPD(mpd string, o *Options) (*layout, error) {
 					return nil, refuse(line, "not an MPD: %v", err)
 				}
 				found.at = int(d.InputOffset())
+			case depth == 1 && name == "ServiceDescription":
+				describing = found.described < 0
+				depth++
+			case name == "ClientDataReporting":
+				found.reports = true
+				depth++
 			case name == "BaseURL", depth == 1 && (name == "Location" || name == "ContentSteering"):
 				text, err := content(d)
 				if err == nil && name == "BaseURL" {

@@ -24,6 +24,15 @@ type Options struct {
 	// Steering is the URL of the steering server; empty = the manifest is not to
 	// be steered, only ordered.
 	Steering string
+	CMCD     *CMCD // what an MPD asks players to report; nil = nothing. HLS cannot ask
+}
+
+// CMCD asks players for data with every request to a CDN (CTA-5004).
+type CMCD struct {
+	Version int
+	Header  bool     // in headers in place of the query
+	Keys    []string // empty = all
+	Session string   // the viewer's session; empty = the player makes one up
 }
 
 // Error tells why a manifest cannot be made steerable.

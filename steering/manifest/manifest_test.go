@@ -164,6 +164,24 @@ func TestDASH(t *testing.T) {
 	}
 }
 
+// What players are asked to report stands in a ServiceDescription, in the MPD's own
+// where it has one (the schema has ClientDataReporting last), and never twice.
+func TestDASHReporting(t *testing.T) {
+	const asks = `<ClientDataReporting schemeIdUri="urn:dashif:cta-5004:2025"><CMCDParameters schemeIdUri="urn:dashif:cta-5004:2025" version="2" mode="header" includeInRequests="segment" sessionID="a&amp;b"/></ClientDataReporting>`
+	o := Options{Path: "main.mpd", Pathways: []Pathway{{ID: "A", URL: "https://a.example"}}, CMCD: &CMCD{Version: 2, Header: true, Session: "a&b"}}
+	for mpd, want := range map[string]string{
+		"<MPD><Period/></MPD>": `<ServiceDescription id="0">` + asks + "</ServiceDescription>\n  <Period/>",
+		`<MPD><ServiceDescription id="1"><Latency/></ServiceDescription><Period/></MPD>`: `<ServiceDescription id="1"><Latency/>` + asks + "</ServiceDescription><Period/>",
+		`<MPD><ServiceDescription/><Period/></MPD>`:                                      `<ServiceDescription id="0">` + asks + "</ServiceDescription>\n  <ServiceDescription/><Period/>",
+		`<MPD><ServiceDescription><ClientDataReporting/></ServiceDescription></MPD>`:     `<ServiceDescription><ClientDataReporting/></ServiceDescription>`,
+	} {
+		got, err := DASH(mpd, o)
+		if err != nil || !strings.Contains(got, want) || strings.Count(got, "<ClientDataReporting") != 1 {
+			t.Errorf("%s: %v\n%s\nwant %s", mpd, err, got, want)
+		}
+	}
+}
+
 func TestDASHRefusals(t *testing.T) {
 	for want, text := range map[string]string{
 		"its root is html":         "<html></html>",
