@@ -50,7 +50,7 @@ func Compile(files []File) (*Configuration, Findings) {
 }
 
 // The top level of the language. Each file may have any of these keys.
-const topLevel = "zones listen dns dnssec http api control drain geo currency vantages providers pools regions services probes policies tsig schedules learning"
+const topLevel = "zones listen dns dnssec http api control store drain geo currency vantages providers pools regions services probes policies tsig schedules learning"
 
 // named are the sections that are mappings from a name to a thing.
 var named = []noun{provider, pool, region, vantage, probe, policy, service, tsigKey, schedule}
@@ -114,7 +114,7 @@ func (c *compiler) load(files []File) {
 		if s.root == nil {
 			continue
 		}
-		top, ok := value{c: c, src: s, node: s.root}.fields(topLevel, "store")
+		top, ok := value{c: c, src: s, node: s.root}.fields(topLevel)
 		if !ok {
 			c.partial = true
 		}

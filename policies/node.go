@@ -26,6 +26,7 @@ type Node struct {
 	TSIGKeys       []TSIGKey     // for copies of zones, sorted by name
 	Databases      []string      // MMDB files, in the order of their precedence; "embedded" = the built-in data
 	Control        []string      // base URLs where a node without control pushes its measurements
+	Consul         *Consul       // what a fleet shares; nil = this node keeps everything in its data folder
 	DrainFor       time.Duration // how long SIGTERM waits, not ready, before it closes
 }
 
@@ -90,6 +91,7 @@ func (c *compiler) node() Node {
 		}
 	}
 	n.Control = c.control(n.Listen.API)
+	n.Consul = c.store()
 	if v, ok := c.single("drain"); ok {
 		if d, ok := v.duration(0, 10*time.Minute); ok {
 			n.DrainFor = d

@@ -96,7 +96,7 @@ func (n *node) follow(c, canary *configuration, state steering.State, known bool
 	if known {
 		n.followed.Store(&state.Health)
 	} else {
-		n.log.Warn("no decision of a control node in the data folder yet: static weights serve", "folder", n.data)
+		n.log.Warn("no decision of a control node yet: static weights serve", "folder", n.data)
 	}
 	if now != nil && now.Layout.Base() == c.layout.Base() && state.Generation == now.Generation {
 		return nil

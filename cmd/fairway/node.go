@@ -35,16 +35,18 @@ import (
 	"fairway/steering/rollout"
 	"fairway/steering/sample"
 	"fairway/steering/store"
+	"fairway/steering/store/consulstore"
 	"fairway/steering/store/filestore"
+	"fairway/steering/store/replica"
 )
 
 // nodeOptions is what a command tells a node beside the configuration.
 type nodeOptions struct {
-	path  string // of the configuration
-	data  string // folder of the store
-	roles roles
-	api   []string                // instead of listen.api; nil = as configured
-	extra map[string]http.Handler // further paths of the API
+	path   string // of the configuration
+	data   string // folder of the store
+	roles  roles
+	listen policies.Listen         // instead of the configuration's, where it names something
+	extra  map[string]http.Handler // further paths of the API
 
 	vantages []string // probe as these only; nil = as all
 	log      *slog.Logger
@@ -58,6 +60,8 @@ type node struct {
 	nodeOptions
 	started time.Time
 	store   store.Store
+	replica *replica.Store     // the store, where a fleet shares one; nil = this node has its own
+	shared  *consulstore.Store // behind the replica
 	metrics *metrics.Metrics
 	sample  *sample.Sample // of what the doors are asked
 	current *steering.Current
@@ -101,8 +105,13 @@ func newNode(options nodeOptions) (*node, error) {
 	n := &node{nodeOptions: options, named: make(namedFiles), started: time.Now(), sample: sample.New(sample.Config{Size: sampleSize})}
 	n.current, n.publish = steering.NewCurrent(nil)
 	var err error
-	if n.store, err = openStore(options); err != nil {
+	if n.replica, n.shared, err = openReplica(options); err != nil {
 		return nil, err
+	}
+	if n.store = n.replica; n.replica == nil {
+		if n.store, err = openStore(options); err != nil {
+			return nil, err
+		}
 	}
 	if err := n.build(); err != nil {
 		n.store.Close()
@@ -268,7 +277,7 @@ func (n *node) makeParts(c *configuration) error {
 		problems = append(problems, n.makeSecondary(), n.makePrimary(c))
 		n.aliases, err = n.newAliases(c)
 		problems = append(problems, err)
-		config := dnsDoor(c.Node)
+		config := dnsDoor(n.listening(c.Node))
 		config.Aliases = n.aliases
 		config.Current, config.Sockets, config.Signer = n.current, n.sockets, n.keys
 		config.Copies, config.Logger = n.primary, n.log.With("door", "dns")
@@ -288,7 +297,7 @@ func (n *node) makeParts(c *configuration) error {
 		secret, err := steeringSecret(c.Node.SteeringSecret)
 		problems = append(problems, err)
 		n.http, err = httpserver.New(httpserver.Config{
-			Listen: c.Node.Listen.HTTP, Open: n.sockets.Listen, Current: n.current, Fetch: fetchManifest(n.log), TrustedProxies: c.Node.TrustedProxies, Hosts: c.Node.HTTPHosts,
+			Listen: n.listening(c.Node).Listen.HTTP, Open: n.sockets.Listen, Current: n.current, Fetch: fetchManifest(n.log), TrustedProxies: c.Node.TrustedProxies, Hosts: c.Node.HTTPHosts,
 			SteeringSecret: secret, Learning: n.learning, Observer: httpObserver{n.metrics.HTTP(), n.sample}, Logger: n.log.With("door", "http"),
 		})
 		problems = append(problems, err)
@@ -307,12 +316,8 @@ func (n *node) makeParts(c *configuration) error {
 		n.probes, err = probes.New(probes.Config{Sink: sink, Logger: n.log.With("part", "probes"), Seed: uint64(n.started.UnixNano()), MaxInFlight: maxProbes})
 		problems = append(problems, err)
 	}
-	listenAPI := c.Node.Listen.API
-	if n.nodeOptions.api != nil {
-		listenAPI = n.nodeOptions.api
-	}
 	n.api, err = api.New(api.Config{
-		Listen: listenAPI, Open: n.sockets.Listen, Token: token, Control: &control{n}, Revisions: n.revisions(), Usage: n.carriers(), Ready: n.ready, Alive: n.alive,
+		Listen: n.listening(c.Node).Listen.API, Open: n.sockets.Listen, Token: token, Control: &control{n}, Revisions: n.revisions(), Usage: n.carriers(), Ready: n.ready, Alive: n.alive,
 		Metrics: n.metrics.Handler(), Console: console.Handler(), Extra: n.extraPaths(), Logger: n.log.With("part", "api"),
 	})
 	return errors.Join(append(problems, err)...)
@@ -333,6 +338,19 @@ func (n *node) extraPaths() map[string]http.Handler {
 	}
 	maps.Copy(paths, n.extra)
 	return paths
+}
+
+// listening is what the files say of the node, with the addresses that the command
+// line gives in their stead.
+func (n *node) listening(settings policies.Node) policies.Node {
+	for _, door := range []struct{ said, into *[]string }{
+		{&n.nodeOptions.listen.DNS, &settings.Listen.DNS}, {&n.nodeOptions.listen.HTTP, &settings.Listen.HTTP}, {&n.nodeOptions.listen.API, &settings.Listen.API},
+	} {
+		if len(*door.said) > 0 {
+			*door.into = *door.said
+		}
+	}
+	return settings
 }
 
 // maxProbes bounds the connections that probing holds open at once.
@@ -457,6 +475,9 @@ func (n *node) Run(stop context.Context, signals signals) error {
 	}
 	if n.rollout != nil {
 		start("rollout", n.rollout.Run)
+	}
+	if n.replica != nil {
+		start("store", n.replica.Run)
 	}
 	if n.loop == nil {
 		start("follow", n.followStore)
@@ -599,7 +620,7 @@ func (n *node) ready() error {
 	case (n.roles.doors() || n.roles.control) && n.current.Load() == nil:
 		return errors.New("no snapshot yet")
 	case n.roles.doors() && n.loop == nil && n.followed.Load() == nil:
-		return errors.New("no decision of a control node in the data folder yet: static weights serve")
+		return errors.New("no decision of a control node yet: static weights serve")
 	}
 	return nil
 }

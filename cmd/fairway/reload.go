@@ -151,14 +151,21 @@ func (n *node) take(ctx context.Context, c, canary *configuration, share float64
 		n.http.Reconfigure(c.Node.TrustedProxies, c.Node.HTTPHosts)
 	}
 	if nodeSettings(old) != nodeSettings(c) {
-		n.log.Warn("listen, dns, dnssec, api.token_file and control are taken up by SIGUSR2 or a restart only; the old ones go on")
+		n.log.Warn("listen, dns, dnssec, store, api.token_file and control are taken up by SIGUSR2 or a restart only; the old ones go on")
 	}
 	return nil
 }
 
 // nodeSettings are those that only a restart takes up.
 func nodeSettings(c *configuration) string {
-	return fmt.Sprint(c.Node.Listen, c.Node.DNS, c.Node.TokenFile, c.Node.SteeringSecret, c.Node.Control, c.Node.KeyFolder, c.Node.KeySecret)
+	return fmt.Sprint(c.Node.Listen, c.Node.DNS, c.Node.TokenFile, c.Node.SteeringSecret, c.Node.Control, c.Node.KeyFolder, c.Node.KeySecret, consulOf(c))
+}
+
+func consulOf(c *configuration) policies.Consul {
+	if c.Node.Consul == nil {
+		return policies.Consul{}
+	}
+	return *c.Node.Consul
 }
 
 func (n *node) fail(err error) {

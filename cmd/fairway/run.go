@@ -10,12 +10,15 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"fairway/policies"
 )
 
 func runCommand() *cobra.Command {
 	var (
 		config, data, roleList, level string
-		apiListen, vantages           []string
+		listen                        policies.Listen
+		vantages                      []string
 	)
 	c := &cobra.Command{
 		Use:   "run --config PATH",
@@ -46,7 +49,7 @@ signal ends it at once.`,
 			if err != nil {
 				return err
 			}
-			n, err := newNode(nodeOptions{path: config, data: data, roles: r, api: apiListen, vantages: vantages, log: log, lineage: lineage})
+			n, err := newNode(nodeOptions{path: config, data: data, roles: r, listen: listen, vantages: vantages, log: log, lineage: lineage})
 			if err != nil {
 				return err
 			}
@@ -58,7 +61,9 @@ signal ends it at once.`,
 	c.Flags().StringVar(&data, "data", stateFolder(), "folder for overrides, state and the last good configuration")
 	c.Flags().StringVar(&roleList, "role", strings.Join(allRoles, ","), "the roles of this node")
 	c.Flags().StringSliceVar(&vantages, "vantage", nil, "probe as these vantages only: the ones that this machine is (default all)")
-	c.Flags().StringSliceVar(&apiListen, "api", nil, "listen here with API and metrics, instead of listen.api (for several nodes on one machine)")
+	c.Flags().StringSliceVar(&listen.API, "api", nil, "listen here with API and metrics, instead of listen.api (for several nodes on one machine)")
+	c.Flags().StringSliceVar(&listen.DNS, "dns", nil, "the same for listen.dns")
+	c.Flags().StringSliceVar(&listen.HTTP, "http", nil, "the same for listen.http")
 	c.Flags().StringVar(&level, "log", "info", "log level: debug, info, warn, error")
 	c.MarkFlagRequired("config")
 	return c

@@ -13,7 +13,8 @@
 //   - A Put that returned an error has not damaged what was there.
 //   - A read gives something whole or nothing: never half a file, never a mix.
 //   - All methods are safe for concurrent use. What they return belongs to the
-//     caller, and what they were given is not kept.
+//     caller, and what they were given is not kept, but for the records of states,
+//     which nobody changes.
 //   - A method of a closed store returns ErrClosed.
 //
 // Package storetest holds one suite for these; every store passes it.

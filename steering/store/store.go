@@ -50,7 +50,8 @@ type Store interface {
 	// PutState replaces the state; ErrStale when the stored one has a higher
 	// generation.
 	PutState(ctx context.Context, s steering.State) error
-	// State returns the newest state that can be read; false when there is none.
+	// State returns the newest state that can be read; false when there is none. The
+	// records in it may be shared: nobody changes them.
 	State(ctx context.Context) (steering.State, bool, error)
 
 	// Values returns the small values of a folder by name; see Value.

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fairway/steering/store"
@@ -18,12 +20,12 @@ import (
 // from Consul's own environment variables (CONSUL_HTTP_ADDR and its like), and
 // then from its defaults.
 type Options struct {
-	Address    string // host:port, or unix:///path
-	Scheme     string // http or https
-	Token      string // ACL token
+	Address    string        // host:port, or unix:///path
+	Scheme     string        // http or https
+	Token      func() string // ACL token, asked for at each request; nil = as the environment says
 	Datacenter string
-	TLS        *consul.TLSConfig // nil = as the environment says
-	Prefix     string            // of every key, default "fairway"; a deployment has its own
+	TLS        *TLS   // nil = as the environment says
+	Prefix     string // of every key, default "fairway"; a deployment has its own
 	// Writer allows the Put and Delete methods; the default is to read.
 	Writer bool
 	// KeepRevisions is how many of the newest revisions stay, default and least 10.
@@ -33,12 +35,17 @@ type Options struct {
 	Warn func(error)
 }
 
+// TLS names PEM files; an empty name is none.
+type TLS struct{ CAFile, CertFile, KeyFile string }
+
 // Store is a store.Store in Consul.
 type Store struct {
+	client *consul.Client
 	kv     *consul.KV
 	txn    *consul.Txn
 	prefix string // with a slash at the end
 	writer bool
+	fence  atomic.Pointer[fence] // writes count only while it stands; nil = there is no election
 	keep   int
 	warn   func(error)
 
@@ -75,21 +82,18 @@ func Open(o Options) (*Store, error) {
 	if o.Scheme != "" {
 		config.Scheme = o.Scheme
 	}
-	if o.Token != "" {
-		config.Token = o.Token
-	}
 	if o.Datacenter != "" {
 		config.Datacenter = o.Datacenter
 	}
 	if o.TLS != nil {
-		config.TLSConfig, config.Scheme = *o.TLS, "https"
+		config.TLSConfig, config.Scheme = consul.TLSConfig{CAFile: o.TLS.CAFile, CertFile: o.TLS.CertFile, KeyFile: o.TLS.KeyFile}, "https"
 	}
-	client, err := consul.NewClient(config)
+	client, err := newClient(config, o.Token)
 	if err != nil {
 		return nil, fmt.Errorf("consul at %s: %w", config.Address, err)
 	}
 	s := &Store{
-		kv: client.KV(), txn: client.Txn(), prefix: strings.Trim(o.Prefix, "/") + "/", writer: o.Writer,
+		client: client, kv: client.KV(), txn: client.Txn(), prefix: strings.Trim(o.Prefix, "/") + "/", writer: o.Writer,
 		keep: max(o.KeepRevisions, keepRevisions), warn: o.Warn, done: make(chan struct{}), stored: make(pieceSet),
 	}
 	if s.prefix == "/" {
@@ -99,6 +103,34 @@ func Open(o Options) (*Store, error) {
 		s.warn = func(error) {}
 	}
 	return s, nil
+}
+
+// newClient makes a client that asks for its token at each request.
+func newClient(config *consul.Config, token func() string) (*consul.Client, error) {
+	if token == nil || strings.HasPrefix(config.Address, "unix://") {
+		if token != nil {
+			config.Token = token()
+		}
+		return consul.NewClient(config)
+	}
+	var err error
+	if config.HttpClient, err = consul.NewHttpClient(config.Transport, config.TLSConfig); err != nil {
+		return nil, err
+	}
+	config.HttpClient.Transport = tokens{config.HttpClient.Transport, token}
+	return consul.NewClient(config)
+}
+
+// tokens puts the token of the moment into requests.
+type tokens struct {
+	next  http.RoundTripper
+	token func() string
+}
+
+func (t tokens) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("X-Consul-Token", t.token())
+	return t.next.RoundTrip(r)
 }
 
 // Close ends every Watch; later calls return ErrClosed. Nothing is held in
@@ -125,6 +157,9 @@ func (s *Store) writable(ctx context.Context) error {
 	}
 	if !s.writer {
 		return fmt.Errorf("write to consul: %w", store.ErrReadOnly)
+	}
+	if f := s.fence.Load(); f != nil && f.session == "" {
+		return fmt.Errorf("write to consul: %w", store.ErrDeposed)
 	}
 	return nil
 }
@@ -154,7 +189,13 @@ func (s *Store) commit(ctx context.Context, ops ...*consul.KVTxnOp) (bool, error
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var o consul.QueryOptions
-	all := make(consul.TxnOps, 0, len(ops))
+	all := make(consul.TxnOps, 0, len(ops)+1)
+	if f := s.fence.Load(); f != nil {
+		if f.session == "" {
+			return false, fmt.Errorf("write %s to consul: %w", ops[0].Key, store.ErrDeposed)
+		}
+		all = append(all, &consul.TxnOp{KV: &consul.KVTxnOp{Verb: consul.KVCheckSession, Key: s.prefix + leaderKey, Session: f.session}})
+	}
 	for _, op := range ops {
 		op.Key = s.prefix + op.Key
 		all = append(all, &consul.TxnOp{KV: op})
@@ -167,7 +208,10 @@ func (s *Store) commit(ctx context.Context, ops ...*consul.KVTxnOp) (bool, error
 		return true, nil
 	}
 	for _, e := range answer.Errors {
-		if !strings.Contains(e.What, "stale") && !strings.Contains(e.What, "exist") { // Consul's words for a failed check-and-set
+		if strings.Contains(e.What, "failed to check session") || strings.Contains(e.What, "failed session check") { // the fence fell: the lock is lost, or another's
+			return false, fmt.Errorf("write %s to consul: %w", ops[0].Key, store.ErrDeposed)
+		}
+		if !strings.Contains(e.What, "stale") && !strings.Contains(e.What, "exist") && !strings.Contains(e.What, "modify index") { // Consul's words for a failed check-and-set
 			return false, fmt.Errorf("write %s to consul: %s", ops[0].Key, e.What)
 		}
 	}
@@ -216,8 +260,12 @@ func (h head[T]) putAt(key string, value T) (*consul.KVTxnOp, error) {
 // change replaces a head by what f makes of it, again from the start when
 // somebody else was faster.
 func change[T any](ctx context.Context, s *Store, name string, f func(T) (T, error)) error {
+	return changeAt(ctx, s, "heads/"+name, f)
+}
+
+func changeAt[T any](ctx context.Context, s *Store, key string, f func(T) (T, error)) error {
 	for {
-		h, err := readHead[T](ctx, s, name)
+		h, err := readHeadAt[T](ctx, s, key)
 		if err != nil {
 			return err
 		}
@@ -225,7 +273,7 @@ func change[T any](ctx context.Context, s *Store, name string, f func(T) (T, err
 		if err != nil {
 			return err
 		}
-		op, err := h.put(name, next)
+		op, err := h.putAt(key, next)
 		if err != nil {
 			return err
 		}

@@ -16,7 +16,7 @@ import (
 const (
 	inForceHead   = "inforce"
 	overridesHead = "overrides"
-	auditHead     = "audit"
+	auditKey      = "audit" // no head: nobody watches it
 )
 
 // InForce implements store.Store.
@@ -128,7 +128,7 @@ func indexOf(list []steering.Override, id string) int {
 // audit writes down a change before it is made, so that no override is ever in
 // force without a word of it. The newest are kept.
 func (s *Store) audit(ctx context.Context, action, by string, o steering.Override) error {
-	return change(ctx, s, auditHead, func(log []steering.OverrideEvent) ([]steering.OverrideEvent, error) {
+	return changeAt(ctx, s, auditKey, func(log []steering.OverrideEvent) ([]steering.OverrideEvent, error) {
 		log = append(log, steering.OverrideEvent{At: time.Now().UTC(), Action: action, By: by, Override: o})
 		return log[max(0, len(log)-store.KeptLog):], nil
 	})
@@ -139,6 +139,6 @@ func (s *Store) OverrideLog(ctx context.Context) ([]steering.OverrideEvent, erro
 	if err := s.readable(ctx); err != nil {
 		return nil, err
 	}
-	h, err := readHead[[]steering.OverrideEvent](ctx, s, auditHead)
+	h, err := readHeadAt[[]steering.OverrideEvent](ctx, s, auditKey)
 	return h.Value, err
 }

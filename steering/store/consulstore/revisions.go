@@ -40,21 +40,49 @@ func (s *Store) PutRevision(ctx context.Context, r store.Revision) (uint64, erro
 	if err := s.writable(ctx); err != nil {
 		return 0, err
 	}
-	kept := storedRevision{Form: form, Revision: r}
-	kept.Revision.Files = nil
-	for _, f := range r.Files {
-		names, pieces := pack(f.Data)
-		if err := s.putPieces(ctx, filesFolder, pieces); err != nil {
-			return 0, err
-		}
-		kept.Files = append(kept.Files, storedFile{f.Name, names})
+	kept, pieces := packRevision(r)
+	if err := s.putPieces(ctx, filesFolder, pieces); err != nil {
+		return 0, err
 	}
 	for {
 		number, done, err := s.tryRevision(ctx, kept)
+		if err == nil && done {
+			err = s.mendPieces(ctx, pieces)
+		}
 		if err != nil || done {
 			return number, err
 		}
 	}
+}
+
+func packRevision(r store.Revision) (storedRevision, []piece) {
+	kept := storedRevision{Form: form, Revision: r}
+	kept.Revision.Files = nil
+	var all []piece
+	for _, f := range r.Files {
+		names, pieces := pack(f.Data)
+		kept.Files, all = append(kept.Files, storedFile{f.Name, names}), append(all, pieces...)
+	}
+	return kept, all
+}
+
+// mendPieces stores those pieces again that another writer has pruned with an old
+// revision, before this one's record was there. From then on none is: see prune.
+func (s *Store) mendPieces(ctx context.Context, pieces []piece) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var o consul.QueryOptions
+	keys, _, err := s.kv.Keys(s.prefix+filesFolder, "", o.WithContext(ctx))
+	if err != nil {
+		return fmt.Errorf("look for the files of a revision in consul: %w", err)
+	}
+	var missing []piece
+	for _, p := range pieces {
+		if !slices.Contains(keys, s.prefix+filesFolder+p.name) {
+			missing = append(missing, p)
+		}
+	}
+	return s.putPieces(ctx, filesFolder, missing)
 }
 
 // tryRevision gives a revision the next number, if nobody else takes it first.
@@ -210,9 +238,14 @@ func inOrder(names blob, pieces map[string][]byte) [][]byte {
 }
 
 // prune removes the oldest revisions, but none that is needed, and the pieces of
-// files that only they had. What fails is tried again after the next revision.
+// files that only they had. What fails, or comes between, is tried again after the
+// next revision.
 func (s *Store) prune(ctx context.Context, newest uint64) {
 	if newest <= uint64(s.keep) {
+		return
+	}
+	h, err := readHead[uint64](ctx, s, revisionsHead)
+	if err != nil {
 		return
 	}
 	all, err := s.allRevisions(ctx)
@@ -252,9 +285,17 @@ func (s *Store) prune(ctx context.Context, newest uint64) {
 			ops = append(ops, &consul.KVTxnOp{Verb: consul.KVDelete, Key: filesFolder + name})
 		}
 	}
-	for batch := range slices.Chunk(ops, batchKeys) {
-		if _, err := s.commit(ctx, batch...); err != nil {
+	// Only while no revision has come that these lists do not know: it may have
+	// pieces that look unused.
+	unchanged := func() *consul.KVTxnOp {
+		return &consul.KVTxnOp{Verb: consul.KVCheckIndex, Key: "heads/" + revisionsHead, Index: h.index}
+	}
+	for batch := range slices.Chunk(ops, batchKeys-1) {
+		done, err := s.commit(ctx, append([]*consul.KVTxnOp{unchanged()}, batch...)...)
+		if err != nil {
 			s.warn(fmt.Errorf("old revisions stay: %w", err))
+		}
+		if err != nil || !done {
 			return
 		}
 	}

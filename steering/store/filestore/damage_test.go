@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"fairway/steering"
+	"fairway/steering/store/kept"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -120,7 +121,7 @@ func TestWriterGoesOnAfterDamage(t *testing.T) {
 			if state.Generation != 3 {
 				t.Errorf("generation %d, want 3", state.Generation)
 			}
-			before, err := read[steering.State](filepath.Join(dir, "state.json.1"))
+			before, err := kept.Read[steering.State](filepath.Join(dir, "state.json.1"))
 			if err != nil || before.Generation != 1 {
 				t.Errorf("the copy is of generation %d, %v; want the sound 1", before.Generation, err)
 			}

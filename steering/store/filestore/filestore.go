@@ -13,6 +13,7 @@ import (
 
 	"fairway/steering"
 	"fairway/steering/store"
+	"fairway/steering/store/kept"
 )
 
 // Options says how a folder is opened.
@@ -98,7 +99,7 @@ func (s *Store) claim() (err error) {
 	if s.lock, err = lock(s.dir); err != nil {
 		return err
 	}
-	removeLeftovers(s.dir, filepath.Join(s.dir, revisionsDir))
+	kept.RemoveLeftovers(s.dir, filepath.Join(s.dir, revisionsDir))
 	last, _, err := s.State(context.Background())
 	if err != nil {
 		s.warn(err)
@@ -126,7 +127,7 @@ func (s *Store) State(ctx context.Context) (steering.State, bool, error) {
 	if err := s.readable(ctx); err != nil {
 		return steering.State{}, false, err
 	}
-	return readNewest[steering.State](s, stateFile)
+	return kept.ReadNewest[steering.State](s.dir, stateFile, s.warn)
 }
 
 // PutState implements store.Store.
@@ -139,7 +140,7 @@ func (s *Store) PutState(ctx context.Context, state steering.State) error {
 	if state.Generation < s.generation {
 		return fmt.Errorf("put state of generation %d over %d: %w", state.Generation, s.generation, store.ErrStale)
 	}
-	if err := s.replace(stateFile, state); err != nil {
+	if err := kept.Replace(s.dir, stateFile, state); err != nil {
 		return err
 	}
 	s.generation = state.Generation
@@ -151,7 +152,7 @@ func (s *Store) Overrides(ctx context.Context) ([]steering.Override, error) {
 	if err := s.readable(ctx); err != nil {
 		return nil, err
 	}
-	list, _, err := readNewest[[]steering.Override](s, overridesFile)
+	list, _, err := kept.ReadNewest[[]steering.Override](s.dir, overridesFile, s.warn)
 	return list, err
 }
 
@@ -196,7 +197,7 @@ func (s *Store) changeOverrides(ctx context.Context, action, by string,
 	if err := s.writable(ctx); err != nil {
 		return err
 	}
-	list, _, err := readNewest[[]steering.Override](s, overridesFile)
+	list, _, err := kept.ReadNewest[[]steering.Override](s.dir, overridesFile, s.warn)
 	if err != nil {
 		return err
 	}
@@ -208,7 +209,7 @@ func (s *Store) changeOverrides(ctx context.Context, action, by string,
 	if err := audit(s.dir, event); err != nil {
 		return fmt.Errorf("override %q not changed: %w", o.ID, err)
 	}
-	if err := s.replace(overridesFile, list); err != nil {
+	if err := kept.Replace(s.dir, overridesFile, list); err != nil {
 		event.At, event.Error = time.Now().UTC(), err.Error()
 		return errors.Join(err, audit(s.dir, event))
 	}

@@ -14,6 +14,7 @@ import (
 
 	"fairway/steering"
 	"fairway/steering/store"
+	"fairway/steering/store/kept"
 	"fairway/steering/store/storetest"
 
 	"github.com/google/go-cmp/cmp"
@@ -251,7 +252,7 @@ func TestDamagedInForce(t *testing.T) {
 		if r, _, found, err := store.Serving(t.Context(), s); !found || err != nil || r.Number != want {
 			t.Errorf("with %d damaged copies: revision %d, %v; want %d", i, r.Number, err, want)
 		}
-		must(t, os.WriteFile(filepath.Join(dir, copyName(inForceFile, i)), []byte("torn"), 0o600))
+		must(t, os.WriteFile(filepath.Join(dir, kept.CopyName(inForceFile, i)), []byte("torn"), 0o600))
 	}
 }
 

@@ -1,6 +1,8 @@
 package filestore
 
 import (
+	"fairway/steering/store/kept"
+
 	"bufio"
 	"context"
 	"fmt"
@@ -98,7 +100,7 @@ func TestKillNine(t *testing.T) {
 		cmd.Wait()
 		checkAfterKill(t, dir, stored)
 	}
-	if leftovers, _ := filepath.Glob(filepath.Join(dir, "*", tempPattern)); len(leftovers) > 1 {
+	if leftovers, _ := filepath.Glob(filepath.Join(dir, "*", kept.TempPattern)); len(leftovers) > 1 {
 		t.Errorf("leftovers pile up: %v", leftovers)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"fairway/steering/store"
+	"fairway/steering/store/kept"
 )
 
 // keepRevisions is how many of the newest revisions stay at least.
@@ -50,7 +51,7 @@ func (s *Store) PutRevision(ctx context.Context, r store.Revision) (uint64, erro
 	if len(numbers) > 0 {
 		r.Number = numbers[0] + 1
 	}
-	if err := write(s.revisionPath(r.Number), r); err != nil {
+	if err := kept.Write(s.revisionPath(r.Number), r); err != nil {
 		return 0, err
 	}
 	s.prune(numbers)
@@ -64,13 +65,13 @@ func (s *Store) prune(numbers []uint64) {
 		return
 	}
 	needed := make(map[uint64]bool)
-	f, known, err := readNewest[store.InForce](s, inForceFile)
+	f, known, err := kept.ReadNewest[store.InForce](s.dir, inForceFile, s.warn)
 	if err != nil {
 		return // rather too many than one too few
 	}
 	if known {
 		needed[f.Revision] = true
-		if r, err := read[store.Revision](s.revisionPath(f.Revision)); err == nil {
+		if r, err := kept.Read[store.Revision](s.revisionPath(f.Revision)); err == nil {
 			needed[r.Parent] = true
 		}
 		if f.Canary != nil {
@@ -95,13 +96,13 @@ func (s *Store) Revisions(ctx context.Context) ([]store.Revision, error) {
 	}
 	var list []store.Revision
 	for _, n := range numbers {
-		r, err := read[store.Revision](s.revisionPath(n))
+		r, err := kept.Read[store.Revision](s.revisionPath(n))
 		switch {
 		case err == nil:
 			r.Files = nil
 			list = append(list, r)
 		case errors.Is(err, fs.ErrNotExist): // removed since
-		case errors.Is(err, errDamaged):
+		case errors.Is(err, kept.ErrDamaged):
 			s.warn(err)
 		default:
 			return nil, err
@@ -115,7 +116,7 @@ func (s *Store) Revision(ctx context.Context, number uint64) (store.Revision, er
 	if err := s.readable(ctx); err != nil {
 		return store.Revision{}, err
 	}
-	r, err := read[store.Revision](s.revisionPath(number))
+	r, err := kept.Read[store.Revision](s.revisionPath(number))
 	if errors.Is(err, fs.ErrNotExist) {
 		return store.Revision{}, fmt.Errorf("revision %d: %w", number, store.ErrNotFound)
 	}
@@ -127,7 +128,7 @@ func (s *Store) InForce(ctx context.Context) (store.InForce, bool, error) {
 	if err := s.readable(ctx); err != nil {
 		return store.InForce{}, false, err
 	}
-	return readNewest[store.InForce](s, inForceFile)
+	return kept.ReadNewest[store.InForce](s.dir, inForceFile, s.warn)
 }
 
 // PutInForce implements store.Store.
@@ -137,7 +138,7 @@ func (s *Store) PutInForce(ctx context.Context, f store.InForce) (uint64, error)
 	if err := s.writable(ctx); err != nil {
 		return 0, err
 	}
-	stored, _, err := readNewest[store.InForce](s, inForceFile)
+	stored, _, err := kept.ReadNewest[store.InForce](s.dir, inForceFile, s.warn)
 	if err != nil {
 		return 0, err
 	}
@@ -149,7 +150,7 @@ func (s *Store) PutInForce(ctx context.Context, f store.InForce) (uint64, error)
 		return 0, fmt.Errorf("put revision %d in force: %w", f.Revision, store.ErrNotFound)
 	}
 	f.Version++
-	if err := s.replace(inForceFile, f); err != nil {
+	if err := kept.Replace(s.dir, inForceFile, f); err != nil {
 		return 0, err
 	}
 	return f.Version, nil
@@ -159,12 +160,12 @@ func (s *Store) PutInForce(ctx context.Context, f store.InForce) (uint64, error)
 func (s *Store) newestOf(numbers []uint64) (store.Revision, bool, error) {
 	var damage error
 	for _, n := range numbers {
-		r, err := read[store.Revision](s.revisionPath(n))
+		r, err := kept.Read[store.Revision](s.revisionPath(n))
 		switch {
 		case err == nil:
 			return r, true, nil
 		case errors.Is(err, fs.ErrNotExist): // removed since, as there are newer ones
-		case errors.Is(err, errDamaged):
+		case errors.Is(err, kept.ErrDamaged):
 			s.warn(err)
 			damage = err
 		default:

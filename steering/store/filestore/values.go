@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"fairway/steering/store"
+	"fairway/steering/store/kept"
 )
 
 const valuesDir = "values"
@@ -36,8 +37,8 @@ func (s *Store) Values(ctx context.Context, folder string) (map[string]store.Val
 		if !is {
 			continue
 		}
-		v, err := read[store.Value](s.valuePath(folder, name))
-		if errors.Is(err, errDamaged) {
+		v, err := kept.Read[store.Value](s.valuePath(folder, name))
+		if errors.Is(err, kept.ErrDamaged) {
 			s.warn(err)
 			continue
 		}
@@ -63,8 +64,8 @@ func (s *Store) PutValue(ctx context.Context, folder, name string, v store.Value
 		return 0, err
 	}
 	path := s.valuePath(folder, name)
-	stored, err := read[store.Value](path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errDamaged) {
+	stored, err := kept.Read[store.Value](path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, kept.ErrDamaged) {
 		return 0, err
 	}
 	seen := stored.Version
@@ -78,7 +79,7 @@ func (s *Store) PutValue(ctx context.Context, folder, name string, v store.Value
 		return 0, fmt.Errorf("put value: %w", err)
 	}
 	v.Version = stored.Version + 1
-	return v.Version, write(path, v)
+	return v.Version, kept.Write(path, v)
 }
 
 // valuesLook is what the values look like from outside.

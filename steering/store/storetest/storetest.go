@@ -42,6 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"StaleState", staleState},
 		{"Values", values},
 		{"ValueRefused", valueRefused},
+		{"Import", imported},
 		{"ResultsBelongToTheCaller", resultsBelongToTheCaller},
 		{"Watch", watch},
 		{"WatchJoins", watchJoins},

@@ -1,4 +1,4 @@
-package filestore
+package kept
 
 import (
 	"bytes"
@@ -14,21 +14,21 @@ import (
 const (
 	// keepCopies is how many generations of a file stay: NAME, NAME.1, NAME.2.
 	keepCopies = 3
-	// tempPattern names files that are not in their place yet.
-	tempPattern = ".tmp-*"
+	// TempPattern names files that are not in their place yet.
+	TempPattern = ".tmp-*"
 )
 
-// errDamaged marks a file that is torn or was changed by someone else.
-var errDamaged = errors.New("damaged")
+// ErrDamaged marks a file that is torn or was changed by someone else.
+var ErrDamaged = errors.New("damaged")
 
 // header is the line before the JSON of a file.
 func header(body []byte) []byte {
 	return fmt.Appendf(nil, "fairway-store 1 sha256 %x %d\n", sha256.Sum256(body), len(body))
 }
 
-// write puts a file in its place at once: a reader and a crash see the old one
+// Write puts a file in its place at once: a reader and a crash see the old one
 // or the new one.
-func write(path string, value any) error {
+func Write(path string, value any) error {
 	temp, err := writeTemp(path, value)
 	if err != nil {
 		return err
@@ -46,7 +46,7 @@ func writeTemp(path string, value any) (temp string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("write %s: %w", path, err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), tempPattern)
+	f, err := os.CreateTemp(filepath.Dir(path), TempPattern)
 	if err != nil {
 		return "", fmt.Errorf("write %s: %w", path, err)
 	}
@@ -73,8 +73,8 @@ func syncDir(dir string) error {
 	return nil
 }
 
-// read returns a file's content; errDamaged when it is not what was written.
-func read[T any](path string) (T, error) {
+// Read returns a file's content; ErrDamaged when it is not what was written.
+func Read[T any](path string) (T, error) {
 	var value T
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -82,35 +82,35 @@ func read[T any](path string) (T, error) {
 	}
 	_, body, _ := bytes.Cut(data, []byte("\n"))
 	if !bytes.HasPrefix(data, header(body)) {
-		return value, fmt.Errorf("%s is %w: length or checksum is wrong", path, errDamaged)
+		return value, fmt.Errorf("%s is %w: length or checksum is wrong", path, ErrDamaged)
 	}
 	if err := json.Unmarshal(body, &value); err != nil {
-		return value, fmt.Errorf("%s is %w: %w", path, errDamaged, err)
+		return value, fmt.Errorf("%s is %w: %w", path, ErrDamaged, err)
 	}
 	return value, nil
 }
 
-// copyName is the name of a file's n-th older copy.
-func copyName(name string, n int) string {
+// CopyName is the name of a file's n-th older copy.
+func CopyName(name string, n int) string {
 	if n == 0 {
 		return name
 	}
 	return fmt.Sprintf("%s.%d", name, n)
 }
 
-// readNewest returns the newest sound copy of a file; false when there is no
+// ReadNewest returns the newest sound copy of a file; false when there is no
 // copy at all.
-func readNewest[T any](s *Store, name string) (T, bool, error) {
+func ReadNewest[T any](dir, name string, warn func(error)) (T, bool, error) {
 	var zero T
 	var damage error
 	for n := range keepCopies {
-		value, err := read[T](filepath.Join(s.dir, copyName(name, n)))
+		value, err := Read[T](filepath.Join(dir, CopyName(name, n)))
 		switch {
 		case err == nil:
 			return value, true, nil
 		case errors.Is(err, fs.ErrNotExist):
-		case errors.Is(err, errDamaged):
-			s.warn(err)
+		case errors.Is(err, ErrDamaged):
+			warn(err)
 			damage = errors.Join(damage, err)
 		default:
 			return zero, false, err
@@ -122,12 +122,12 @@ func readNewest[T any](s *Store, name string) (T, bool, error) {
 	return zero, false, nil
 }
 
-// replace writes the next copy of a file and keeps the older ones. The name
+// Replace writes the next copy of a file and keeps the older ones. The name
 // itself is never without a file: the old one gets its second name by a link
 // before the new one takes the first; only where there are no hard links is it
 // renamed, and readers of that moment take the copy.
-func (s *Store) replace(name string, value any) error {
-	path := func(n int) string { return filepath.Join(s.dir, copyName(name, n)) }
+func Replace(dir, name string, value any) error {
+	path := func(n int) string { return filepath.Join(dir, CopyName(name, n)) }
 	temp, err := writeTemp(path(0), value)
 	if err != nil {
 		return err
@@ -140,13 +140,13 @@ func (s *Store) replace(name string, value any) error {
 		os.Remove(temp)
 		return fmt.Errorf("write %s: %w", path(0), err)
 	}
-	return syncDir(s.dir)
+	return syncDir(dir)
 }
 
 // shift makes copy n copy n+1, and has copy 0 be copy 1 as well. A damaged copy
 // 0 is not worth a place: it would push out a sound one.
 func shift(path func(int) string) error {
-	if _, err := read[json.RawMessage](path(0)); err != nil {
+	if _, err := Read[json.RawMessage](path(0)); err != nil {
 		return nil // nothing there, or nothing worth keeping
 	}
 	for n := keepCopies - 1; n > 1; n-- {
@@ -160,12 +160,20 @@ func shift(path func(int) string) error {
 	return os.Rename(path(0), path(1))
 }
 
-// removeLeftovers removes what a killed writer had not yet put in place.
-func removeLeftovers(dirs ...string) {
+// RemoveLeftovers removes what a killed writer had not yet put in place.
+func RemoveLeftovers(dirs ...string) {
 	for _, dir := range dirs {
-		temps, _ := filepath.Glob(filepath.Join(dir, tempPattern))
+		temps, _ := filepath.Glob(filepath.Join(dir, TempPattern))
 		for _, temp := range temps {
 			os.Remove(temp)
 		}
 	}
+}
+
+// MakeFolder makes a folder that nobody but its owner may read.
+func MakeFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make folder: %w", err)
+	}
+	return nil
 }

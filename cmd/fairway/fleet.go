@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"fairway/policies"
+	"fairway/steering/store"
+	"fairway/steering/store/consulstore"
+	"fairway/steering/store/replica"
+)
+
+// firstContact is how long a node that knows nothing of its fleet yet waits for
+// Consul at the start.
+const firstContact = 10 * time.Second
+
+// openReplica opens what this node's fleet shares, with this node's copy of it; nil
+// where the configuration names no shared store.
+func openReplica(o nodeOptions) (*replica.Store, *consulstore.Store, error) {
+	folder := copyFolder(o)
+	settings := fleetSettings(o.path, folder)
+	if settings == nil {
+		return nil, nil, nil
+	}
+	log := o.log.With("part", "store")
+	shared, err := openConsul(settings, o.roles.control, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), firstContact)
+	defer cancel()
+	s, err := replica.Open(ctx, replica.Config{Shared: shared, Dir: folder, Warn: func(err error) { log.Error("store", "err", err) }})
+	return s, shared, err
+}
+
+// copyFolder is where a node keeps its copy of what the fleet shares. Roles that
+// run apart on one machine share a data folder, and have a copy each.
+func copyFolder(o nodeOptions) string {
+	return filepath.Join(o.data, "fleet", strings.Join(o.roles.names(), "-"))
+}
+
+// fleetSettings says where the fleet's store is: as the files on disk say, or, when
+// they are broken, as what was last in force says.
+func fleetSettings(path, folder string) *policies.Consul {
+	files, err := policies.Read(path)
+	if err == nil {
+		if c, _ := policies.Compile(files); c != nil {
+			return c.Node.Consul
+		}
+	}
+	if kept, known := replica.Read(folder); known {
+		if c, _ := policies.Compile(filesOf(kept, folderOf(path))); c != nil {
+			return c.Node.Consul
+		}
+	}
+	return nil
+}
+
+func openConsul(c *policies.Consul, writer bool, log *slog.Logger) (*consulstore.Store, error) {
+	options := consulstore.Options{
+		Address: c.Address, Scheme: "http", Datacenter: c.Datacenter, Prefix: c.Prefix, Writer: writer,
+		Warn: func(err error) { log.Warn("store", "err", err) },
+	}
+	if c.TLS {
+		options.Scheme, options.TLS = "https", &consulstore.TLS{CAFile: c.CAFile, CertFile: c.CertFile, KeyFile: c.KeyFile}
+	}
+	if c.TokenFile != "" {
+		if _, err := readToken(c.TokenFile); err != nil {
+			return nil, fmt.Errorf("store.consul.token_file: %w", err)
+		}
+		options.Token = newTokenFile(c.TokenFile, log).token
+	}
+	return consulstore.Open(options)
+}
+
+// tokenFile is a token that is read again when its file changes. While that cannot
+// be read, the token of before stands.
+type tokenFile struct {
+	path string
+	log  *slog.Logger
+
+	mu     sync.Mutex
+	looked time.Time
+	was    string // the file's fingerprint
+	now    string
+}
+
+func newTokenFile(path string, log *slog.Logger) *tokenFile { return &tokenFile{path: path, log: log} }
+
+func (f *tokenFile) token() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if time.Since(f.looked) < watchEvery {
+		return f.now
+	}
+	f.looked = time.Now()
+	is := fingerprint([]string{f.path})
+	if is == f.was {
+		return f.now
+	}
+	token, err := readToken(f.path)
+	if err != nil {
+		if !os.IsNotExist(err) || f.was != is {
+			f.log.Error("the token for Consul cannot be read anew; the one of before stands", "err", err)
+		}
+	} else {
+		f.now = token
+	}
+	f.was = is
+	return f.now
+}
+
+var _ store.Importer = (*consulstore.Store)(nil)

@@ -1,0 +1,57 @@
+package filestore
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"fairway/steering/store"
+	"fairway/steering/store/kept"
+)
+
+var _ store.Importer = (*Store)(nil)
+
+// Import implements store.Importer. What is in force comes after the revisions.
+func (s *Store) Import(ctx context.Context, c store.Contents) error {
+	if err := c.Check(); err != nil {
+		return err
+	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if err := s.writable(ctx); err != nil {
+		return err
+	}
+	for _, r := range c.Revisions {
+		if err := kept.Write(s.revisionPath(r.Number), r); err != nil {
+			return err
+		}
+	}
+	for _, v := range c.Values {
+		path := s.valuePath(v.Folder, v.Name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return fmt.Errorf("import value: %w", err)
+		}
+		if err := kept.Write(path, v.Value); err != nil {
+			return err
+		}
+	}
+	for _, event := range c.Log {
+		if err := audit(s.dir, event); err != nil {
+			return err
+		}
+	}
+	if err := kept.Replace(s.dir, overridesFile, c.Overrides); err != nil {
+		return err
+	}
+	if c.InForce != nil {
+		if err := kept.Replace(s.dir, inForceFile, *c.InForce); err != nil {
+			return err
+		}
+	}
+	if c.State == nil {
+		return nil
+	}
+	s.generation = c.State.Generation
+	return kept.Replace(s.dir, stateFile, *c.State)
+}
