@@ -131,7 +131,7 @@ func builtinSwitch() steering.Switch {
 
 // bounds reads the switch section.
 func (v value) bounds() steering.Switch {
-	f, _ := v.fields("margin dwell max_shift max_shift_global ramp ramp_step brake brake_window freeze")
+	f, _ := v.fields("margin dwell max_shift max_shift_global ramp ramp_step brake brake_global brake_window freeze")
 	s := builtinSwitch()
 	if m, ok := f.under("margin"); ok {
 		s.Margin, _ = m.percent()

@@ -1,6 +1,7 @@
 package policies
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -10,35 +11,59 @@ import (
 // The defaults of the mass-down brake.
 const (
 	defaultBrake       = 0.5
+	defaultBrakeGlobal = 0.4
 	defaultBrakeWindow = 2 * time.Minute
 )
 
 func builtinBrake() steering.Brake {
-	return steering.Brake{Above: defaultBrake, Within: defaultBrakeWindow}
+	return steering.Brake{Above: defaultBrake, AboveAll: defaultBrakeGlobal, Within: defaultBrakeWindow}
 }
 
-// brake reads when so much turns down at once that it is not believed.
+// brake reads when so much turns down at once that it is not believed. Without the
+// one for regions there is none for all of them either, unless it is asked for.
 func (f fields) brake() steering.Brake {
 	b := builtinBrake()
 	b.Within = f.duration("brake_window", defaultBrakeWindow, time.Second, time.Hour)
-	v, ok := f.under("brake")
-	if !ok {
-		return b
+	above, on := f.brakeAbove("brake", defaultBrake)
+	b.Above = above
+	if !on {
+		b.Above, b.AboveAll = 1, 0
 	}
-	if v.node.Value == "off" {
+	if _, ok := f.under("brake_global"); ok {
+		all, everywhere := f.brakeAbove("brake_global", defaultBrakeGlobal)
+		if b.AboveAll = all; !everywhere {
+			b.AboveAll = 0
+		}
+	}
+	if !on && b.AboveAll == 0 {
 		if w, ok := f.under("brake_window"); ok {
-			v.c.warn(w.keyAt, "take it out, or write brake: 50%", "%s: brake_window does nothing without a brake", v.subject)
+			w.c.warn(w.keyAt, "take it out, or write brake: 50%", "%s: brake_window does nothing without a brake", w.subject)
 		}
 		return steering.Brake{}
 	}
-	if !strings.HasSuffix(v.node.Value, "%") {
-		v.wrong("a percentage or off", "write brake: 50%, or brake: off")
-		return b
-	}
-	if n, ok := v.percent(); ok {
-		b.Above = n
-	}
 	return b
+}
+
+// brakeAbove reads a part of the endpoints, or that no part is too much (off).
+func (f fields) brakeAbove(key string, otherwise float64) (above float64, on bool) {
+	v, ok := f.under(key)
+	switch {
+	case !ok:
+		return otherwise, true
+	case v.node.Value == "off":
+		return 0, false
+	case !strings.HasSuffix(v.node.Value, "%"):
+		v.wrong("a percentage or off", fmt.Sprintf("write %s: %.0f%%, or %s: off", key, 100*otherwise, key))
+		return otherwise, true
+	}
+	n, ok := v.percent()
+	if ok && n == 0 {
+		v.fault(fmt.Sprintf("write a larger part, such as %.0f%%, or off", 100*otherwise), "0%% would hold back the loss of any two providers")
+	}
+	if !ok || n == 0 {
+		return otherwise, true
+	}
+	return n, true
 }
 
 // freeze reads until when nothing moves voluntarily, and who wants it so.

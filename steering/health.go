@@ -40,6 +40,7 @@ func (v *Verdict) UnmarshalText(text []byte) error {
 type Health struct {
 	Verdict      Verdict       `json:"verdict"`
 	Since        time.Time     `json:"since"`                  // when the verdict was entered
+	Unturned     bool          `json:"unturned,omitempty"`     // down or unknown, and was not up before: nothing has turned
 	Samples      int           `json:"samples"`                // measurements in the window
 	Availability float64       `json:"availability"`           // share of them that were ok, 0..1
 	P50          time.Duration `json:"p50_ns"`                 // latency of the ok ones
@@ -53,6 +54,28 @@ type Health struct {
 	Near         time.Duration `json:"near_ns,omitempty"`      // in so much time at least it may be down, since failures have begun; 0 = they have not, or it is
 	Evidence     string        `json:"evidence,omitempty"`     // why, in a few words
 	MeasuredIn   string        `json:"measured_in,omitempty"`  // the region whose vantages were asked, when it is another
+}
+
+// up tells whether the verdict is one of those that clients may be sent to.
+func (v Verdict) up() bool { return v == Healthy || v == Degraded }
+
+// Follow notes what the verdict before means for this one.
+func (h *Health) Follow(was *Health) {
+	switch {
+	case h.Verdict.up() || was.Verdict.up():
+		h.Unturned = false
+	case was.Verdict == Unknown && was.Since.IsZero(), was.Verdict == Down && h.Verdict == Unknown:
+		h.Unturned = true
+	default:
+		h.Unturned = was.Unturned
+	}
+}
+
+// TurnedDown tells whether what was up has turned down within the last so much
+// time. A first verdict is no turn, nor is one of before that comes back after a
+// while in which nothing was known.
+func (h *Health) TurnedDown(now time.Time, within time.Duration) bool {
+	return h.Verdict == Down && !h.Unturned && now.Sub(h.Since) < within
 }
 
 // Age is how old the newest measurement is at now; 0 when there is none.

@@ -79,3 +79,36 @@ func TestHealthAge(t *testing.T) {
 		}
 	}
 }
+
+// Only what was up turns down; silence in between changes nothing.
+func TestFollow(t *testing.T) {
+	for name, x := range map[string]struct {
+		path   []steering.Verdict
+		turned bool
+	}{
+		"first verdict":             {[]steering.Verdict{steering.Down}, false},
+		"first, after none":         {[]steering.Verdict{steering.Unknown, steering.Unknown, steering.Down, steering.Down}, false},
+		"from healthy":              {[]steering.Verdict{steering.Healthy, steering.Down}, true},
+		"from degraded":             {[]steering.Verdict{steering.Unknown, steering.Degraded, steering.Down, steering.Down}, true},
+		"from healthy, by silence":  {[]steering.Verdict{steering.Healthy, steering.Unknown, steering.Unknown, steering.Down}, true},
+		"down, silent, down again":  {[]steering.Verdict{steering.Healthy, steering.Down, steering.Unknown, steering.Down}, false},
+		"down, healthy, down again": {[]steering.Verdict{steering.Down, steering.Unknown, steering.Healthy, steering.Down}, true},
+	} {
+		now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+		var h steering.Health
+		for _, v := range x.path {
+			next := steering.Health{Verdict: v, Since: now}
+			if v == h.Verdict && !h.Since.IsZero() {
+				next.Since = h.Since
+			}
+			next.Follow(&h)
+			h = next
+		}
+		if got := h.TurnedDown(now.Add(time.Second), time.Minute); got != x.turned {
+			t.Errorf("%s: turned down %v, want %v", name, got, x.turned)
+		}
+		if h.TurnedDown(now.Add(time.Minute), time.Minute) {
+			t.Errorf("%s: turned down within a minute, a minute ago", name)
+		}
+	}
+}

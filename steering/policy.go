@@ -147,21 +147,24 @@ type Switch struct {
 }
 
 // Brake holds everything as it is when so much turns down at once that the
-// measurements are likelier to be wrong than the world. It never holds back the
-// loss of a single provider: whichever provider is left out, more than Above of
-// the other endpoints must have turned down in a region within the last Within.
+// measurements are likelier to be wrong than the world: in a region, counted over
+// the endpoints of the policy, or everywhere, counted over every endpoint of every
+// service in every region. It never holds back the loss of a single provider:
+// whichever provider is left out, more than so much of the rest must have turned
+// down within the last Within.
 type Brake struct {
-	Above  float64       // 0..1, default 0.5
-	Within time.Duration // default 2 min; also how long a loss is held back at most. 0 = no brake
+	Above    float64       // in a region, 0..1, default 0.5; 1 = never
+	AboveAll float64       // everywhere, and in more than one region, 0..1, default 0.4; 0 = never
+	Within   time.Duration // default 2 min; also how long a loss is held back at most. 0 = no brake
 }
 
 // Braked is a brake that holds.
 type Braked struct {
 	Policy string    `json:"policy"`
-	Region string    `json:"region"`
-	Down   int       `json:"down"`  // endpoints that turned down within the window
-	Of     int       `json:"of"`    // endpoints that could have
-	Until  time.Time `json:"until"` // when the first of the losses counts, at the latest
+	Region string    `json:"region,omitempty"` // empty = it holds everywhere, for what turned down everywhere
+	Down   int       `json:"down"`             // endpoints that turned down within the window; everywhere, endpoints × regions that are judged apart
+	Of     int       `json:"of"`               // … that could have
+	Until  time.Time `json:"until"`            // when the first of the losses counts, at the latest
 }
 
 // FreezeSpec stops voluntary moves.

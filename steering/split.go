@@ -132,6 +132,7 @@ const (
 
 	HoldMaxShiftAll HoldCode = "max_shift_global"
 	HoldBrake       HoldCode = "brake"
+	HoldBrakeAll    HoldCode = "brake_global"
 	HoldFreeze      HoldCode = "freeze"
 )
 

@@ -50,8 +50,12 @@ func printStatus(w io.Writer, s *api.Status) {
 		fmt.Fprintf(w, "CONFIGURATION ON DISK REFUSED, the last good one serves:\n  %s\n", indent(s.Configuration.Error))
 	}
 	for _, b := range s.Braked {
-		fmt.Fprintf(w, "MASS-DOWN BRAKE: policy %s, region %s: %d of %d endpoints turned down at once; nothing is emptied until %s, look at the vantages\n",
-			b.Policy, b.Region, b.Down, b.Of, b.Until.Local().Format(time.TimeOnly))
+		where, what := "region "+b.Region, "endpoints"
+		if b.Region == "" {
+			where, what = "everywhere", "endpoints × regions"
+		}
+		fmt.Fprintf(w, "MASS-DOWN BRAKE: policy %s, %s: %d of %d %s turned down at once; nothing is emptied until %s, look at the vantages\n",
+			b.Policy, where, b.Down, b.Of, what, b.Until.Local().Format(time.TimeOnly))
 	}
 	for _, x := range s.Schedules {
 		fmt.Fprintln(w, scheduleText(&x))

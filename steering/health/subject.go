@@ -94,6 +94,7 @@ func (j *Judge) judgeRegion(s *subject, r *region, st *standing) {
 	if h.Verdict != st.health.Verdict || h.Since.IsZero() {
 		h.Since = j.now
 	}
+	h.Follow(&st.health)
 	if h.Verdict != steering.Unknown {
 		j.figures.fill(&h, s, r, j.now)
 	} else if newest := s.newest(r); newest != 0 {

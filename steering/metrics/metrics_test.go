@@ -145,7 +145,7 @@ func probe(subject steering.Subject, vantage string, outcome steering.Outcome) s
 // exercise makes every family have a series.
 func exercise(f *fixture) {
 	f.held = []steering.Held{{Service: "live", Region: "eu", Rule: "all", By: steering.HoldDwell}}
-	f.braked = []steering.Braked{{Policy: "live", Region: "eu", Down: 3, Of: 4}}
+	f.braked = []steering.Braked{{Policy: "live", Region: "eu", Down: 3, Of: 4}, {Policy: "live", Down: 30, Of: 40}}
 	f.health = steering.HealthTable{}.With(map[steering.Subject]map[string]steering.Health{
 		"endpoint live/alpha": {"eu": {
 			Verdict: steering.Degraded, Samples: 8, Availability: 0.75, P50: 25 * time.Millisecond, P95: 50 * time.Millisecond, Newest: epoch.Add(2 * time.Second),

@@ -36,7 +36,8 @@ var (
 	snapshotAge        = gauge("fairway_snapshot_age_seconds", "Age of the snapshot that the doors answer from.")
 	snapshotPublished  = gauge("fairway_snapshot_published_timestamp_seconds", "When the snapshot that the doors answer from was published.")
 	held               = gauge("fairway_held", "1 for every bound that keeps the shares of a region and rule from their target.", "service", "region", "rule", "by")
-	brakeEngaged       = gauge("fairway_brake_engaged", "1 where the mass-down brake holds: more turned down at once than is believed.", "policy", "region")
+	brakeEngaged       = gauge("fairway_brake_engaged", "1 where the mass-down brake of a region holds: more turned down there at once than is believed.", "policy", "region")
+	brakeGlobal        = gauge("fairway_brake_global_engaged", "1 where the mass-down brake of all regions holds: more turned down everywhere at once than is believed.", "policy")
 	overridesActive    = gauge("fairway_overrides_active", "Overrides in force, by kind.", "kind")
 )
 
@@ -46,7 +47,7 @@ var verdicts = [...]steering.Verdict{steering.Unknown, steering.Healthy, steerin
 func (w *world) Describe(ch chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		health, healthLatency, healthAvailability, healthSamples, healthAge, originHealth,
-		intendedShare, snapshotGeneration, snapshotAge, snapshotPublished, overridesActive, held, brakeEngaged,
+		intendedShare, snapshotGeneration, snapshotAge, snapshotPublished, overridesActive, held, brakeEngaged, brakeGlobal,
 	} {
 		ch <- desc
 	}
@@ -60,6 +61,10 @@ func (w *world) Collect(ch chan<- prometheus.Metric) {
 		send(ch, held, prometheus.GaugeValue, 1, h.Service, h.Region, h.Rule, string(h.By))
 	}
 	for _, b := range w.config.Braked() {
+		if b.Region == "" {
+			send(ch, brakeGlobal, prometheus.GaugeValue, 1, b.Policy)
+			continue
+		}
 		send(ch, brakeEngaged, prometheus.GaugeValue, 1, b.Policy, b.Region)
 	}
 	snapshot := w.config.Snapshot()

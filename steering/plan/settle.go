@@ -63,7 +63,7 @@ func nextRelease(s *steering.Snapshot, now time.Time, seen map[steering.HoldCode
 	for i := range s.Layout.Services {
 		for _, split := range s.Splits(i) {
 			for _, h := range split.Holds {
-				if h.Until.IsZero() || h.By == steering.HoldBrake || h.By == steering.HoldFreeze {
+				if h.Until.IsZero() || h.By == steering.HoldBrake || h.By == steering.HoldBrakeAll || h.By == steering.HoldFreeze {
 					continue // these end when the world's time has come, and here it stands still
 				}
 				seen[h.By] = true

@@ -9,11 +9,15 @@ import (
 	"fairway/steering"
 )
 
-// brakeOf is one policy in the regions of one column of the health table.
+// brakeOf is one policy in the regions of one column of the health table, or
+// everywhere.
 type brakeOf struct {
 	policy *steering.Policy
 	column int
 }
+
+// everywhere stands in place of a column.
+const everywhere = -2
 
 // loss is an endpoint that turned down.
 type loss struct {
@@ -26,14 +30,18 @@ func (t *track) lost(row, column int, since time.Time) {
 	t.losses = append(t.losses, loss{row, column, since})
 }
 
-// brakes finds where so much turned down at once that nothing may be emptied.
+// brakes finds where so much turned down at once that nothing may be emptied: in the
+// regions of a column, or everywhere.
 func (t *track) brakes(now time.Time) map[brakeOf]steering.Braked {
 	longest := time.Duration(0)
 	for _, p := range t.layout.Revision.Policies {
 		longest = max(longest, p.Switch.Brake.Within)
 	}
 	t.losses = slices.DeleteFunc(t.losses, func(l loss) bool { return now.Sub(l.since) >= longest })
-	var found map[brakeOf]steering.Braked
+	if len(t.losses) == 0 {
+		return nil
+	}
+	found := t.brakesEverywhere(now)
 	looked := make(map[brakeOf]bool)
 	for _, l := range t.losses {
 		for _, i := range t.users[l.row] {
@@ -43,9 +51,6 @@ func (t *track) brakes(now time.Time) map[brakeOf]steering.Braked {
 			}
 			looked[at] = true
 			if b, holds := t.brake(at, now); holds {
-				if found == nil {
-					found = make(map[brakeOf]steering.Braked)
-				}
 				found[at] = b
 			}
 		}
@@ -70,7 +75,7 @@ func (t *track) brake(at brakeOf, now time.Time) (steering.Braked, bool) {
 		}
 		for e, endpoint := range sl.Service.Endpoints {
 			h := t.health.At(t.rows[i][e], at.column)
-			young := h.Verdict == steering.Down && now.Sub(h.Since) < bounds.Within
+			young := h.TurnedDown(now, bounds.Within)
 			if h.Verdict == steering.Unknown || h.Verdict == steering.Down && !young {
 				continue
 			}
@@ -96,10 +101,42 @@ func (t *track) brake(at brakeOf, now time.Time) (steering.Braked, bool) {
 	return b, all.down > 0
 }
 
+// rebrake marks the groups that a brake has taken hold of, or let go.
+func (t *track) rebrake(before, now map[brakeOf]steering.Braked) {
+	for at := range before {
+		if _, still := now[at]; !still {
+			t.markPolicy(at)
+		}
+	}
+	for at := range now {
+		if _, was := before[at]; !was {
+			t.markPolicy(at)
+		}
+	}
+}
+
+func (t *track) markPolicy(at brakeOf) {
+	for i, sl := range t.layout.Services {
+		if sl.Service.Policy != at.policy {
+			continue
+		}
+		s := &t.services[i]
+		if at.column == everywhere {
+			s.all = true
+			continue
+		}
+		s.mark(at.column)
+	}
+}
+
 // list gives brakes by name, one for each region.
 func (t *track) list(brakes map[brakeOf]steering.Braked) []steering.Braked {
 	var all []steering.Braked
 	for at, b := range brakes {
+		if at.column == everywhere {
+			all = append(all, b)
+			continue
+		}
 		for _, region := range t.health.RegionsOf(at.column) {
 			b.Region = region
 			all = append(all, b)
@@ -119,12 +156,12 @@ func tell(log *slog.Logger, before, now []steering.Braked) {
 	for i := range now {
 		if b := &now[i]; !among(before, b) {
 			log.Error("mass-down brake: nothing is emptied here until it is certain; look at the vantages first",
-				"policy", b.Policy, "region", b.Region, "down", b.Down, "of", b.Of, "until", b.Until)
+				"policy", b.Policy, "region", cmp.Or(b.Region, "all"), "down", b.Down, "of", b.Of, "until", b.Until)
 		}
 	}
 	for i := range before {
 		if b := &before[i]; !among(now, b) {
-			log.Info("mass-down brake lets go", "policy", b.Policy, "region", b.Region)
+			log.Info("mass-down brake lets go", "policy", b.Policy, "region", cmp.Or(b.Region, "all"))
 		}
 	}
 }

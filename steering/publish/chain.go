@@ -33,13 +33,14 @@ type chain struct {
 	options []option
 	trace   *[]steering.StageTrace // nil = not wanted
 
-	why     steering.Reason  // set when something other than the score decided
-	blind   bool             // nothing eligible has ever been measured here
-	failed  bool             // nothing was eligible: on_all_down decided
-	drained bool             // … and that was the operators' doing
-	young   bool             // an endpoint in the running has too few samples
-	brake   *steering.Braked // the mass-down brake that holds here; nil = none
-	lapsed  string           // an endpoint of the last choice whose measurements have only just run out
+	why     steering.Reason   // set when something other than the score decided
+	blind   bool              // nothing eligible has ever been measured here
+	failed  bool              // nothing was eligible: on_all_down decided
+	drained bool              // … and that was the operators' doing
+	young   bool              // an endpoint in the running has too few samples
+	brake   *steering.Braked  // the mass-down brake that holds here; nil = none
+	brakeBy steering.HoldCode // which one it is: that of the region before that of all
+	lapsed  string            // an endpoint of the last choice whose measurements have only just run out
 }
 
 // youngBelow is how many samples each endpoint needs before the first choice
@@ -120,12 +121,14 @@ func (c *chain) eligibility() {
 func (c *chain) healthStage() {
 	c.drained = c.count() == 0
 	if b, holds := c.brakes[brakeOf{c.service.Policy, c.column}]; holds {
-		c.brake = &b
+		c.brake, c.brakeBy = &b, steering.HoldBrake
+	} else if b, holds := c.brakes[brakeOf{c.service.Policy, everywhere}]; holds {
+		c.brake, c.brakeBy = &b, steering.HoldBrakeAll
 	}
 	for o := range c.leftOnes {
 		if o.health.Verdict == steering.Down {
 			o.aside(steering.ReasonDown, o.health.Evidence)
-			o.held = c.brake != nil && c.now.Sub(o.health.Since) < c.service.Policy.Switch.Brake.Within
+			o.held = c.brake != nil && o.health.TurnedDown(c.now, c.service.Policy.Switch.Brake.Within)
 			o.gone = !o.held
 		} else if why, down := c.poolDown[o.endpoint.Pool]; down {
 			o.aside(steering.ReasonPoolDown, why)

@@ -32,10 +32,8 @@ func (d *decision) divide() {
 			d.entries[i].Share = 0
 		}
 	case d.brakeHolds():
-		d.outcome.Holds = append(d.outcome.Holds, steering.Hold{
-			By: steering.HoldBrake, Until: d.brake.Until, Note: "too much turned down at once to be believed: nothing is emptied yet",
-		})
-		d.outcome.Next = d.brake.Until
+		d.outcome.Holds = append(d.outcome.Holds, d.brakeHold())
+		d.outcome.Next = d.nextLoss()
 	case d.blind && d.why.Code == "" && d.measured && d.lastStands() && d.keepShares():
 		d.reason = steering.Reason{Code: steering.ReasonBlind, Detail: "nothing here is measured now: the last decision stands"}
 	case d.lapsed != "" && d.why.Code == "" && d.measured && d.keepShares():
@@ -91,6 +89,28 @@ func (d *decision) brakeHolds() bool {
 		e.Share += part * max(0, 1-kept)
 	}
 	return true
+}
+
+// brakeHold says which brake it is.
+func (d *decision) brakeHold() steering.Hold {
+	where := "here"
+	if d.brakeBy == steering.HoldBrakeAll {
+		where = "everywhere"
+	}
+	return steering.Hold{By: d.brakeBy, Until: d.brake.Until, Note: d.say("too much turned down ", where, " at once to be believed: nothing is emptied yet")}
+}
+
+// nextLoss is when the first loss that is held back here counts; zero = none is.
+func (d *decision) nextLoss() time.Time {
+	var next time.Time
+	for i := range d.options {
+		if o := &d.options[i]; o.held {
+			if counts := o.health.Since.Add(d.service.Policy.Switch.Brake.Within); next.IsZero() || counts.Before(next) {
+				next = counts
+			}
+		}
+	}
+	return next
 }
 
 // release gives up what the brake would hold: where nothing has clients to keep,

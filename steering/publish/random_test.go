@@ -51,7 +51,7 @@ func newRandomWorld(t *testing.T, rt *rapid.T) *randomWorld {
 		Margin: rapid.SampledFrom([]float64{0, 0.1}).Draw(rt, "margin"), Dwell: time.Duration(rapid.IntRange(0, 20).Draw(rt, "dwell")) * time.Second,
 		MaxShift:    rapid.SampledFrom([]float64{0, 0.2, 0.6}).Draw(rt, "max shift"),
 		MaxShiftAll: rapid.SampledFrom([]float64{0, 0.1, 0.4}).Draw(rt, "max shift of all"),
-		Brake:       steering.Brake{Above: 0.5, Within: rapid.SampledFrom([]time.Duration{0, 30 * time.Second}).Draw(rt, "brake")},
+		Brake:       steering.Brake{Above: 0.5, AboveAll: rapid.SampledFrom([]float64{0, 0.4}).Draw(rt, "brake of all"), Within: rapid.SampledFrom([]time.Duration{0, 30 * time.Second}).Draw(rt, "brake")},
 	}
 	if rapid.Bool().Draw(rt, "ramp") {
 		w.bounds.Ramp, w.bounds.RampStep = []float64{0.1, 0.5}, 7*time.Second
@@ -182,7 +182,7 @@ func (w *randomWorld) check(before [][]float64, was [][]bool) {
 		for e := range able {
 			able[e] = w.able(e)[g]
 		}
-		braked := slices.ContainsFunc(w.crowd.slot(g).holds, func(h steering.Hold) bool { return h.By == steering.HoldBrake })
+		braked := slices.ContainsFunc(w.crowd.slot(g).holds, func(h steering.Hold) bool { return h.By == steering.HoldBrake || h.By == steering.HoldBrakeAll })
 		w.checkEligible(g, before[g], after[g], able, braked)
 		w.checkMoves(g, before[g], after[g], able, was)
 	}

@@ -46,6 +46,7 @@ type track struct {
 	services []due
 	poolDown map[string]string // pool → why
 
+	census census                      // of the health table
 	losses []loss                      // that are young enough for a brake
 	braked []steering.Braked           // after the last round
 	held   map[brakeOf]steering.Braked // the same, as decisions look them up
@@ -246,11 +247,12 @@ func (t *track) relate(table steering.HealthTable) {
 	t.losses = nil
 	for row := range table.Rows() {
 		for column := range width {
-			if h := table.At(row, column); h.Verdict == steering.Down {
+			if h := table.At(row, column); h.Verdict == steering.Down && !h.Unturned {
 				t.lost(row, column, h.Since)
 			}
 		}
 	}
+	t.census = newCensus(t.layout, t.rows, table)
 }
 
 // mark marks the groups that see what changed in a row.
@@ -260,13 +262,12 @@ func (t *track) mark(row int, users []int, table steering.HealthTable) {
 		if *is == *was {
 			continue
 		}
-		if is.Verdict == steering.Down && was.Verdict != steering.Down {
+		if is.Verdict == steering.Down && was.Verdict != steering.Down && !is.Unturned {
 			t.lost(row, column, is.Since)
 		}
+		t.census.turned(row, was, is)
 		for _, i := range users {
-			s := &t.services[i]
-			s.columns[column/64] |= 1 << (column % 64)
-			s.any = true
+			t.services[i].mark(column)
 		}
 	}
 }
@@ -275,8 +276,15 @@ func (t *track) mark(row int, users []int, table steering.HealthTable) {
 // (zero = nothing is), and whether any client's answer changed.
 func (t *track) decide(overrides []steering.Override, now time.Time) (next time.Time, changed bool) {
 	var d *decider
+	before := t.held
 	t.held = t.brakes(now)
+	t.rebrake(before, t.held)
 	t.braked = t.list(t.held)
+	for _, b := range t.braked {
+		if next.IsZero() || b.Until.Before(next) {
+			next = b.Until
+		}
+	}
 	for i := range t.services {
 		s := &t.services[i]
 		if s.all || s.any || (!s.next.IsZero() && !now.Before(s.next)) {
@@ -369,6 +377,12 @@ func (t *track) bounded(sl *steering.ServiceLayout) bool {
 	return len(t.groups) > 0 && slices.ContainsFunc(sl.Groups, func(g steering.Group) bool {
 		return t.groups[cmp.Or(g.Policy, sl.Service.Policy)] > 0
 	})
+}
+
+// mark has the groups of a column decided.
+func (s *due) mark(column int) {
+	s.columns[column/64] |= 1 << (column % 64)
+	s.any = true
 }
 
 // sees tells whether the health in a column changed.

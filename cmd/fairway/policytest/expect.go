@@ -56,7 +56,7 @@ var (
 	}
 	holds = []steering.HoldCode{
 		steering.HoldMargin, steering.HoldDwell, steering.HoldRamp, steering.HoldMaxShift, steering.HoldMaxShiftAll,
-		steering.HoldBrake, steering.HoldFreeze, steering.HoldCap,
+		steering.HoldBrake, steering.HoldBrakeAll, steering.HoldFreeze, steering.HoldCap,
 	}
 )
 

@@ -154,9 +154,11 @@ func (p *play) row(subject steering.Subject, concerns func(*measured) bool) map[
 		}
 		h := s.health(p.now)
 		h.Since = p.now
-		if old, known := p.health.Row(subject)[region]; known && old.Verdict == h.Verdict {
+		old, known := p.health.Row(subject)[region]
+		if known && old.Verdict == h.Verdict {
 			h.Since = old.Since
 		}
+		h.Follow(&old)
 		row[region] = h
 	}
 	return row
