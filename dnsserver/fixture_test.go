@@ -338,7 +338,7 @@ func start(t testing.TB, s *Server) (address string, stop func()) {
 			if err != nil {
 				t.Errorf("Run: %v", err)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(30 * time.Second):
 			buffer := make([]byte, 1<<16)
 			t.Errorf("Run did not return within 10 s:\n%s", buffer[:runtime.Stack(buffer, true)])
 		}

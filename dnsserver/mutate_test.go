@@ -141,7 +141,7 @@ func TestMutatedSockets(t *testing.T) {
 		canary := query("www.fairway.test.", dns.TypeA, func(m *dns.Msg) { m.Id = 0xCA00 + uint16(round) })
 		packet, _ := canary.Pack()
 		conn.Write(packet)
-		conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+		conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 		for found := false; !found; {
 			n, err := conn.Read(buffer)
 			if err != nil {

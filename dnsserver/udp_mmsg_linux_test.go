@@ -103,7 +103,7 @@ func TestMmsgBatch(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error, 1)
 		go func() { done <- u.serve(ctx, echo) }()
-		conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+		conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 		buffer := make([]byte, 100)
 		for i := range count {
 			n, err := conn.Read(buffer)
@@ -144,7 +144,7 @@ func TestMmsgDrain(t *testing.T) {
 	if err := u.serve(ctx, echo); err != nil {
 		t.Fatal(err)
 	}
-	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 	buffer := make([]byte, 100)
 	for i := range count {
 		if _, err := conn.Read(buffer); err != nil {
@@ -171,7 +171,7 @@ func TestMmsgOneFails(t *testing.T) {
 		if err == nil {
 			t.Error("no error")
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("the others go on")
 	}
 }
@@ -206,7 +206,7 @@ func TestMmsgUnsendable(t *testing.T) {
 		}
 		return nil
 	})
-	client.SetReadDeadline(time.Now().Add(5 * time.Second))
+	client.SetReadDeadline(time.Now().Add(30 * time.Second))
 	for _, want := range []byte{0, 2} {
 		buffer := make([]byte, 10)
 		if _, err := client.Read(buffer); err != nil || buffer[0] != want {

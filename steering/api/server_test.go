@@ -80,7 +80,7 @@ func TestRunServesUntilTheContextEnds(t *testing.T) {
 		if err != nil {
 			t.Errorf("Run: %v", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("Run did not return")
 	}
 	if _, err := net.Dial("tcp", addrs[0]); err == nil {
@@ -127,7 +127,7 @@ func TestHostileConnections(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn.SetDeadline(time.Now().Add(10 * time.Second))
+		conn.SetDeadline(time.Now().Add(30 * time.Second))
 		go io.WriteString(conn, row.request)
 		reply := make([]byte, 12)
 		if _, err := io.ReadFull(conn, reply); err != nil || !strings.HasPrefix(string(reply), row.want) {

@@ -169,7 +169,7 @@ func start(t testing.TB, c Config, change func(*Server)) *running {
 			if err != nil {
 				t.Errorf("Run: %v", err)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Error("Run did not return within 10 s")
 		}
 	})

@@ -46,7 +46,7 @@ func start(t *testing.T) *running {
 				t.Errorf("Run = %v", err)
 			}
 			done <- nil
-		case <-time.After(10 * time.Second):
+		case <-time.After(30 * time.Second):
 			buffer := make([]byte, 1<<20)
 			t.Fatalf("Run did not end within 10 s of its context:\n%s", buffer[:runtime.Stack(buffer, true)])
 		}
@@ -262,7 +262,7 @@ func TestNothingIsLeftAfterRun(t *testing.T) {
 	eventually(t, "100 relays and the idle one are open", func() bool { return r.relays() >= 101 })
 	r.stop()
 	for _, c := range hanging {
-		_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+		_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
 		if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Fatalf("a hanging connection outlived Run: %v", err)
 		}

@@ -184,7 +184,7 @@ func TestReaderWatchesAnotherStore(t *testing.T) {
 		select {
 		case c := <-changes:
 			return c
-		case <-time.After(10 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Fatal("told of nothing")
 			panic("unreachable")
 		}
