@@ -28,11 +28,13 @@ import (
 	"fairway/steering/api"
 	"fairway/steering/api/client"
 	"fairway/steering/api/console"
+	"fairway/steering/geo"
 	"fairway/steering/httpserver"
 	"fairway/steering/learn"
 	"fairway/steering/metrics"
 	"fairway/steering/publish"
 	"fairway/steering/rollout"
+	"fairway/steering/rum"
 	"fairway/steering/sample"
 	"fairway/steering/store"
 	"fairway/steering/store/consulstore"
@@ -86,12 +88,15 @@ type node struct {
 	tellers   []*client.Client  // doors without control: whom to tell what they hand out
 	keys      *dnssec.Keeper    // control, dns
 	dns       *dnsserver.Server
-	taps      map[string]*tap.Tap // of the DNS door, by name
-	aliases   *alias.Book         // dns
-	primary   *transfer.Primary   // dns
-	secondary *transfer.Secondary // dns
-	learning  *learn.Table        // dns with http
-	refills   chan struct{}       // a zone has come from elsewhere
+	taps      map[string]*tap.Tap       // of the DNS door, by name
+	aliases   *alias.Book               // dns
+	primary   *transfer.Primary         // dns
+	secondary *transfer.Secondary       // dns
+	learning  *learn.Table              // dns with http
+	collector *rum.Collector            // http
+	audience  *audience                 // control
+	places    atomic.Pointer[geo.Table] // every country and AS apart; nil = not compiled yet
+	refills   chan struct{}             // a zone has come from elsewhere
 	http      *httpserver.Server
 	api       *api.Server
 }
@@ -293,12 +298,18 @@ func (n *node) makeParts(c *configuration) error {
 		problems = append(problems, err)
 		n.primary.Serve(n.dns)
 	}
+	if n.roles.control {
+		n.audience = newAudience(n)
+	}
 	if n.roles.http {
 		secret, err := steeringSecret(c.Node.SteeringSecret)
+		problems = append(problems, err)
+		n.collector, err = n.newCollector(secret)
 		problems = append(problems, err)
 		n.http, err = httpserver.New(httpserver.Config{
 			Listen: n.listening(c.Node).Listen.HTTP, Open: n.sockets.Listen, Current: n.current, Fetch: fetchManifest(n.log), TrustedProxies: c.Node.TrustedProxies, Hosts: c.Node.HTTPHosts,
 			SteeringSecret: secret, Learning: n.learning, Observer: httpObserver{n.metrics.HTTP(), n.sample}, Logger: n.log.With("door", "http"),
+			Players: n.collector,
 		})
 		problems = append(problems, err)
 	}
@@ -318,6 +329,7 @@ func (n *node) makeParts(c *configuration) error {
 	}
 	n.api, err = api.New(api.Config{
 		Listen: n.listening(c.Node).Listen.API, Open: n.sockets.Listen, Token: token, Control: &control{n}, Revisions: n.revisions(), Usage: n.carriers(), Ready: n.ready, Alive: n.alive,
+		Players: n.players(),
 		Metrics: n.metrics.Handler(), Console: console.Handler(), Extra: n.extraPaths(), Logger: n.log.With("part", "api"),
 	})
 	return errors.Join(append(problems, err)...)
@@ -466,6 +478,9 @@ func (n *node) Run(stop context.Context, signals signals) error {
 	if n.probes != nil {
 		n.aim()
 		start("probes", n.probes.Run)
+	}
+	if n.collector != nil || n.audience != nil {
+		start("players", n.hearPlayers)
 	}
 	if n.tellers != nil {
 		start("counts", n.tellCounts)

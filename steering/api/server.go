@@ -34,6 +34,9 @@ type Config struct {
 	// Usage is what a control node knows of traffic. Unset = this node answers 503
 	// there.
 	Usage Carrier
+	// Players is what a control node knows of players. Unset = this node answers 503
+	// there.
+	Players Audience
 	// Ready answers /readyz: nil, or why this node should get no traffic now (no
 	// snapshot yet, draining). Unset = always ready.
 	Ready func() error

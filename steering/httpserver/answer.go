@@ -5,20 +5,24 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"fairway/steering"
 )
 
 // answer is what a request gets, before it is put on the wire.
 type answer struct {
 	status    int
 	location  string
-	reason    string        // code of the reason why there is no endpoint
-	retry     time.Duration // when asking again makes sense; 0 = not said
-	allow     bool          // say which methods are allowed
-	preflight bool          // say what a cross-origin request may do
-	message   string        // for people: text, or {"error": …} where JSON is spoken
-	json      []byte        // the body, where JSON is spoken; nil = made from message
-	manifest  string        // the body, where it is a manifest
-	format    *format       // of the manifest
+	to        *steering.Endpoint // that the location leads to; nil = none
+	reason    string             // code of the reason why there is no endpoint
+	retry     time.Duration      // when asking again makes sense; 0 = not said
+	allow     bool               // say which methods are allowed
+	preflight bool               // say what a cross-origin request may do
+	message   string             // for people: text, or {"error": …} where JSON is spoken
+	whole     bool               // the request's body was read to its end
+	json      []byte             // the body, where JSON is spoken; nil = made from message
+	manifest  string             // the body, where it is a manifest
+	format    *format            // of the manifest
 }
 
 // refuse is an answer that says no.
@@ -42,11 +46,12 @@ var (
 	typeText   = []string{"text/plain; charset=utf-8"}
 	typeJSON   = []string{"application/json"}
 	methods    = []string{"GET, HEAD, OPTIONS"}
+	reporting  = []string{"POST, OPTIONS"}
 	exposed    = []string{"Retry-After, Fairway-Reason"}
 	preflights = []string{"86400"}
 	// The star covers everything in today's browsers; the names are for those
 	// that read it as a header called "*" (Safari before 15.4).
-	requestHeaders = []string{"*, Range, Fairway-Session, CMCD-Object, CMCD-Request, CMCD-Session, CMCD-Status"}
+	requestHeaders = []string{"*, Content-Type, Range, Fairway-Session, CMCD-Object, CMCD-Request, CMCD-Session, CMCD-Status"}
 	foundBody      = []byte("Found\n")
 	foundLength    = []string{strconv.Itoa(len(foundBody))}
 )
@@ -61,11 +66,15 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, door string, a *an
 	if a.location != "" {
 		h["Location"] = []string{a.location}
 	}
+	allowed := methods
+	if door == doorReport {
+		allowed = reporting
+	}
 	if a.allow {
-		h["Allow"] = methods
+		h["Allow"] = allowed
 	}
 	if a.preflight {
-		h["Access-Control-Allow-Methods"] = methods
+		h["Access-Control-Allow-Methods"] = allowed
 		h["Access-Control-Allow-Headers"] = requestHeaders
 		h["Access-Control-Max-Age"] = preflights
 	}
@@ -76,7 +85,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, door string, a *an
 	if a.reason != "" {
 		h["Fairway-Reason"] = []string{a.reason}
 	}
-	if r.ContentLength != 0 {
+	if r.ContentLength != 0 && !a.whole {
 		// A body means nothing on these methods, and where it ends is what request
 		// smuggling argues about: what follows it on this connection is not read.
 		// net/http reads the body itself after the answer; not for long. A writer

@@ -36,7 +36,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	door := doorOther
 	defer s.survive(&door)
-	a := s.answer(r, &door)
+	a := s.answer(w, r, &door)
 	s.send(w, r, door, &a)
 	if s.config.Observer != nil {
 		s.config.Observer.Answered(door, a.status, time.Since(began))
@@ -45,7 +45,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 
 // answer makes the answer and tells which door it comes from. A panic on the
 // way costs this request and nothing else.
-func (s *Server) answer(r *http.Request, door *string) (a answer) {
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, door *string) (a answer) {
 	a = broken
 	defer s.survive(door)
 	t, refusal := parseTarget(r)
@@ -56,7 +56,7 @@ func (s *Server) answer(r *http.Request, door *string) (a answer) {
 	case refusal != "":
 		return refuse(http.StatusBadRequest, refusal)
 	}
-	return s.route(r, t)
+	return s.route(w, r, t)
 }
 
 // survive ends a panic. net/http would do it too, but close the connection and
@@ -70,17 +70,23 @@ func (s *Server) survive(door *string) {
 
 // route is done by hand. http.ServeMux would clean the path and redirect to the
 // result by itself, and it matches the decoded path.
-func (s *Server) route(r *http.Request, t target) answer {
+func (s *Server) route(w http.ResponseWriter, r *http.Request, t target) answer {
 	snapshot, access := s.config.Current.Load(), s.access.Load()
 	switch {
 	case !s.learns(r, access) && !access.accepts(r.Host, snapshot):
 		return misdirected
 	case r.ContentLength > bodyLimit:
 		return bodyTooLarge
-	case t.door == doorOther:
+	case t.door == doorOther, t.door == doorReport && s.config.Players == nil:
 		return notFound
 	case r.Method == http.MethodOptions:
 		return preflight
+	case t.door == doorReport:
+		service := -1
+		if snapshot != nil {
+			service = snapshot.Layout.ByKey(t.service)
+		}
+		return s.report(snapshot, service, access.client(r), w, r, t)
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		return wrongMethod
 	case snapshot == nil:
@@ -102,7 +108,7 @@ func (s *Server) route(r *http.Request, t target) answer {
 	if t.door == doorManifest {
 		return s.manifested(r, access, snapshot, q, t)
 	}
-	return s.redirect(snapshot, q, t)
+	return s.redirect(snapshot, q, t, r.Header)
 }
 
 // learns takes in a request under a name that is used once, whatever is asked for

@@ -12,9 +12,12 @@ import (
 const sessionHeader = "Fairway-Session"
 
 // redirect answers GET /r/{service}/{path…}.
-func (s *Server) redirect(snapshot *steering.Snapshot, q steering.Query, t target) answer {
+func (s *Server) redirect(snapshot *steering.Snapshot, q steering.Query, t target, header http.Header) answer {
 	a, d := redirection(snapshot, q, t)
 	s.decided(doorRedirect, d)
+	if s.config.Players != nil && a.to != nil {
+		s.config.Players.Requested(snapshot, q.Service, a.to, q.Client, t.query, header)
+	}
 	return a
 }
 
@@ -46,7 +49,7 @@ func toFirst(d *steering.Decision, t target) answer {
 			return a
 		}
 	}
-	return answer{status: http.StatusFound, location: location(first.Endpoint.URL, t)}
+	return answer{status: http.StatusFound, location: location(first.Endpoint.URL, t), to: first.Endpoint}
 }
 
 // nothing is the answer when the decision hands out no endpoint. Asking again

@@ -96,7 +96,7 @@ func TestOtherAnswers(t *testing.T) {
 		{"OPTIONS", "/r/live/x", 204, "Access-Control-Allow-Methods", "GET, HEAD, OPTIONS", ""},
 		{"OPTIONS", "/r/live/x", 204, "Access-Control-Max-Age", "86400", ""},
 		{"OPTIONS", "/r/live/x", 204, "Location", "", ""},
-		{"OPTIONS", "/decide/v1/live", 204, "Access-Control-Allow-Headers", "*, Range, Fairway-Session, CMCD-Object, CMCD-Request, CMCD-Session, CMCD-Status", ""},
+		{"OPTIONS", "/decide/v1/live", 204, "Access-Control-Allow-Headers", "*, Content-Type, Range, Fairway-Session, CMCD-Object, CMCD-Request, CMCD-Session, CMCD-Status", ""},
 		{"OPTIONS", "/", 404, "Location", "", notFound.message + "\n"},
 	} {
 		resp, body := r.do(t, c.method, c.path)

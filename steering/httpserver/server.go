@@ -36,6 +36,9 @@ type Config struct {
 	// SteeringSecret signs what players carry from one steering poll to the next;
 	// the same on all nodes. Default: one of this server's own.
 	SteeringSecret []byte
+	// Players takes in what players tell of their playback. Default: nothing is taken
+	// in, and the paths for it are not known.
+	Players Players
 	// Learning takes in who asks under the names by which resolvers are recognised.
 	// Default: there are no such names.
 	Learning Learning
@@ -75,12 +78,15 @@ const (
 	doorDecide   = "decide"
 	doorSteer    = "steer"
 	doorManifest = "manifest"
+	doorReport   = "report"
 	doorOther    = "other" // what belongs to no door: refused before routing, or an unknown path
 )
 
 // Doors lists every name that an Observer may hear, for metrics that must know
 // them in advance.
-func Doors() []string { return []string{doorRedirect, doorDecide, doorSteer, doorManifest, doorOther} }
+func Doors() []string {
+	return []string{doorRedirect, doorDecide, doorSteer, doorManifest, doorReport, doorOther}
+}
 
 // Server is the HTTP door.
 type Server struct {

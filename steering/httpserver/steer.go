@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -50,6 +51,7 @@ func (s *Server) steer(snapshot *steering.Snapshot, q steering.Query, t target) 
 	q.Session, q.Door = p.session, steering.DoorSteering
 	d := snapshot.Decide(q)
 	s.decided(doorSteer, d)
+	s.polled(snapshot, &q, &p, seen, now)
 	ids, next := pathways(&d, seen, p.reported, now)
 	if len(ids) == 0 {
 		return refuse(http.StatusNotFound, "no endpoint of this service has a pathway")
@@ -97,10 +99,11 @@ func (s *steeringDoor) spread(ttl time.Duration) int {
 
 // poll is what a player asks with.
 type poll struct {
-	session  string
-	state    string
-	reported []string // the pathways that it says to have used, the one in use last
-	kept     string   // parameters that are neither ours nor the players', as they came
+	session     string
+	state       string
+	reported    []string  // the pathways that it says to have used, the one in use last
+	throughputs []float64 // of these, bit/s; 0 = not said
+	kept        string    // parameters that are neither ours nor the players', as they came
 }
 
 // Bounds on what a poll may carry; players send far less.
@@ -127,8 +130,11 @@ func readPoll(t target) (poll, error) {
 		case name == stateParameter:
 			p.state = value
 		case strings.HasPrefix(name, "_HLS_"), strings.HasPrefix(name, "_DASH_"):
-			if strings.HasSuffix(name, "_pathway") {
+			switch {
+			case strings.HasSuffix(name, "_pathway"):
 				p.reported = reported(value)
+			case strings.HasSuffix(name, "_throughput"):
+				p.throughputs = throughputs(value)
 			}
 		case pair != "" && len(p.kept)+len(pair) < longestOption:
 			p.kept += "&" + pair
@@ -147,6 +153,21 @@ func reported(value string) []string {
 		}
 	}
 	return ids
+}
+
+// throughputs reads a list of numbers, of which any may be empty.
+func throughputs(value string) []float64 {
+	var list []float64
+	for text := range strings.SplitSeq(strings.Trim(value, `"`), ",") {
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil || !(n > 0 && n < 1e12) {
+			n = 0
+		}
+		if list = append(list, n); len(list) == mostReported {
+			break
+		}
+	}
+	return list
 }
 
 // reload is the query of RELOAD-URI.

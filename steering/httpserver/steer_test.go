@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"slices"
 	"strings"
@@ -223,7 +224,7 @@ func FuzzSteer(f *testing.F) {
 			if refusal != "" || tt.door != doorSteer {
 				return answer{}, tt, false
 			}
-			return s.route(r, tt), tt, true
+			return s.route(httptest.NewRecorder(), r, tt), tt, true
 		}
 		a, tt, ok := ask("/steer/v1/" + service + "/hls?" + query)
 		if !ok || a.status != http.StatusOK {

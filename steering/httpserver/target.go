@@ -16,6 +16,7 @@ const (
 // target is a request target (RFC 9112 §3.2), split but not decoded.
 type target struct {
 	door    string
+	reports string // what is reported, at the door for that
 	service string // decoded: a key to look up, never to send
 	path    string // what follows the service and its slash, as received
 	asked   string // the same with its slash, for rules that read it
@@ -56,6 +57,10 @@ func parseTarget(r *http.Request) (target, string) {
 		if t.service = service; protocol != "hls" && protocol != "dash" {
 			return t, "a steering manifest is asked for as /steer/v1/{service}/hls or /steer/v1/{service}/dash"
 		}
+	case strings.HasPrefix(path, eventsPrefix):
+		t.door, t.reports, t.service = doorReport, reportsEvents, path[len(eventsPrefix):]
+	case strings.HasPrefix(path, beaconPrefix):
+		t.door, t.reports, t.service = doorReport, reportsBeacon, path[len(beaconPrefix):]
 	default:
 		return t, ""
 	}
