@@ -21,8 +21,9 @@ type account struct {
 
 // ledger is the open samples of one region, and where its counting begins.
 type ledger struct {
-	slots []slot // by time, none within another
-	from  int64  // an opening stands for what is before
+	slots  []slot // by time, none within another
+	from   int64  // an opening stands for what is before
+	joined int64  // every bin before is one slot; 0 = some may not be
 }
 
 // slot is a sample, in Unix seconds.
@@ -160,6 +161,9 @@ func (l *ledger) put(s slot) effect {
 	if to > from && l.slots[from].span > s.span {
 		return known
 	}
+	if s.at < l.joined {
+		l.joined = 0
+	}
 	l.slots = slices.Replace(l.slots, from, to, s)
 	if to > from {
 		return replaced
@@ -229,7 +233,11 @@ func (m *month) peak(rate float64) {
 
 // join makes one slot of those of each bin that ends before a time.
 func (l *ledger) join(before int64) {
-	var joined []slot
+	if before == l.joined {
+		return
+	}
+	l.joined = before
+	joined := make([]slot, 0, len(l.slots))
 	for i, s := range l.slots {
 		bin := s.at - s.at%binSeconds
 		if bin+binSeconds > before {

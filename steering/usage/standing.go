@@ -129,14 +129,14 @@ func (a *account) standing(begin int64, now time.Time) *Account {
 			}
 		}
 	}
-	bins := make(map[int64]float64)
+	first, bins := a.bins()
 	for region, l := range a.ledgers {
 		v := sum.Regions[region]
 		for i := range l.slots {
 			slot := &l.slots[i]
 			if slot.at >= begin {
 				v.MonthBytes += slot.bytes
-				bins[slot.at-slot.at%binSeconds] += slot.bytes
+				bins[(slot.at-first)/binSeconds] += slot.bytes
 			} else {
 				sum.LastMonth += slot.bytes
 			}
@@ -144,14 +144,30 @@ func (a *account) standing(begin int64, now time.Time) *Account {
 		l.rates(&v, now)
 		sum.Regions[region] = v
 	}
-	for at, bytes := range bins {
-		if at+binSeconds <= now.Unix() { // a bin that is not over yet is none
+	for i, bytes := range bins {
+		if first+int64(i+1)*binSeconds <= now.Unix() { // a bin that is not over yet is none
 			peaks.peak(rate(bytes))
 		}
 	}
 	sum.Peaks = peaks.peaks
 	sum.add()
 	return sum
+}
+
+// bins gives room for a figure for each bin that is open, and when the first begins.
+func (a *account) bins() (first int64, bins []float64) {
+	last := int64(0)
+	for _, l := range a.ledgers {
+		if len(l.slots) == 0 {
+			continue
+		}
+		if at := l.slots[0].at; first == 0 || at < first {
+			first = at
+		}
+		last = max(last, l.slots[len(l.slots)-1].at)
+	}
+	first -= first % binSeconds
+	return first, make([]float64, (last-first)/binSeconds+1)
 }
 
 // rateOver is how many seconds a rate of now is the mean of: long enough for noise,
