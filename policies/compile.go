@@ -29,6 +29,7 @@ func Compile(files []File) (*Configuration, Findings) {
 		Regions:   c.regions(),
 		Services:  c.services(),
 	}
+	priceParts(revision)
 	// A policy may name endpoints, a zone must not hold a steered hostname: both
 	// need the services.
 	revision.Policies = c.policies(revision.Services)

@@ -38,7 +38,7 @@ func (c *compiler) regions() []steering.Region {
 	claims := make(map[string]claim)
 	var all []steering.Region
 	for _, v := range c.each(region) {
-		f, _ := v.fields("prefixes asns subdivisions countries continents measured_by pool")
+		f, _ := v.fields("prefixes asns subdivisions countries continents measured_by within pool")
 		r := steering.Region{
 			Name:         v.name,
 			Prefixes:     f.prefixes(),
@@ -47,6 +47,7 @@ func (c *compiler) regions() []steering.Region {
 			Countries:    f.codes("countries", "an ISO 3166-1 country", "write two capital letters, such as DE", isCountry),
 			Continents:   f.codes("continents", "a continent", "use AF, AN, AS, EU, NA, OC or SA", isContinent),
 			MeasuredBy:   f.referAll("measured_by", vantage),
+			Within:       f.refer("within", region),
 			Pool:         f.refer("pool", pool),
 			Place:        v.home(),
 		}
@@ -54,7 +55,48 @@ func (c *compiler) regions() []steering.Region {
 		c.checkClaims(claims, f)
 		all = append(all, r)
 	}
+	c.joinParts(all)
 	return all
+}
+
+// joinParts gives regions that are parts of others what they do not say themselves.
+func (c *compiler) joinParts(regions []steering.Region) {
+	byName := make(map[string]*steering.Region)
+	for i := range regions {
+		byName[regions[i].Name] = &regions[i]
+	}
+	for i := range regions {
+		r := &regions[i]
+		if r.Within == "" {
+			continue
+		}
+		whole := byName[r.Within]
+		switch {
+		case r.Name == steering.DefaultRegion:
+			c.fault(r.Place, "take within out", "region %q is no part of another: it holds every client that no region claims", r.Name)
+		case r.Within == r.Name:
+			c.fault(r.Place, "name the region that it is a part of, or take within out", "region %q is within itself", r.Name)
+		case whole != nil && whole.Within != "":
+			c.fault(r.Place, "name "+whole.Within+", of which both are parts", "region %q is within %q, which is itself a part of another: parts have no parts", r.Name, r.Within)
+		case whole != nil && r.Pool == "":
+			r.Pool = whole.Pool
+		}
+	}
+}
+
+// priceParts has a provider's price in a region hold in its parts, where none of
+// their own is stated. Caps are not copied: all parts together keep to one.
+func priceParts(revision *steering.Revision) {
+	for _, p := range revision.Providers {
+		for i := range revision.Regions {
+			r := &revision.Regions[i]
+			whole, stated := p.Regions[r.Within]
+			if own := p.Regions[r.Name]; stated && r.Within != "" && whole.PricePerGB != nil && own.PricePerGB == nil {
+				own.PricePerGB = whole.PricePerGB
+				p.Regions[r.Name] = own
+			}
+		}
+	}
 }
 
 // matchers are the keys of a region that select clients, most specific first.

@@ -15,12 +15,18 @@ const defaultName = "default"
 // builtinScore is the score of rules for which nobody wrote one.
 const builtinScore = "latency + availability"
 
+// autoScore is the word for a score by what a fetch costs.
+const autoScore = "auto"
+
 // The defaults of a policy.
 const (
 	defaultMargin   = 0.10
 	defaultDwell    = time.Minute
 	defaultRampStep = 30 * time.Second
 	mostCorrect     = 0.5
+	defaultFailure  = 2 * time.Second
+	defaultExplore  = 0.01
+	mostExplore     = 0.1
 	defaultHashV4   = 24 // RFC 7871 §11.1 recommends to send no more
 	defaultHashV6   = 56
 )
@@ -63,12 +69,33 @@ func (c *compiler) builtinPolicy() *steering.Policy {
 	return &steering.Policy{
 		Name: defaultName, Rules: []*steering.Rule{&rule}, Switch: builtinSwitch(),
 		OnAllDown: steering.OnAllDown{Mode: steering.AllDownAll}, Degraded: steering.DegradedAvoid,
+		Auto:   builtinAuto(),
 		HashV4: defaultHashV4, HashV6: defaultHashV6,
 	}
 }
 
+func builtinAuto() steering.Auto {
+	return steering.Auto{Failure: defaultFailure, Explore: defaultExplore, Players: true}
+}
+
+// auto reads how score: auto scores.
+func (v value) auto() steering.Auto {
+	f, _ := v.fields("failure explore players")
+	a := builtinAuto()
+	a.Failure = f.duration("failure", defaultFailure, 0, time.Minute)
+	if e, ok := f.under("explore"); ok {
+		n, ok := e.percent()
+		if ok && n > mostExplore {
+			e.fault("use 0% to 10%", "%s is out of range", e.node.Value)
+		}
+		a.Explore = min(n, mostExplore)
+	}
+	a.Players = f.choice("players", "use", "use", "ignore") == "use"
+	return a
+}
+
 func (c *compiler) policy(v value) *steering.Policy {
-	f, _ := v.fields("rules defaults switch on_all_down on_blind degraded correct hash")
+	f, _ := v.fields("rules defaults switch on_all_down on_blind degraded auto correct hash")
 	p := c.builtinPolicy()
 	p.Name, p.Place = v.name, v.home()
 	base := c.builtinRule()
@@ -86,6 +113,9 @@ func (c *compiler) policy(v value) *steering.Policy {
 	p.OnBlind = f.onBlind()
 	p.Degraded = steering.DegradedMode(f.choice("degraded", string(steering.DegradedAvoid),
 		string(steering.DegradedAvoid), string(steering.DegradedAllow)))
+	if v, ok := f.under("auto"); ok {
+		p.Auto = v.as("auto of %s", f.subject).auto()
+	}
 	if v, ok := f.under("correct"); ok {
 		n, ok := v.percent()
 		if ok && n > mostCorrect {

@@ -124,7 +124,11 @@ func (c *compiler) stages(f fields, base steering.Rule) steering.Rule {
 	}
 	if v, ok := f.under("score"); ok {
 		r.ScoreText, r.ScorePlace = v.node.Value, v.place()
-		r.Score = c.score(v)
+		if r.Auto = v.node.Value == autoScore; r.Auto {
+			r.Score = nil
+		} else {
+			r.Score = c.score(v)
+		}
 	}
 	if v, ok := f.under("cost"); ok {
 		r.Cost = v.as("cost of %s", f.subject).cost()

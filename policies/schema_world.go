@@ -19,6 +19,7 @@ func regionsSchema() property {
 			key("subdivisions", "ISO 3166-2 codes.", some(matching(`^[A-Z]{2}-[A-Z0-9]{1,3}$`))).like([]string{"US-CA"}),
 			key("countries", "ISO 3166-1 codes.", &schema{Type: "array", Items: country, MinItems: 1, Unique: true}).like([]string{"DE", "AT"}),
 			key("continents", "AF, AN, AS, EU, NA, OC, SA.", some(word(words(continents)...))).like([]string{"EU"}),
+			key("within", "The region that this is a part of: unless it says otherwise it is measured as that one is and has its pool and prices, and caps stated there hold for both together.", reference()),
 			key("measured_by", "Vantages whose measurements count here. Default: those that stand in the region, else all.", references()),
 			key("pool", "The pool that clients from here go to first. Default: any.", reference()),
 		)))

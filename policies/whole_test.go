@@ -113,7 +113,7 @@ func wantWhole() *steering.Revision {
 		},
 		Switch:    steering.Switch{Margin: 0.05, Dwell: 90 * time.Second, MaxShift: 0.2, Ramp: []float64{0.01, 0.05, 0.25, 1}, RampStep: time.Minute, Brake: builtinBrake()},
 		OnAllDown: steering.OnAllDown{Mode: steering.AllDownFallback, Pool: "us"},
-		Degraded:  steering.DegradedAllow, Correct: 0.2, HashV4: 20, HashV6: 48,
+		Degraded:  steering.DegradedAllow, Auto: builtinAuto(), Correct: 0.2, HashV4: 20, HashV6: 48,
 	}
 	builtinSplit := steering.SplitSpec{Kind: steering.SplitBest}
 	builtin := steering.Policy{
@@ -123,7 +123,7 @@ func wantWhole() *steering.Revision {
 		OnAllDown: steering.OnAllDown{
 			Mode: steering.AllDownAll,
 		},
-		Degraded: steering.DegradedAvoid, HashV4: 24, HashV6: 56,
+		Degraded: steering.DegradedAvoid, Auto: builtinAuto(), HashV4: 24, HashV6: 56,
 	}
 	unused := builtin
 	unused.Name, unused.Place = "unused", at(pols, 21, 3)

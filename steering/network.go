@@ -16,6 +16,7 @@ type Region struct {
 	Countries    []string // ISO 3166-1 alpha-2
 	Continents   []string // AF, AN, AS, EU, NA, OC, SA
 	MeasuredBy   []string // vantages whose measurements count here; empty = derived
+	Within       string   // the region that this is a part of: its vantages, caps and prices hold here too; empty = of none
 	Pool         string   // the pool that clients of this region go to first; empty = any
 	Place        Place
 }

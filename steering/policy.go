@@ -11,6 +11,7 @@ type Policy struct {
 	OnAllDown OnAllDown
 	OnBlind   OnBlind
 	Degraded  DegradedMode
+	Auto      Auto    // how the rules with score: auto score
 	Correct   float64 // what is handed out is made to follow the shares by changing each weight by this part at most; 0 = not at all
 	HashV4    int     // client prefix length that a split hashes, IPv4; default 24
 	HashV6    int     // the same for IPv6; default 56
@@ -34,6 +35,7 @@ type Rule struct {
 	Prefer []string  // providers, most wanted first; empty = no preference
 
 	Score      func(*Inputs) float64 // nil = all alike; higher wins; never NaN
+	Auto       bool                  // the score is by what a fetch costs, as Policy.Auto says; Score is nil
 	ScoreText  string
 	ScorePlace Place
 
@@ -42,6 +44,20 @@ type Rule struct {
 	Fallback *Rule // decides where this one leaves no endpoint that is up; nil = none
 	Place    Place
 }
+
+// Auto is how score: auto scores: 1000 ms ÷ what a fetch costs, which is its latency
+// and, for the share of fetches that fail, what a failure is worth.
+type Auto struct {
+	Failure time.Duration // that a failed fetch is worth as bad, default 2 s
+	// Explore is the share of a group's clients, all together, that go to endpoints
+	// which may be the best for all that is known; 0 = none.
+	Explore float64
+	// Players tells whether what players report counts.
+	Players bool
+}
+
+// ScoresItself tells whether the rule, or one that it falls back to, scores by itself.
+func (r *Rule) ScoresItself() bool { return r.Auto || r.Fallback != nil && r.Fallback.ScoresItself() }
 
 // CostSpec is the cost stage of a rule: what money may change about a choice
 // that the score makes.

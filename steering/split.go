@@ -78,6 +78,7 @@ const (
 	ReasonHeld     ReasonCode = "held"       // a switch bound keeps it
 	ReasonRamping  ReasonCode = "ramping"    // recovered, coming back step by step
 	ReasonCommit   ReasonCode = "commit"     // the pace of its provider's commit made it the best
+	ReasonExplored ReasonCode = "explored"   // it may be the best, and a small share finds out
 	ReasonSpill    ReasonCode = "spill"      // others are at their cap
 	ReasonCapped   ReasonCode = "capped"     // at its cap: it has less than it should, or nothing
 )

@@ -119,8 +119,14 @@ func regionsOf(r *steering.Revision) []region {
 			in.vantages = pick(r, func(v *steering.Vantage) bool { return slices.Contains(declared.MeasuredBy, v.Name) })
 			in.measuredIn = whereabouts(r, in.vantages, name)
 		}
+		whole := name // a part is judged by the jury of the whole, to which its own vantages belong
+		if declared != nil && declared.Within != "" && in.vantages == nil {
+			whole = declared.Within
+			in.measuredIn = whole
+			in.vantages = pick(r, func(v *steering.Vantage) bool { return slices.Contains(r.Region(whole).MeasuredBy, v.Name) })
+		}
 		if in.vantages == nil {
-			in.vantages = pick(r, func(v *steering.Vantage) bool { return v.Region == name })
+			in.vantages = pick(r, func(v *steering.Vantage) bool { return v.Region == whole || wholeOf(r, v.Region) == whole })
 		}
 		if in.vantages == nil && len(r.Vantages) > 0 {
 			in.vantages = pick(r, func(*steering.Vantage) bool { return true })
@@ -133,6 +139,14 @@ func regionsOf(r *steering.Revision) []region {
 		regions = append(regions, in)
 	}
 	return regions
+}
+
+// wholeOf is the region that one is a part of, empty when it is of none.
+func wholeOf(r *steering.Revision, part string) string {
+	if region := r.Region(part); region != nil {
+		return region.Within
+	}
+	return ""
 }
 
 // alike tells whether two regions always have the same health.

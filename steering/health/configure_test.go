@@ -196,3 +196,22 @@ func TestOriginsAreJudgedByTheirPoolsProbe(t *testing.T) {
 		t.Errorf("%d subjects, want 2: an origin without a probe is not judged", w.table.Subjects())
 	}
 }
+
+// A part of a region is judged by the region's whole jury, to which the part's own
+// vantages belong: one of them alone empties no CDN there.
+func TestPartsHaveTheJuryOfTheWhole(t *testing.T) {
+	r := &steering.Revision{
+		Regions:  []steering.Region{{Name: "de"}, {Name: "isp", Within: "de"}, {Name: "own", Within: "de", MeasuredBy: []string{"ber"}}},
+		Vantages: []steering.Vantage{{Name: "ber", Region: "de"}, {Name: "fra", Region: "isp"}, {Name: "nyc", Region: "default"}},
+	}
+	got := make(map[string][]int)
+	for _, in := range regionsOf(r) {
+		for _, name := range in.names {
+			got[name] = in.vantages
+		}
+	}
+	want := map[string][]int{"de": {0, 1}, "isp": {0, 1}, "own": {0}, "default": {2}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error("vantages (-want +got)", diff)
+	}
+}

@@ -39,8 +39,15 @@ func newLimits(revision *steering.Revision) *limits {
 			l.bursts = append(l.bursts, burst{len(l.capacities), p})
 			account = append(account, l.add(bits, p.P95Gbps*1e9, p, fmt.Sprintf("%s, whose free burst hours are used up, at its rate of %.4g Gbit/s", p.Name, p.P95Gbps)))
 		}
+		own := make(map[string][]int)
 		for _, region := range revision.RegionNames() {
-			draws := slices.Concat(account, l.terms(p, p.Regions[region], " in "+region))
+			own[region] = l.terms(p, p.Regions[region], " in "+region)
+		}
+		for _, region := range revision.RegionNames() {
+			draws := slices.Concat(account, own[region])
+			if r := revision.Region(region); r != nil && r.Within != "" { // a part: what bounds the whole bounds it too
+				draws = append(draws, own[r.Within]...)
+			}
 			if len(draws) > 0 {
 				if l.draws[region] == nil {
 					l.draws[region] = make(map[string][]int)
@@ -100,6 +107,9 @@ func (t *track) serve(now time.Time) (changed bool) {
 			if f.claims != nil {
 				split = f.split(split, &f.claims[at])
 				at++
+			}
+			if group := t.layout.Services[i].Groups[g]; t.auto[i] && group.Rule.ScoresItself() {
+				split = t.explored(split, group, cmp.Or(group.Policy, t.layout.Services[i].Service.Policy).Auto)
 			}
 			if len(t.correct) > 0 {
 				split = corrected(split, t.correct[t.nameOf(i, g)])
@@ -206,6 +216,9 @@ func (f *fitting) claim(want *steering.Split, group steering.Group, of [2]float6
 		c.Options[k] = allocate.Option{
 			Share: candidate.Weight, Class: spillClass(candidate), Draws: draws[candidate.Endpoint.Provider],
 		}
+	}
+	if group.Rule.ScoresItself() {
+		byScore(c.Options, want.Candidates)
 	}
 	return c
 }

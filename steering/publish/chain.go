@@ -14,6 +14,7 @@ type option struct {
 	health   *steering.Health
 	inputs   steering.Inputs
 	score    float64
+	fetch    fetch           // what score: auto knows
 	plain    float64         // the score before the pace of a commit moved it
 	left     bool            // still in the running
 	gone     bool            // failed or drained, rather than not wanted
@@ -351,7 +352,10 @@ func (c *chain) score() {
 		pace := c.market.pace(o.endpoint, c.now)
 		o.inputs.Pace, o.inputs.Pull = pace.Ratio, pace.Pull
 		o.score = 1
-		if c.rule.Score != nil {
+		switch {
+		case c.rule.Auto:
+			o.score = c.auto(o)
+		case c.rule.Score != nil:
 			o.score = max(0, c.rule.Score(&o.inputs))
 		}
 	}

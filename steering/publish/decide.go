@@ -411,6 +411,9 @@ func (d *decision) candidateReason(i int) steering.Reason {
 	code, detail := d.candidateCode(i)
 	if d.detail || d.trace != nil {
 		score := fmt.Sprintf("score %.3f", o.score)
+		if d.rule.Auto {
+			score += o.fetch.text(d.policy.Auto.Failure)
+		}
 		switch {
 		case !o.left && code == steering.ReasonHeld:
 			detail += "; " + o.reason.String()

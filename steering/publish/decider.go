@@ -6,6 +6,7 @@ import (
 
 	"fairway/steering"
 	"fairway/steering/allocate"
+	"fairway/steering/estimate"
 )
 
 // evidence is what the filter chain reads beside the rule: one consistent view
@@ -16,6 +17,7 @@ type evidence struct {
 	poolDown  map[string]string // pool → why; only those that are down
 	overrides []steering.Override
 	market    market
+	estimates *estimate.Table
 	brakes    map[brakeOf]steering.Braked
 	moved     map[string]time.Time     // as steering.State.Moved; it is written to
 	groups    map[*steering.Policy]int // service × region groups of a policy that bounds what moves in all
@@ -141,6 +143,15 @@ func (d *decider) decide(at spot, prev *slot, trace *[]steering.StageTrace) *slo
 	d.entries = d.decision.entries
 	c.note("split", d.decision.spec.Place, d.decision.splitNote())
 	return d.decision.slot()
+}
+
+// terms is the region's name where something that a decision reads is its own there,
+// else empty.
+func (d *decider) terms(service *steering.Service, at *spot) string {
+	if at.Rule.ScoresItself() {
+		return at.Region
+	}
+	return d.market.terms(service, at.Region)
 }
 
 // applying has a bit for each order that concerns the service at hand and applies

@@ -58,7 +58,7 @@ func (v *View) Explain(service string, q steering.Query) (*steering.Explanation,
 	prev := decided.slots[i][slices.Index(sl.Groups, d.Group)]
 	ev := newDecider(&evidence{
 		revision: layout.Revision, health: v.Health, poolDown: decided.poolDown, overrides: v.Overrides,
-		market: market{v.Traffic.Carried}, now: v.At,
+		market: market{v.Traffic.Carried}, estimates: v.Estimates, now: v.At,
 		brakes: decided.held, moved: maps.Clone(decided.moved), groups: decided.groups,
 	})
 	ev.begin(sl.Service, nil)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fairway/steering"
+	"fairway/steering/estimate"
 	"fairway/steering/health"
 )
 
@@ -41,6 +42,8 @@ type Config struct {
 	SaveEvery time.Duration
 	// Logger gets verdict changes and generations. nil = none.
 	Logger *slog.Logger
+
+	began time.Time // of the first generation; zero = now
 }
 
 // Loop turns inputs into generations; see the package comment.
@@ -54,6 +57,7 @@ type Loop struct {
 
 	// Owned by the goroutine of Run (and by New before it).
 	judge     *health.Judge
+	estimates estimates
 	overrides []steering.Override
 	table     steering.HealthTable
 	traffic   *traffic
@@ -71,6 +75,7 @@ type View struct {
 	PoolDown  map[string]string // pool → why
 	Traffic   Traffic
 	Stretch   float64           // by which the caps are passed since all of them together are too few; 1 = they hold
+	Estimates *estimate.Table   // of what fetches cost; nil = no policy asks
 	Braked    []steering.Braked // mass-down brakes that hold, of the main layout
 	At        time.Time
 	main      *side
@@ -126,9 +131,13 @@ func New(config Config) (*Loop, error) {
 	}
 	l.overrides = config.Overrides
 	l.judge.Configure(layouts.measured())
+	l.estimates.configure(layouts.measured())
 	l.judge.Restore(saved.Health)
 	l.traffic = restoredTraffic(saved.Usage)
-	now := time.Now()
+	now := config.began
+	if now.IsZero() {
+		now = time.Now()
+	}
 	main := config.Layout.At(now)
 	l.main = newTrack(main, restoredSlots(main, saved)).after(saved.Moved)
 	if config.Canary != nil {
@@ -182,6 +191,7 @@ func (l *Loop) SetLayouts(ctx context.Context, next Layouts) error {
 	}
 	return l.order(ctx, func(now time.Time) {
 		l.judge.Configure(next.measured())
+		l.estimates.configure(next.measured())
 		main, canary := l.carry(next.Main.At(now)), (*track)(nil)
 		if next.Canary != nil {
 			canary = l.carry(next.Canary.At(now))
@@ -262,6 +272,7 @@ func (l *Loop) takeWaiting() {
 func (l *Loop) observe(batch []steering.Measurement) {
 	for _, m := range batch {
 		l.judge.Observe(m)
+		l.estimates.probe(&m)
 	}
 }
 

@@ -20,6 +20,11 @@ func (l *Loop) round(now time.Time, restored uint64) time.Time {
 	l.judgeAll(now)
 	l.expire(now)
 	l.look(now)
+	if l.estimates.look(now) {
+		for _, t := range l.tracks() {
+			t.estimated(l.estimates.table)
+		}
+	}
 	if deadline := l.judge.NextDeadline(); !deadline.IsZero() {
 		due = soonest(due, deadline)
 	}
@@ -78,7 +83,8 @@ func (l *Loop) publish(now time.Time, restored uint64, changed bool) {
 	}
 	view := &View{
 		Snapshot: prev, Health: l.table, Overrides: l.overrides, PoolDown: l.main.poolDown, Braked: l.main.braked, At: now, main: l.main.side(),
-		Traffic: l.traffic.seen(), Stretch: l.main.stretch, usage: l.traffic.stored,
+		Estimates: l.estimates.table,
+		Traffic:   l.traffic.seen(), Stretch: l.main.stretch, usage: l.traffic.stored,
 	}
 	if l.canary != nil {
 		view.canary = l.canary.side()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"fairway/steering"
+	"fairway/steering/estimate"
 )
 
 // World is everything that decisions are made from, standing still: for policy
@@ -16,6 +17,9 @@ type World struct {
 	Overrides []steering.Override
 	Traffic   Traffic
 	Now       time.Time
+	// Estimates are what fetches cost, for rules with score: auto; nil = these go by
+	// health alone.
+	Estimates *estimate.Table
 	// State is what was decided before, so that margin, dwell and ramp bound what
 	// follows; nil = nothing was, and the first choice is free.
 	State *steering.State
@@ -35,7 +39,7 @@ func Still(w World) (*View, error) {
 	}
 	t := newTrack(w.Layout, restoredSlots(w.Layout, state)).after(state.Moved)
 	t.judged(w.Health, slog.New(slog.DiscardHandler))
-	t.detail, t.afresh = w.Detail, true
+	t.detail, t.afresh, t.estimates = w.Detail, true, w.Estimates
 	var d demand
 	if t.serves {
 		t.parts = t.partsOf(w.Traffic.Flows)
@@ -46,6 +50,6 @@ func Still(w World) (*View, error) {
 	t.decide(w.Overrides, w.Now)
 	return &View{
 		Snapshot: t.seal(state.Generation+1, w.Now, nil), Health: w.Health, Overrides: w.Overrides, PoolDown: t.poolDown, Braked: t.braked, At: w.Now, main: t.side(),
-		Traffic: w.Traffic, Stretch: t.stretch,
+		Estimates: w.Estimates, Traffic: w.Traffic, Stretch: t.stretch,
 	}, nil
 }

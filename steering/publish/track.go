@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"fairway/steering"
+	"fairway/steering/estimate"
 	"fairway/steering/usage"
 )
 
@@ -58,6 +59,9 @@ type track struct {
 	users  [][]int                    // row → services
 	spots  map[*steering.Group][]spot // by the first group of a service: those with one policy share their groups
 
+	estimates *estimate.Table // of what fetches cost; nil = none
+	auto      []bool          // per service: its policy asks for them
+
 	limits   *limits         // nil = nothing is capped
 	traded   []bool          // per service: its policy reads prices, commits or load
 	carried  *usage.Standing // by the providers, as last looked at
@@ -85,7 +89,7 @@ type due struct {
 func newTrack(layout *steering.Layout, slots [][]*slot) *track {
 	t := &track{
 		layout: layout, slots: slots, splits: make([][]*steering.Split, len(slots)), services: make([]due, len(slots)),
-		limits: newLimits(layout.Revision), traded: make([]bool, len(slots)), stretch: 1,
+		limits: newLimits(layout.Revision), traded: make([]bool, len(slots)), auto: make([]bool, len(slots)), stretch: 1,
 		moved: make(map[string]time.Time),
 	}
 	t.follow()
@@ -98,13 +102,14 @@ func (t *track) follow() {
 	t.groups = make(map[*steering.Policy]int)
 	t.serves = t.limits != nil
 	for i, sl := range t.layout.Services {
+		t.auto[i] = slices.ContainsFunc(sl.Groups, func(g steering.Group) bool { return g.Rule.ScoresItself() })
 		t.traded[i] = slices.ContainsFunc(sl.Groups, func(g steering.Group) bool { return trades(g.Rule) })
 		for _, g := range sl.Groups {
 			policy := cmp.Or(g.Policy, sl.Service.Policy)
 			if policy.Switch.MaxShiftAll > 0 {
 				t.groups[policy]++
 			}
-			t.serves = t.serves || policy.Correct > 0
+			t.serves = t.serves || policy.Correct > 0 || g.Rule.ScoresItself() && policy.Auto.Explore > 0
 		}
 	}
 	t.keys = make(map[*steering.Group][]string)
@@ -291,7 +296,7 @@ func (t *track) decide(overrides []steering.Override, now time.Time) (next time.
 			if d == nil {
 				d = newDecider(&evidence{
 					revision: t.layout.Revision, health: t.health, poolDown: t.poolDown, overrides: overrides,
-					market: market{t.carried}, now: now,
+					market: market{t.carried}, estimates: t.estimates, now: now,
 					brakes: t.held, moved: t.moved, groups: t.groups,
 				})
 				d.detail = t.detail
@@ -340,7 +345,7 @@ func (t *track) decideService(d *decider, i int) bool {
 		was, at := old[g], &spots[g]
 		if s.all || was == nil || s.sees(at.column) || (!was.next.IsZero() && !d.now.Before(was.next)) {
 			var made *slot
-			in := situation{at.Rule, at.Policy, at.Barred, at.column, at.pool(), was, d.applying(at.Region), d.market.terms(sl.Service, at.Region)}
+			in := situation{at.Rule, at.Policy, at.Barred, at.column, at.pool(), was, d.applying(at.Region), d.terms(sl.Service, at)}
 			if same {
 				made = decided[in]
 			}

@@ -98,7 +98,9 @@ func (l *Loop) look(now time.Time) {
 		t.held = t.held.steadied(l.main.demandOf(t.seen(), t.covered), passed)
 		l.main.correct = t.corrector.step(l.main, &t.doors, now)
 	}
-	t.store()
+	if l.config.began.IsZero() { // who turns the loop by hand stores nothing
+		t.store()
+	}
 	for _, track := range l.tracks() {
 		track.see(t.seen(), t.held)
 	}

@@ -1,0 +1,108 @@
+package estimate
+
+import "math"
+
+// The rates at which levels and offsets wander, as variance of the logarithm per
+// second, and how far places are from their region's level before anything is known.
+const (
+	levelDrift  = 2 * 0.10 * 0.10 / 3600
+	offsetDrift = 2 * 0.10 * 0.10 / 1800
+	offsetPrior = 0.25*0.25 + 0.10*0.10
+	levelPrior  = 1.0
+	jump        = 9    // squared standard deviations
+	least       = 1e-5 // variance that is never gone below
+)
+
+// belief is a figure with its variance.
+type belief struct{ mean, variance float64 }
+
+// level is what is known of an endpoint in a region; offsets of its places are in
+// their own.
+type level struct {
+	belief
+	at      float64 // Unix seconds of the last observation
+	known   bool
+	probes  rate
+	players rate
+	places  map[string]*offset
+}
+
+// offset is a place's distance from its region's level.
+type offset struct {
+	belief
+	at      float64
+	seen    bool
+	outlier float64 // the last observation, if it was disbelieved
+	doubted bool
+	players rate
+}
+
+// observe takes in an observation of a logarithm with its variance, at a time.
+func (l *level) observe(o *offset, y, variance, at float64) {
+	if !l.known {
+		l.belief, l.known, l.at = belief{y, levelPrior}, true, at
+	}
+	if !o.seen {
+		o.belief, o.seen, o.at = belief{0, offsetPrior}, true, at
+	}
+	l.variance += levelDrift * max(0, at-l.at)
+	o.variance = min(offsetPrior+1, o.variance+offsetDrift*max(0, at-o.at))
+	l.at, o.at = max(l.at, at), max(o.at, at)
+
+	off := y - l.mean - o.mean
+	sum := l.variance + o.variance + variance
+	if off*off > jump*sum {
+		if !o.doubted || off*o.outlier < 0 {
+			o.doubted, o.outlier = true, off
+			return
+		}
+		l.variance += off * off / 2
+		o.variance += off * off / 2
+		sum = l.variance + o.variance + variance
+	}
+	o.doubted = false
+	l.update(off, sum)
+	o.update(off, sum)
+}
+
+// update moves a belief by its part of what an observation was off.
+func (b *belief) update(off, sum float64) {
+	gain := b.variance / sum
+	b.mean += gain * off
+	b.variance = max(least, b.variance*(1-gain))
+}
+
+// rate counts failures, and forgets.
+type rate struct{ fails, tries, at float64 }
+
+const (
+	halfLife = 45.0 // seconds, of what was counted
+	pull     = 10.0 // tries that a region's rate is worth to a network's
+	soft     = 5.0  // tries without a failure that everybody is given
+)
+
+func (r *rate) add(fails, tries, at float64) {
+	if at > r.at {
+		r.forget(at)
+	}
+	r.fails += fails
+	r.tries += tries
+}
+
+func (r *rate) forget(at float64) {
+	keep := math.Exp2(-(at - r.at) / halfLife)
+	r.fails *= keep
+	r.tries *= keep
+	r.at = at
+}
+
+// sure is the failures that are more than chance.
+func (r *rate) sure() float64 { return max(0, r.fails-math.Sqrt(r.fails)) }
+
+// share is the rate without a region to lean on.
+func (r *rate) share() float64 { return r.sure() / (r.tries + soft) }
+
+// within is the rate of a place in a region with a rate.
+func (r *rate) within(region float64) float64 {
+	return min(1, (r.sure()+pull*region)/(r.tries+pull))
+}

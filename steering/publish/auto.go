@@ -1,0 +1,184 @@
+package publish
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"fairway/steering"
+	"fairway/steering/allocate"
+	"fairway/steering/estimate"
+)
+
+// estimates follow what fetches cost, where some policy asks; they belong to the
+// loop's goroutine.
+type estimates struct {
+	book  *estimate.Book // nil = nobody asks
+	table *estimate.Table
+	next  time.Time
+}
+
+// estimateEvery is the least time between two looks: each has every group that scores
+// by itself decided anew.
+const estimateEvery = time.Second
+
+func (e *estimates) configure(r *steering.Revision) {
+	asked := slices.ContainsFunc(r.Policies, func(p *steering.Policy) bool {
+		return slices.ContainsFunc(p.Rules, (*steering.Rule).ScoresItself)
+	})
+	if !asked {
+		*e = estimates{}
+		return
+	}
+	if e.book == nil {
+		e.book = estimate.New()
+	}
+	e.book.Configure(r)
+	e.next = time.Time{}
+}
+
+func (e *estimates) probe(m *steering.Measurement) {
+	if e.book != nil {
+		e.book.Probe(m)
+	}
+}
+
+func (e *estimates) players(reports []estimate.Players) {
+	if e.book == nil {
+		return
+	}
+	for i := range reports {
+		e.book.Players(&reports[i])
+	}
+}
+
+// Players takes what players told, summed up by endpoint and region: see score: auto.
+func (l *Loop) Players(ctx context.Context, reports []estimate.Players) error {
+	return l.order(ctx, func(time.Time) { l.estimates.players(reports) })
+}
+
+// look makes a new table when something came in and the last one is old enough; it
+// tells whether there is one.
+func (e *estimates) look(now time.Time) bool {
+	if e.book == nil {
+		if e.table == nil {
+			return false
+		}
+		e.table = nil
+		return true
+	}
+	if now.Before(e.next) && e.next.Sub(now) <= estimateEvery || !e.book.Changed() {
+		return false
+	}
+	e.table, e.next = e.book.Table(now), now.Add(estimateEvery)
+	return true
+}
+
+// estimated takes in new estimates.
+func (t *track) estimated(table *estimate.Table) {
+	t.estimates = table
+	for i, auto := range t.auto {
+		t.services[i].all = t.services[i].all || auto
+	}
+	t.unserved = true
+}
+
+// fetch is what a client's fetch at an endpoint is taken to be.
+type fetch struct {
+	estimate.Estimate
+	known bool
+}
+
+// cost is what a fetch costs, in milliseconds.
+func (f *fetch) cost(failure time.Duration) float64 {
+	return max(0.1, f.Ms+f.Errors*float64(failure)/float64(time.Millisecond))
+}
+
+// text is what the score was made of, for people.
+func (f *fetch) text(failure time.Duration) string {
+	if !f.known {
+		return ""
+	}
+	return fmt.Sprintf(" (%.1f ms ± %.0f %%, %.2f %% failures at %v)", f.Ms, 100*f.Sigma, 100*f.Errors, failure)
+}
+
+// auto scores an option by what a fetch costs there: an estimate where there is one,
+// else the figures of its health.
+func (c *chain) auto(o *option) float64 {
+	o.fetch.Estimate, o.fetch.known = c.estimates.Get(o.endpoint.ID, c.group.Region)
+	if !o.fetch.known && o.health.P50 > 0 {
+		samples := float64(o.health.Samples)
+		o.fetch = fetch{known: true, Estimate: estimate.Estimate{
+			Ms: o.inputs.P50Ms, Sigma: 1 / math.Sqrt(max(1, samples)), Errors: (1 - o.health.Availability) * samples / (samples + 5),
+		}}
+	}
+	if !o.fetch.known || o.fetch.Ms <= 0 {
+		return 0
+	}
+	return 1000 / o.fetch.cost(c.policy.Auto.Failure)
+}
+
+// byScore has what others may not take go to the best of those with room, and not to
+// all alike.
+func byScore(options []allocate.Option, candidates []steering.Candidate) {
+	for k := range options {
+		if options[k].Class < 0 {
+			continue
+		}
+		better := 0
+		for i := range candidates {
+			if candidates[i].Score > candidates[k].Score {
+				better++
+			}
+		}
+		options[k].Class = options[k].Class*len(candidates) + better
+	}
+}
+
+// plausible is how many standard deviations of doubt an endpoint is given before it is
+// no longer tried.
+const plausible = 2
+
+// explored gives endpoints without clients, which may be the best for all that is
+// known, a share between them.
+func (t *track) explored(s *steering.Split, group steering.Group, auto steering.Auto) *steering.Split {
+	if auto.Explore <= 0 || len(s.Picks()) == 0 {
+		return s
+	}
+	served := 0.0
+	for _, c := range s.Picks() {
+		e, known := t.estimates.Get(c.Endpoint.ID, group.Region)
+		if !known {
+			return s
+		}
+		f := fetch{Estimate: e}
+		served += c.Weight * f.cost(auto.Failure)
+	}
+	var tried []int
+	for k := len(s.Picks()); k < len(s.Candidates); k++ {
+		c := &s.Candidates[k]
+		if c.Reason.Code != steering.ReasonWorse {
+			continue
+		}
+		e, known := t.estimates.Get(c.Endpoint.ID, group.Region)
+		f := fetch{Estimate: e}
+		f.Ms *= math.Exp(-plausible * f.Sigma)
+		if known && f.cost(auto.Failure) < served {
+			tried = append(tried, k)
+		}
+	}
+	if tried == nil {
+		return s
+	}
+	candidates := slices.Clone(s.Candidates)
+	for k := range candidates {
+		candidates[k].Weight *= 1 - auto.Explore
+	}
+	for _, k := range tried {
+		candidates[k].Weight = auto.Explore / float64(len(tried))
+		candidates[k].Reason = steering.Reason{Code: steering.ReasonExplored, Detail: "it may be the best, for all that is known"}
+	}
+	return reweighed(s, candidates, s.Holds)
+}

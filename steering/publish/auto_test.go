@@ -1,0 +1,149 @@
+package publish
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"fairway/steering"
+	"fairway/steering/estimate"
+	"fairway/steering/usage"
+)
+
+// scoring is a world in hand whose rule scores by itself; na is a part of eu.
+type scoring struct {
+	*testing.T
+	*world
+	hand Hand
+	now  time.Time
+}
+
+func newScoring(t *testing.T, explore float64, gbps ...float64) *scoring {
+	w := cappedWorld(gbps...)
+	w.rule.Auto, w.rule.Score, w.rule.ScoreText = true, nil, "auto"
+	p := w.service.Policy
+	p.Auto = steering.Auto{Failure: 2 * time.Second, Explore: explore, Players: true}
+	p.Switch = steering.Switch{Margin: 0.1, Dwell: 10 * time.Second}
+	w.revision.Regions[1].Within = "eu"
+	w.revision.Vantages = w.revision.Vantages[:3]
+	for i, limit := range gbps { // caps of the whole, which bind its part too
+		account := w.revision.Providers[i]
+		account.CapGbps, account.Regions = 0, map[string]steering.Terms{"eu": {CapGbps: limit}}
+	}
+	s := &scoring{T: t, world: w, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	var err error
+	if s.hand, err = ByHand(Config{Layout: w.layout(t), Publish: func(*steering.Snapshot) {}}, s.now); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// pass lets some rounds of ten seconds pass: probes see latencies in ms, and what na's
+// players tell, ten of each endpoint, is theirs; 0 = nothing.
+func (s *scoring) pass(rounds int, probes, players map[string]float64, carried ...usage.Sample) {
+	latency := make(map[string]time.Duration)
+	for provider, ms := range probes {
+		latency[provider] = time.Duration(ms * float64(time.Millisecond))
+	}
+	for range rounds {
+		s.now = s.now.Add(time.Second)
+		s.hand.Observe(s.seen(s.now, latency, nil))
+		for provider, ms := range players {
+			log := math.Log(ms)
+			s.hand.Players([]estimate.Players{{
+				Endpoint: s.endpoint(provider).ID, Region: "na", At: s.now, Tries: 10, LogMs: 10 * log, LogMsSq: 10*log*log + 9*0.25,
+			}})
+		}
+		for i := range carried {
+			carried[i].Start, carried[i].Span = s.now.Truncate(10*time.Second).Add(-10*time.Second), 10*time.Second
+		}
+		s.hand.Report(carried)
+		s.hand.Turn(s.now)
+	}
+}
+
+func (s *scoring) want(region string, shares map[string]float64) {
+	s.Helper()
+	snapshot := s.hand.View().Snapshot
+	for g, group := range snapshot.Layout.Services[0].Groups {
+		if group.Region != region {
+			continue
+		}
+		for _, e := range s.service.Endpoints {
+			if got := snapshot.Split(0, g).Weight(e.ID); math.Abs(got-shares[e.Provider]) > 0.011 {
+				s.Errorf("%s: %s has %.4f, want %.4f", region, e.Provider, got, shares[e.Provider])
+			}
+		}
+	}
+}
+
+// A part whose players tell otherwise goes its own way, though probes of the region
+// are the same for both.
+func TestPartsGoTheirOwnWay(t *testing.T) {
+	s := newScoring(t, 0, 1000, 1000)
+	s.pass(30, map[string]float64{"a": 20, "b": 30}, map[string]float64{"a": 60, "b": 30})
+	s.want("eu", map[string]float64{"a": 1})
+	s.want("na", map[string]float64{"b": 1})
+}
+
+// What a CDN may carry in a region it may carry in the region and its parts together,
+// and what is over goes to the next best, not to everybody.
+func TestCapOfTheWholeBindsItsParts(t *testing.T) {
+	s := newScoring(t, 0, 10, 10, 100)
+	fast := map[string]float64{"a": 20, "b": 22, "c": 80}
+	s.pass(30, fast, nil)
+	gbits := func(region string, gbps float64) usage.Sample {
+		return usage.Sample{Provider: "a", Region: region, Bytes: gbps * 1e9 / 8 * 10}
+	}
+	s.pass(20, fast, nil, gbits("eu", 7), gbits("na", 5)) // 12 where 9 are left free
+	snapshot := s.hand.View().Snapshot
+	load := make(map[string]float64)
+	for g, group := range snapshot.Layout.Services[0].Groups {
+		of := map[string]float64{"eu": 7, "na": 5}[group.Region]
+		for _, e := range s.service.Endpoints {
+			load[e.Provider] += of * snapshot.Split(0, g).Weight(e.ID)
+		}
+	}
+	if load["a"] > 9.01 || load["a"] < 8 || load["b"] < 2.5 || load["c"] > 0.01 {
+		t.Errorf("loads %v; want a filled up to 9, the rest with b, nothing with c, which is far worse", load)
+	}
+}
+
+// Endpoints that may be the best for all that is known get a small share, and those
+// that are plainly worse none.
+func TestExploringIsBounded(t *testing.T) {
+	s := newScoring(t, 0.02, 1000, 1000, 1000)
+	s.pass(30, map[string]float64{"a": 20, "b": 22, "c": 300}, map[string]float64{"a": 20})
+	s.want("na", map[string]float64{"a": 0.98, "b": 0.02})
+	for g, group := range s.hand.View().Snapshot.Layout.Services[0].Groups {
+		if c := s.hand.View().Snapshot.Split(0, g).Candidates; group.Region == "na" && (c[1].Weight != 0.02 || c[1].Reason.Code != steering.ReasonExplored) {
+			t.Errorf("second in na: %+v, want 2 %% explored", c[1])
+		}
+	}
+	s.pass(120, map[string]float64{"a": 20, "b": 22, "c": 300}, map[string]float64{"a": 20, "b": 40})
+	s.want("na", map[string]float64{"a": 1})
+}
+
+// explain tells what a fetch is taken to be, and what follows from it.
+func TestAutoIsExplained(t *testing.T) {
+	s := newScoring(t, 0, 1000, 1000)
+	s.pass(30, map[string]float64{"a": 20, "b": 30}, nil)
+	x, err := s.hand.View().Explain("live", steering.Query{Client: euClient})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := x.Endpoints[0]; got.Provider != "a" || math.Abs(got.Score-50) > 3 ||
+		!strings.Contains(got.Reason.Detail, "20.0 ms ±") || !strings.Contains(got.Reason.Detail, "0.00 % failures at 2s") {
+		t.Errorf("first of explain: %+v", got)
+	}
+}
+
+// A loop that is turned by hand has no clock but the one it is given.
+func TestByHandHasNoClock(t *testing.T) {
+	s := newScoring(t, 0, 1000, 1000)
+	s.pass(3, map[string]float64{"a": 20, "b": 30}, nil)
+	if v := s.hand.View(); !v.At.Equal(s.now) || v.Snapshot.Published.After(s.now) {
+		t.Errorf("view of %v, published %v, and it is %v", v.At, v.Snapshot.Published, s.now)
+	}
+}
