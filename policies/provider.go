@@ -21,7 +21,7 @@ const termKeys = "price_per_gb cap_gbps cap_rps"
 func (c *compiler) providers() []*steering.Provider {
 	var all []*steering.Provider
 	for _, v := range c.each(provider) {
-		f, _ := v.fields(termKeys + " headroom commit p95 regions geofence blocked")
+		f, _ := v.fields(termKeys + " headroom commit p95 regions geofence blocked token")
 		p := &steering.Provider{Name: v.name, Terms: f.terms(), Headroom: defaultHeadroom, Place: v.home()}
 		if h, ok := f.under("headroom"); ok {
 			p.Headroom = h.headroom()
@@ -34,6 +34,9 @@ func (c *compiler) providers() []*steering.Provider {
 		}
 		if regions, ok := f.under("regions"); ok {
 			p.Regions = regions.as("regions of %s", v.subject).regionalTerms(v.name)
+		}
+		if t, ok := f.under("token"); ok {
+			p.Tokens = t.as("token of %s", v.subject).tokens()
 		}
 		c.accounts[p.Name] = p
 		c.fencesOf[p.Name] = f.fences()

@@ -45,8 +45,34 @@ func providersSchema() property {
 					object("", key("gbps", "The rate that is paid for in any case. When the free samples are used up, it is a cap.", from(0.001)).needed())),
 				key("regions", "Terms of single regions, by the region's name; what one does not state is as in the account's.",
 					entries(object("", termSchemas("the region")...))),
+				tokenSchema(),
 				geofenceSchema("the account"), blockedSchema("the account"),
 			)...)))
+}
+
+func tokenSchema() property {
+	secret := []property{
+		key("file", "A file, mode 0600, that holds the secret as the provider hands it out.", text()).like("secrets/akamai.key"),
+		key("env", "Or a variable of the environment that holds it.", matching(`^[A-Za-z_][A-Za-z0-9_]*$`)).like("AKAMAI_KEY"),
+	}
+	signing := object("", append([]property{
+		key("id", "As the provider calls it: CloudFront's key pair id, the kid of a CAT.", text()),
+		key("from", "Signs from then on. Default: always.", text()).like("2026-12-24T20:00:00+01:00"),
+	}, secret...)...)
+	return key("token", "Gives the account's URLs the token by which it lets a viewer in, in redirects and manifests.",
+		object("",
+			key("scheme", "How the token is made.", word(tokenSchemes...)).needed(),
+			key("keys", "The secrets. The newest one whose time has come signs.", some(signing)).needed(),
+			key("ttl", "How long a token holds: 10s to 7d.", duration()).by("1h"),
+			key("cover", "What it lets a viewer have. Default: directory where the scheme can, else exact.", word("exact", "directory")),
+			key("prefix", "In place of cover: the path that is covered, with all that begins with it.", matching(`^/`)).like("/live/"),
+			key("param", "The parameter that carries it. Default: as the provider calls it.", matching(`^[A-Za-z_-][A-Za-z0-9_-]*$`)).like("hdnea"),
+			key("in", "Where it stands. In front of the path, relative URIs inherit it; the CDN must know that form.", word("query", "path")).by("query"),
+			key("bind", "client: the token holds for the viewer's address only. Phones change theirs.", word("none", "client")).by("none"),
+			key("hash", "CloudFront's.", word("sha1", "sha256")).by("sha1"),
+			key("issuer", "The claim iss of a CAT.", text()),
+			key("salt", "Akamai's: a secret beside the key.", object("", secret...)),
+		))
 }
 
 func geofenceSchema(of string) property {

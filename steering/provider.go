@@ -17,6 +17,7 @@ type Provider struct {
 	Commit   Commit           // zero = none
 	P95Gbps  float64          // 95th-percentile billing: the rate that is paid for anyway; 0 = billed otherwise
 	Regions  map[string]Terms // region → terms of its own there; nil = none
+	Tokens   *Tokens          // nil = its URLs need none
 	Place    Place
 }
 

@@ -72,6 +72,7 @@ func compile(files []policies.File, patient bool) (*configuration, policies.Find
 	}
 	keys, unusable := readKeys(compiled.Node.TSIGKeys)
 	findings = append(findings, unusable...)
+	findings = append(findings, unusableTokens(compiled.Revision)...)
 	c := &configuration{Configuration: compiled, tsig: keys, loaded: time.Now()}
 	want := geo.Config{Regions: compiled.Revision.Regions, Reads: compiled.Revision.Reads, Databases: compiled.Node.Databases}
 	table, warnings, err := geo.Compile(want)

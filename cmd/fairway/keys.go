@@ -45,6 +45,11 @@ func (n *node) prepare(c *configuration) error {
 }
 
 func (n *node) prepareZones(c *configuration) error {
+	if n.signers != nil {
+		if _, err := loadSigners(c.Revision); err != nil {
+			return err
+		}
+	}
 	if err := n.fill(c); err != nil {
 		return err
 	}

@@ -98,6 +98,7 @@ type node struct {
 	places    atomic.Pointer[geo.Table] // every country and AS apart; nil = not compiled yet
 	refills   chan struct{}             // a zone has come from elsewhere
 	http      *httpserver.Server
+	signers   *signers // http
 	api       *api.Server
 }
 
@@ -302,12 +303,14 @@ func (n *node) makeParts(c *configuration) error {
 		n.audience = newAudience(n)
 	}
 	if n.roles.http {
+		n.signers = newSigners()
+		n.loadTokens(c)
 		secret, err := steeringSecret(c.Node.SteeringSecret)
 		problems = append(problems, err)
 		n.collector, err = n.newCollector(secret)
 		problems = append(problems, err)
 		n.http, err = httpserver.New(httpserver.Config{
-			Listen: n.listening(c.Node).Listen.HTTP, Open: n.sockets.Listen, Current: n.current, Fetch: fetchManifest(n.log), TrustedProxies: c.Node.TrustedProxies, Hosts: c.Node.HTTPHosts,
+			Listen: n.listening(c.Node).Listen.HTTP, Open: n.sockets.Listen, Current: n.current, Fetch: fetchManifest(n.log), Signer: n.signers, TrustedProxies: c.Node.TrustedProxies, Hosts: c.Node.HTTPHosts,
 			SteeringSecret: secret, Learning: n.learning, Observer: httpObserver{n.metrics.HTTP(), n.sample}, Logger: n.log.With("door", "http"),
 			Players: n.collector,
 		})

@@ -131,6 +131,7 @@ func (n *node) reloaded(err error, what, why string) {
 // canary is not nil, one for a share of the clients.
 func (n *node) take(ctx context.Context, c, canary *configuration, share float64) error {
 	old := n.config.Load()
+	n.loadTokens(c, canary)
 	if n.loop != nil {
 		next := publish.Layouts{Main: c.layout}
 		if canary != nil {
@@ -183,6 +184,9 @@ func (n *node) watched() []string {
 	}
 	if c := n.config.Load(); c != nil {
 		names = append(slices.Clone(names), c.Node.Databases...)
+		if n.signers != nil {
+			names = append(names, tokenFiles(c.Revision)...)
+		}
 	}
 	return names
 }

@@ -137,6 +137,6 @@ func (s *Server) Preview(service string, client netip.Addr) string {
 		return noService.String()
 	}
 	// The observer counts what players got, and nobody got this.
-	a, _ := redirection(snapshot, steering.Query{Service: index, Client: client, Door: steering.DoorRedirect}, target{door: doorRedirect, service: service})
+	a, _ := s.redirection(snapshot, steering.Query{Service: index, Client: client, Door: steering.DoorRedirect}, target{door: doorRedirect, service: service})
 	return a.String()
 }

@@ -69,9 +69,9 @@ func (s *Server) manifested(r *http.Request, access *access, snapshot *steering.
 	case !ok:
 		return nothing(&d)
 	}
-	options := manifest.Options{Path: ascii(t.path), Origins: from.Origins, Pathways: ways(&d)}
+	options := manifest.Options{Path: ascii(t.path), Origins: from.Origins, Pathways: s.ways(&d, q)}
 	if len(options.Pathways) == 0 {
-		return s.instead(from, &d, t, noPathways)
+		return s.instead(from, &d, q, t, noPathways)
 	}
 	if !from.Unsteered {
 		options.Steering = s.door(r, access, from) + steerPrefix + t.service + "/" + form.protocol + sessionQuery(q.Session)
@@ -87,12 +87,12 @@ func (s *Server) manifested(r *http.Request, access *access, snapshot *steering.
 		if errors.As(err, &missing) && missing.NotFound() {
 			return noSuchText
 		}
-		return s.instead(from, &d, t, noOrigin)
+		return s.instead(from, &d, q, t, noOrigin)
 	}
 	steered, err := form.rewrite(text, options)
 	if err != nil {
 		s.log.Warn("a manifest cannot be made steerable", "service", t.service, "path", t.path, "err", err)
-		return s.instead(from, &d, t, refuse(http.StatusBadGateway, unsteerables+err.Error()))
+		return s.instead(from, &d, q, t, refuse(http.StatusBadGateway, unsteerables+err.Error()))
 	}
 	return answer{status: http.StatusOK, manifest: steered, format: form}
 }
@@ -100,21 +100,26 @@ func (s *Server) manifested(r *http.Request, access *access, snapshot *steering.
 // instead is what a player gets in place of a manifest: the refusal or, where the
 // configuration says so, the way to the original at the chosen CDN. There relative
 // URIs mean what they say; here they would not.
-func (s *Server) instead(from *steering.Manifests, d *steering.Decision, t target, refusal answer) answer {
+func (s *Server) instead(from *steering.Manifests, d *steering.Decision, q steering.Query, t target, refusal answer) answer {
 	if !from.Redirect {
 		return refusal
 	}
-	return toFirst(d, t)
+	return s.toFirst(d, q, t)
 }
 
 // ways lists the pathways of a decision as a manifest needs them, in the order in
 // which this client should use them.
-func ways(d *steering.Decision) []manifest.Pathway {
+func (s *Server) ways(d *steering.Decision, q steering.Query) []manifest.Pathway {
 	var all []manifest.Pathway
 	for _, p := range *lawful(d) {
-		if p.url != "" {
-			all = append(all, manifest.Pathway{ID: p.id, URL: p.url})
+		if p.to.URL == "" {
+			continue
 		}
+		way := manifest.Pathway{ID: p.id, URL: p.to.URL}
+		if s.config.Signer != nil {
+			way.Sign = func(url string) (string, error) { return s.config.Signer.Sign(p.to, url, q.Client, q.Session) }
+		}
+		all = append(all, way)
 	}
 	return all
 }

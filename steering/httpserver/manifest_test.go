@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -226,5 +227,45 @@ func TestManifestDoor(t *testing.T) {
 	}
 	if resp, _ := r.do(t, "GET", "/manifest/v1/live/a/main.m3u8", "Host", `[fe80::1%25"]`); resp.StatusCode == 200 {
 		t.Error("a Host that is no URI's host was taken")
+	}
+}
+
+// marking is a Signer that marks what it signs.
+type marking struct{ fails string }
+
+func (m marking) Sign(e *steering.Endpoint, url string, _ netip.Addr, session string) (string, error) {
+	if e.Provider == m.fails {
+		return "", errors.New("no key")
+	}
+	return url + "?token=" + e.Provider + session, nil
+}
+
+// Tokens are on redirects and on every pathway's URIs; without one nobody is sent
+// to a CDN that would not let them in.
+func TestTokens(t *testing.T) {
+	c := fromNA
+	c.Fetch = newTexts().fetch
+	for _, fails := range []string{"", "charlie"} {
+		c.Signer = marking{fails}
+		r := start(t, c, nil)
+		for _, sl := range r.snapshot.Layout.Services {
+			sl.Service.Manifests = &steering.Manifests{}
+		}
+		redirect, _ := r.do(t, "GET", "/r/live/x.m3u8", "X-Forwarded-For", naClient, sessionHeader, "s1")
+		manifest, body := r.do(t, "GET", "/manifest/v1/live/a/main.m3u8?s=s1", "X-Forwarded-For", naClient)
+		if fails != "" {
+			if redirect.StatusCode != 503 || redirect.Header.Get("Location") != "" || manifest.StatusCode != 502 {
+				t.Errorf("without a key: %d to %q, manifest %d", redirect.StatusCode, redirect.Header.Get("Location"), manifest.StatusCode)
+			}
+			continue
+		}
+		if got, want := redirect.Header.Get("Location"), charlie+"/x.m3u8?token=charlies1"; got != want {
+			t.Errorf("redirected to %s, want %s", got, want)
+		}
+		for _, want := range []string{charlie + "/a/v1.m3u8?token=charlies1\n", "https://alpha.cdn.test/live/a/v1.m3u8?token=alphas1\n"} {
+			if !strings.Contains(body, want) {
+				t.Errorf("no %s in\n%s", want, body)
+			}
+		}
 	}
 }

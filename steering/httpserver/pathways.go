@@ -73,8 +73,8 @@ func failover(seen session, reported []string, now time.Time) (bool, string) {
 // pathway is a candidate with a pathway.
 type pathway struct {
 	id     string
-	url    string // the endpoint's; empty = not for HTTP
-	shares bool   // it gets clients now
+	to     *steering.Endpoint
+	shares bool // it gets clients now
 	well   bool
 }
 
@@ -88,7 +88,7 @@ func lawful(d *steering.Decision) *pathwayList {
 		if id == "" || list.has(id) || troubled.has(id) {
 			continue
 		}
-		p := pathway{id: id, url: c.Endpoint.URL, shares: c.Weight > 0}
+		p := pathway{id: id, to: c.Endpoint, shares: c.Weight > 0}
 		switch c.Reason.Code {
 		case steering.ReasonDenied: // not for these clients
 		case steering.ReasonDown, steering.ReasonPoolDown, steering.ReasonDrained:

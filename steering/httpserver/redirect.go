@@ -3,6 +3,7 @@ package httpserver
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"fairway/steering"
 )
@@ -13,7 +14,7 @@ const sessionHeader = "Fairway-Session"
 
 // redirect answers GET /r/{service}/{path…}.
 func (s *Server) redirect(snapshot *steering.Snapshot, q steering.Query, t target, header http.Header) answer {
-	a, d := redirection(snapshot, q, t)
+	a, d := s.redirection(snapshot, q, t)
 	s.decided(doorRedirect, d)
 	if s.config.Players != nil && a.to != nil {
 		s.config.Players.Requested(snapshot, q.Service, a.to, q.Client, t.query, header)
@@ -31,13 +32,13 @@ func (s *Server) decided(door string, d steering.Decision) {
 }
 
 // redirection makes the redirect door's answer.
-func redirection(snapshot *steering.Snapshot, q steering.Query, t target) (answer, steering.Decision) {
+func (s *Server) redirection(snapshot *steering.Snapshot, q steering.Query, t target) (answer, steering.Decision) {
 	d := snapshot.Decide(q)
-	return toFirst(&d, t), d
+	return s.toFirst(&d, q, t), d
 }
 
 // toFirst redirects to the first endpoint that HTTP can reach.
-func toFirst(d *steering.Decision, t target) answer {
+func (s *Server) toFirst(d *steering.Decision, q steering.Query, t target) answer {
 	first, ok := d.First()
 	if !ok {
 		return nothing(d)
@@ -49,7 +50,21 @@ func toFirst(d *steering.Decision, t target) answer {
 			return a
 		}
 	}
-	return answer{status: http.StatusFound, location: location(first.Endpoint.URL, t), to: first.Endpoint}
+	to := location(first.Endpoint.URL, t)
+	if s.config.Signer != nil {
+		var err error
+		if to, err = s.config.Signer.Sign(first.Endpoint, to, q.Client, q.Session); err != nil {
+			return s.unsigned(first.Endpoint, err)
+		}
+	}
+	return answer{status: http.StatusFound, location: to, to: first.Endpoint}
+}
+
+// unsigned is the answer where no token can be made: a CDN would let nobody in
+// without, and other endpoints are not for this client now.
+func (s *Server) unsigned(e *steering.Endpoint, err error) answer {
+	s.log.Error("no token can be made: viewers of this endpoint get 503", "endpoint", e.ID, "provider", e.Provider, "err", err)
+	return answer{status: http.StatusServiceUnavailable, retry: 5 * time.Second, message: "no token can be made for the chosen endpoint; the server's log tells why"}
 }
 
 // nothing is the answer when the decision hands out no endpoint. Asking again

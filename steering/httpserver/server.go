@@ -47,11 +47,21 @@ type Config struct {
 	// NotFound() bool tells whether the origins have no such manifest. Default:
 	// manifests are not handed out.
 	Fetch func(ctx context.Context, from *steering.Manifests, path string) (string, error)
+	// Signer adds the tokens by which CDNs let viewers in. Default: none is needed.
+	Signer Signer
 	// Open opens a listener for an address of Listen. Default net.Listen; another
 	// one may know of listeners that another process handed over.
 	Open func(network, address string) (net.Listener, error)
 	// Logger gets start, stop and failures; never a client address. Default none.
 	Logger *slog.Logger
+}
+
+// Signer adds the token by which an endpoint's CDN lets a viewer in. It must not
+// wait.
+type Signer interface {
+	// Sign returns the URL with the token, or as it is where none is needed. session
+	// may be empty, and client not valid.
+	Sign(e *steering.Endpoint, url string, client netip.Addr, session string) (string, error)
 }
 
 // Learning finds out which resolver a client has. It must not wait.

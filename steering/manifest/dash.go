@@ -28,7 +28,9 @@ func DASH(mpd string, o Options) (string, error) {
 		from = to
 	}
 	copyTo(found.at)
-	o.writeDASH(&b, found)
+	if err := o.writeDASH(&b, found); err != nil {
+		return "", err
+	}
 	if o.asks(found) && found.described >= 0 {
 		copyTo(found.described)
 		o.CMCD.write(&b)
@@ -39,9 +41,13 @@ func DASH(mpd string, o Options) (string, error) {
 
 // writeDASH writes the BaseURLs, the steering server and, where the MPD has no
 // ServiceDescription for it, what players are asked to report.
-func (o *Options) writeDASH(b *strings.Builder, found *layout) {
+func (o *Options) writeDASH(b *strings.Builder, found *layout) error {
 	for _, p := range o.Pathways {
-		b.WriteString(`<BaseURL serviceLocation="` + escape(p.ID) + `">` + escape(o.on(p, found.base)) + "</BaseURL>\n  ")
+		base, err := o.signed(p, found.base)
+		if err != nil {
+			return refuse(0, "pathway %s: %v", p.ID, err)
+		}
+		b.WriteString(`<BaseURL serviceLocation="` + escape(p.ID) + `">` + escape(base) + "</BaseURL>\n  ")
 	}
 	if o.asks(found) && found.described < 0 {
 		b.WriteString(`<ServiceDescription id="0">`)
@@ -51,6 +57,7 @@ func (o *Options) writeDASH(b *strings.Builder, found *layout) {
 	if o.Steering != "" {
 		b.WriteString(`<ContentSteering defaultServiceLocation="` + escape(o.Pathways[0].ID) + `" queryBeforeStart="true">` + escape(o.Steering) + "</ContentSteering>\n  ")
 	}
+	return nil
 }
 
 // asks tells whether the MPD gets a ClientDataReporting: not beside its own.

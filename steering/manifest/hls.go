@@ -50,8 +50,11 @@ func HLS(playlist string, o Options) (string, error) {
 		if e.first {
 			for n, p := range o.Pathways {
 				for k := range entries {
-					if entries[k].kind == e.kind {
-						entries[k].write(&b, &o, n, p)
+					if entries[k].kind != e.kind {
+						continue
+					}
+					if err := entries[k].write(&b, &o, n, p); err != nil {
+						return "", refuse(0, "pathway %s: %v", p.ID, err)
 					}
 				}
 			}
@@ -159,10 +162,14 @@ func stableID(e *entry) string {
 var groups = []string{"AUDIO", "VIDEO", "SUBTITLES"}
 
 // write writes the entry as it is on pathway n.
-func (e *entry) write(b *strings.Builder, o *Options, n int, p Pathway) {
+func (e *entry) write(b *strings.Builder, o *Options, n int, p Pathway) error {
 	attrs := e.attrs.clone()
 	if uri := attrs.get("URI"); uri != "" {
-		attrs.set("URI", o.on(p, uri))
+		there, err := o.signed(p, uri)
+		if err != nil {
+			return err
+		}
+		attrs.set("URI", there)
 	}
 	if e.kind == media {
 		attrs.set("GROUP-ID", groupOn(attrs.get("GROUP-ID"), n, p))
@@ -184,8 +191,13 @@ func (e *entry) write(b *strings.Builder, o *Options, n int, p Pathway) {
 	b.WriteString(first[:strings.IndexByte(first, ':')+1] + attrs.text() + e.end() + rest)
 	if e.kind == variant {
 		uri := strings.TrimRight(e.uri, "\r\n")
-		b.WriteString(o.on(p, uri) + e.uri[len(uri):])
+		there, err := o.signed(p, uri)
+		if err != nil {
+			return err
+		}
+		b.WriteString(there + e.uri[len(uri):])
 	}
+	return nil
 }
 
 // groupOn is the name of a group on pathway n.

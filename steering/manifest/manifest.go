@@ -9,6 +9,8 @@ import (
 type Pathway struct {
 	ID  string // as steering manifests name it
 	URL string // the endpoint's base, without a final slash
+	// Sign adds the token by which the pathway's CDN lets a viewer in. Default: none.
+	Sign func(url string) (string, error)
 }
 
 // Options say what is written into a manifest.
@@ -71,6 +73,15 @@ func (o *Options) on(p Pathway, uri string) string {
 		return p.URL + uri
 	}
 	return p.URL + o.folder() + uri
+}
+
+// signed is on with the pathway's token: for what leads there, and nowhere else.
+func (o *Options) signed(p Pathway, uri string) (string, error) {
+	there := o.on(p, uri)
+	if p.Sign == nil || !strings.HasPrefix(there, p.URL+"/") {
+		return there, nil
+	}
+	return p.Sign(there)
 }
 
 // hasScheme tells whether a reference begins with a scheme (RFC 3986 §3.1).

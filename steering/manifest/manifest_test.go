@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,7 +13,7 @@ import (
 
 var both = Options{
 	Path: "vod/a/main.m3u8", Origins: []string{"https://origin.example"},
-	Pathways: []Pathway{{"bravo", "https://b.example/x"}, {"alpha", "https://a.example"}},
+	Pathways: []Pathway{{ID: "bravo", URL: "https://b.example/x"}, {ID: "alpha", URL: "https://a.example"}},
 	Steering: "https://go.example/steer/v1/vod/hls?s=1",
 }
 
@@ -160,6 +161,31 @@ func TestDASH(t *testing.T) {
 		got, err := DASH(strings.Replace(mpd, "<BaseURL>./</BaseURL>", base, 1), o)
 		if err != nil || !strings.Contains(got, want) {
 			t.Errorf("base %q: %v, want %s in\n%s", base, err, want, got)
+		}
+	}
+}
+
+// Tokens are added to what leads to the pathway's CDN, and to nothing else.
+func TestSigned(t *testing.T) {
+	o := both
+	o.Steering = ""
+	o.Pathways = slices.Clone(both.Pathways)
+	o.Pathways[0].Sign = func(url string) (string, error) { return url + "?token", nil }
+	got, err := HLS("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nv1.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=2\nhttps://other.example/v2.m3u8\n", o)
+	if err != nil || !strings.Contains(got, "\nhttps://b.example/x/vod/a/v1.m3u8?token\n") || strings.Count(got, "?token") != 1 {
+		t.Errorf("%v\n%s", err, got)
+	}
+	got, err = DASH("<MPD><Period/></MPD>", o)
+	if err != nil || !strings.Contains(got, `<BaseURL serviceLocation="bravo">https://b.example/x/vod/a/?token</BaseURL>`) || strings.Count(got, "?token") != 1 {
+		t.Errorf("%v\n%s", err, got)
+	}
+	o.Pathways[0].Sign = func(string) (string, error) { return "", errors.New("no key") }
+	for _, rewrite := range []func() (string, error){
+		func() (string, error) { return HLS("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nv1.m3u8\n", o) },
+		func() (string, error) { return DASH("<MPD><Period/></MPD>", o) },
+	} {
+		if got, err := rewrite(); err == nil {
+			t.Errorf("without a token: %s", got)
 		}
 	}
 }

@@ -15,7 +15,8 @@
 // covers one path therefore lets a viewer have the playlist and nothing else,
 // unless the CDN turns it into a cookie. Cover says which: the Exact path, its
 // Directory with everything below, or a fixed Prefix. Fastly and Cloudflare know
-// exact paths only.
+// exact paths only. A token before the path, in place of the query, is inherited by
+// relative URIs; the CDN must know that form.
 //
 // # Keys
 //

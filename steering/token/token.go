@@ -44,6 +44,9 @@ type Config struct {
 	// Param is the query parameter that carries the token; default: as the
 	// provider calls it. CloudFront's names are fixed.
 	Param string
+	// InPath puts the token before the path, as a segment of its own, in place of the
+	// query: relative URIs then inherit it. For schemes that cover more than one path.
+	InPath bool
 	// BindClient puts the viewer's address into the token (Akamai, CloudFront
 	// custom, CAT). Players on phones change theirs; leave it off for these.
 	BindClient bool
@@ -112,6 +115,9 @@ func New(c Config) (*Signer, error) {
 	if c.BindClient && !wide {
 		find("scheme %s cannot bind a token to a client's address: remove bind_client", c.Scheme)
 	}
+	if c.InPath && !wide {
+		find("scheme %s covers one path only: a token before the path would let nobody have the segments", c.Scheme)
+	}
 	if s.scheme = newScheme(&s.config); s.scheme == nil {
 		find("scheme %q is none of akamai, cloudfront-canned, cloudfront-custom, fastly, cloudflare and cat", c.Scheme)
 		return nil, errors.Join(problems...)
@@ -168,6 +174,9 @@ func (s *Signer) Sign(r Request, now time.Time) (string, error) {
 	query, err := s.scheme.sign(key, t, until, r)
 	if err != nil {
 		return "", fmt.Errorf("token: %w", err)
+	}
+	if s.config.InPath {
+		return t.origin + "/" + query + t.path + t.query, nil
 	}
 	separator := "?"
 	if strings.Contains(r.URL, "?") {

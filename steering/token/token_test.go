@@ -114,6 +114,19 @@ func TestFastly(t *testing.T) {
 	}
 }
 
+// A token before the path covers the same, and relative URIs inherit it.
+func TestInPath(t *testing.T) {
+	c := Config{Scheme: Akamai, InPath: true, Keys: []Key{{Secret: []byte("52a152a152a152a152a152a1")}}}
+	got := signed(t, c, Request{URL: "https://cdn.example/live/main.m3u8?a=1"})
+	if want := "https://cdn.example/hdnts=exp=1500000500~acl=/live/*~hmac=74af94f7f33ad002eac0ca970e84105c75b16ecbf1f420f6e4c658199359947b/live/main.m3u8?a=1"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	c.Scheme = Fastly
+	if _, err := New(c); err == nil {
+		t.Error("a token for one path stands before it")
+	}
+}
+
 // opened is a token taken apart again.
 type opened struct {
 	protected, payload, seal []byte
