@@ -197,12 +197,7 @@ func (d *decision) find(e *steering.Endpoint) int {
 			return i
 		}
 	}
-	for i := range d.options { // an endpoint of an earlier revision
-		if d.options[i].endpoint.ID == e.ID {
-			return i
-		}
-	}
-	return -1
+	return d.successor(e)
 }
 
 // weight is an endpoint's weight in the rule's split: an operator's, its own entry, else its

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"fairway/steering"
@@ -39,6 +40,7 @@ type decider struct {
 	rows     []int      // in the health table, by endpoint
 	concerns []*inForce // the orders that concern any of its endpoints
 	specs    map[*steering.Rule]uint64
+	earlier  []earlier // endpoints of a revision before
 	decided  map[situation]*slot
 
 	chain    chain
@@ -82,12 +84,33 @@ func (d *decider) begin(service *steering.Service, rows []int) {
 		d.rows = rowsOf(service, d.health)
 	}
 	clear(d.specs)
+	d.earlier = d.earlier[:0]
 	d.concerns = d.concerns[:0]
 	for i := range d.orders {
 		if d.orders[i].concerns(service) {
 			d.concerns = append(d.concerns, &d.orders[i])
 		}
 	}
+}
+
+// earlier is an endpoint of a revision before and where its successor stands among
+// the service's, -1 for nowhere.
+type earlier struct {
+	endpoint *steering.Endpoint
+	at       int
+}
+
+// successor finds an endpoint of an earlier revision by its name, once for all groups
+// of the service.
+func (d *decider) successor(e *steering.Endpoint) int {
+	for i := range d.earlier {
+		if d.earlier[i].endpoint == e {
+			return d.earlier[i].at
+		}
+	}
+	at := slices.IndexFunc(d.service.Endpoints, func(o *steering.Endpoint) bool { return o.ID == e.ID })
+	d.earlier = append(d.earlier, earlier{e, at})
+	return at
 }
 
 func rowsOf(service *steering.Service, table steering.HealthTable) []int {

@@ -29,5 +29,6 @@
 // # Concurrency
 //
 // One goroutine owns all of it. Observe, SetLayout and SetOverrides hand over
-// through channels; View and Explain read an immutable value.
+// through channels; View and Explain read an immutable value. Where many services are
+// to be decided it has others help, and waits for them: see decideAll.
 package publish

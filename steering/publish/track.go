@@ -101,9 +101,17 @@ func newTrack(layout *steering.Layout, slots [][]*slot) *track {
 func (t *track) follow() {
 	t.groups = make(map[*steering.Policy]int)
 	t.serves = t.limits != nil
+	trading := make(map[*steering.Rule]bool)
 	for i, sl := range t.layout.Services {
 		t.auto[i] = slices.ContainsFunc(sl.Groups, func(g steering.Group) bool { return g.Rule.ScoresItself() })
-		t.traded[i] = slices.ContainsFunc(sl.Groups, func(g steering.Group) bool { return trades(g.Rule) })
+		t.traded[i] = slices.ContainsFunc(sl.Groups, func(g steering.Group) bool {
+			does, known := trading[g.Rule]
+			if !known {
+				does = trades(g.Rule)
+				trading[g.Rule] = does
+			}
+			return does
+		})
 		for _, g := range sl.Groups {
 			policy := cmp.Or(g.Policy, sl.Service.Policy)
 			if policy.Switch.MaxShiftAll > 0 {
@@ -280,7 +288,6 @@ func (t *track) mark(row int, users []int, table steering.HealthTable) {
 // decide decides what may have changed. It returns when the next thing is due
 // (zero = nothing is), and whether any client's answer changed.
 func (t *track) decide(overrides []steering.Override, now time.Time) (next time.Time, changed bool) {
-	var d *decider
 	before := t.held
 	t.held = t.brakes(now)
 	t.rebrake(before, t.held)
@@ -290,21 +297,28 @@ func (t *track) decide(overrides []steering.Override, now time.Time) (next time.
 			next = b.Until
 		}
 	}
+	var due []int
 	for i := range t.services {
 		s := &t.services[i]
 		if s.all || s.any || (!s.next.IsZero() && !now.Before(s.next)) {
-			if d == nil {
-				d = newDecider(&evidence{
-					revision: t.layout.Revision, health: t.health, poolDown: t.poolDown, overrides: overrides,
-					market: market{t.carried}, estimates: t.estimates, now: now,
-					brakes: t.held, moved: t.moved, groups: t.groups,
-				})
-				d.detail = t.detail
-			}
-			changed = t.decideService(d, i) || changed
+			due = append(due, i)
 		}
-		if !s.next.IsZero() && (next.IsZero() || s.next.Before(next)) {
-			next = s.next
+	}
+	if len(due) > 0 {
+		ev := &evidence{
+			revision: t.layout.Revision, health: t.health, poolDown: t.poolDown, overrides: overrides,
+			market: market{t.carried}, estimates: t.estimates, now: now,
+			brakes: t.held, moved: t.moved, groups: t.groups,
+		}
+		changed = t.decideAll(due, func() *decider {
+			d := newDecider(ev)
+			d.detail = t.detail
+			return d
+		})
+	}
+	for i := range t.services {
+		if at := t.services[i].next; !at.IsZero() && (next.IsZero() || at.Before(next)) {
+			next = at
 		}
 	}
 	if t.serves && (changed || t.unserved) {
