@@ -6,18 +6,18 @@ import "time"
 // be believed: drawn towards what is known elsewhere where they are few. It orders
 // endpoints that are up, and is never a verdict (invariant 9).
 type Played struct {
+	PlayTime     time.Duration `json:"play_time_ns"`   // that rebuffering rests on; 0 = it is not known here
 	Rebuffering  float64       `json:"rebuffering"`    // stalled time ÷ (playing + stalled time), 0..1
 	Availability float64       `json:"availability"`   // share of reports without a failure, 0..1
 	TTFB         time.Duration `json:"ttfb_ns"`        // median; 0 = not known
 	Throughput   float64       `json:"throughput_bps"` // median; 0 = not known
 	Start        time.Duration `json:"start_ns"`       // median time to the first frame; 0 = not known
-	Sessions     int           `json:"sessions"`       // that it rests on; 0 = none here: it is what is known elsewhere
+	Sessions     int           `json:"sessions"`       // that it rests on
 	Confidence   float64       `json:"confidence"`     // what weight these sessions have in it, 0..1
 }
 
-// PlayedTable holds what players tell, by endpoint and region. Where a service has
-// an entry for one endpoint in a region it has one for all. A table that was handed
-// out never changes.
+// PlayedTable holds what players tell where enough of them do, by endpoint and
+// region. A table that was handed out never changes.
 type PlayedTable map[PlayedKey]Played
 
 // PlayedKey is an endpoint's id in a region.

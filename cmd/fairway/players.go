@@ -73,7 +73,9 @@ func (n *node) hearPlayers(ctx context.Context) error {
 			cells = n.collector.Take()
 		}
 		if n.audience != nil {
-			n.audience.add(cells, time.Now())
+			if err := n.loop.SetPlayed(ctx, n.audience.add(cells, time.Now())); err != nil && ctx.Err() == nil {
+				n.log.Error("what players tell is not heard: the decision loop is behind", "err", err)
+			}
 			continue
 		}
 		for i, target := range n.tellers {
@@ -122,12 +124,13 @@ func (n *node) players() api.Audience {
 }
 
 // add takes in cells of this node and judges anew.
-func (a *audience) add(cells []*rum.Cell, now time.Time) {
+func (a *audience) add(cells []*rum.Cell, now time.Time) steering.PlayedTable {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.book.Add(cells, now)
 	judged := a.book.Judge(now)
 	a.judged.Store(&judged)
+	return judged.Table
 }
 
 // Players gives what was judged last.

@@ -21,7 +21,8 @@ func (j *Judge) Configure(r *steering.Revision) {
 		j.vantages[r.Vantages[i].Name] = i
 		j.names = append(j.names, r.Vantages[i].Name)
 	}
-	j.regions = regionsOf(r)
+	j.revision = r
+	j.regions = regionsOf(r, j.heard)
 	j.subjects = make(map[steering.Subject]*subject)
 	j.rows, j.dirty = nil, nil
 	targets := targetsOf(r)
@@ -31,7 +32,7 @@ func (j *Judge) Configure(r *steering.Revision) {
 	for at, name := range names {
 		t := targets[name]
 		s := &subject{
-			name: name, at: at, target: t, limits: limitsOf(&t.Probe),
+			name: name, at: at, endpoint: t.endpoint, target: t.target, limits: limitsOf(&t.target.Probe),
 			views:   make([]view, len(j.names)),
 			regions: make([]standing, len(j.regions)),
 			all:     true,
@@ -77,9 +78,15 @@ func targetOf(p *steering.Probe) target {
 	return t
 }
 
+// aim is a target and the id of its endpoint; of an origin it is empty.
+type aim struct {
+	target
+	endpoint string
+}
+
 // targetsOf lists everything that the revision has probed.
-func targetsOf(r *steering.Revision) map[steering.Subject]target {
-	targets := make(map[steering.Subject]target)
+func targetsOf(r *steering.Revision) map[steering.Subject]aim {
+	targets := make(map[steering.Subject]aim)
 	for _, service := range r.Services {
 		if service.Probe == nil {
 			continue
@@ -87,7 +94,7 @@ func targetsOf(r *steering.Revision) map[steering.Subject]target {
 		for _, e := range service.Endpoints {
 			t := targetOf(service.Probe)
 			t.Host, t.URL, t.Addresses = e.Host, e.URL, e.Addresses
-			targets[e.Subject()] = t
+			targets[e.Subject()] = aim{t, e.ID}
 		}
 	}
 	for _, pool := range r.Pools {
@@ -95,26 +102,27 @@ func targetsOf(r *steering.Revision) map[steering.Subject]target {
 			continue
 		}
 		for _, origin := range pool.Origins {
-			targets[steering.OriginSubject(pool.Name, origin)] = targetOf(pool.Probe)
+			targets[steering.OriginSubject(pool.Name, origin)] = aim{target: targetOf(pool.Probe)}
 		}
 	}
 	return targets
 }
 
-// region is one region, or several with the same vantages: these always have the
-// same health, which is judged once.
+// region is one region, or several with the same vantages, of which players tell
+// nothing: these always have the same health, which is judged once.
 type region struct {
 	names      []string
 	vantages   []int
 	borrowed   bool   // no vantage was meant for this region: all of them stand in
 	measuredIn string // as Health.MeasuredIn
+	heard      bool   // players tell of it: a region by itself
 }
 
-func regionsOf(r *steering.Revision) []region {
+func regionsOf(r *steering.Revision, heard map[string]bool) []region {
 	var regions []region
 	for _, name := range r.RegionNames() {
 		declared := r.Region(name)
-		in := region{names: []string{name}}
+		in := region{names: []string{name}, heard: heard[name]}
 		if declared != nil {
 			in.vantages = pick(r, func(v *steering.Vantage) bool { return slices.Contains(declared.MeasuredBy, v.Name) })
 			in.measuredIn = whereabouts(r, in.vantages, name)
@@ -151,7 +159,7 @@ func wholeOf(r *steering.Revision, part string) string {
 
 // alike tells whether two regions always have the same health.
 func (r *region) alike(o region) bool {
-	return r.borrowed == o.borrowed && r.measuredIn == o.measuredIn && slices.Equal(r.vantages, o.vantages)
+	return !r.heard && !o.heard && r.borrowed == o.borrowed && r.measuredIn == o.measuredIn && slices.Equal(r.vantages, o.vantages)
 }
 
 // homesOf gives for each region the earlier one whose verdicts it goes on from, -1

@@ -19,6 +19,9 @@ const (
 // revision with Configure.
 type Judge struct {
 	now      time.Time // of the last call of Judge
+	revision *steering.Revision
+	played   steering.PlayedTable
+	heard    map[string]bool // regions that players told of since the start
 	vantages map[string]int
 	names    []string // vantages by index
 	regions  []region
@@ -44,7 +47,7 @@ type Change struct {
 
 // New returns a Judge that knows nothing.
 func New() *Judge {
-	return &Judge{subjects: make(map[steering.Subject]*subject), index: steering.NewHealthIndex(nil, nil)}
+	return &Judge{heard: make(map[string]bool), subjects: make(map[steering.Subject]*subject), index: steering.NewHealthIndex(nil, nil)}
 }
 
 // Restore gives the last verdicts after a restart, before or after Configure;

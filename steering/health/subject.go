@@ -11,7 +11,8 @@ import (
 // subject is an endpoint or an origin with all that is known of it.
 type subject struct {
 	name     steering.Subject
-	at       int // its row
+	at       int    // its row
+	endpoint string // its id; empty = an origin
 	target   target
 	limits   limits
 	views    []view     // by vantage
@@ -64,6 +65,7 @@ func (j *Judge) judge(s *subject, changed []Change) ([]Change, bool) {
 		if s.all || st.held || slices.ContainsFunc(r.vantages, func(v int) bool { return j.looked[v] }) {
 			before := st.health.Verdict
 			j.judgeRegion(s, r, st)
+			j.hear(s, r, &st.health)
 			moved = true
 			if h := &st.health; h.Verdict != before {
 				for _, name := range r.names {

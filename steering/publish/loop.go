@@ -58,6 +58,7 @@ type Loop struct {
 	// Owned by the goroutine of Run (and by New before it).
 	judge     *health.Judge
 	estimates estimates
+	played    steering.PlayedTable
 	overrides []steering.Override
 	table     steering.HealthTable
 	traffic   *traffic

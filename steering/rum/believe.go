@@ -59,10 +59,12 @@ func (b *Book) judgeService(entries []*entry, j *Judged) {
 	for _, a := range whole {
 		a.believed = b.shrink(a, &root)
 	}
-	told := make(map[string]bool) // regions in which some endpoint is known well enough
 	for at, a := range region {
 		a.believed = b.shrink(a, &whole[place{at.endpoint, "", ""}].believed)
-		told[at.region] = told[at.region] || a.enough
+		if a.enough {
+			j.Table[steering.PlayedKey{Endpoint: at.endpoint, Region: at.region}] = b.played(a)
+		}
+		j.Rows = append(j.Rows, b.row(a))
 	}
 	for at, a := range country {
 		a.believed = b.shrink(a, &region[place{at.endpoint, at.region, ""}].believed)
@@ -70,21 +72,6 @@ func (b *Book) judgeService(entries []*entry, j *Judged) {
 	for _, a := range networks {
 		a.believed = b.shrink(a, &country[place{a.Endpoint, a.Region, a.Country}].believed)
 		j.Rows = append(j.Rows, b.row(a))
-	}
-	for _, a := range region {
-		j.Rows = append(j.Rows, b.row(a))
-	}
-	for name := range told {
-		if !told[name] {
-			continue
-		}
-		for at, everywhere := range whole {
-			a := region[place{at.endpoint, name, ""}]
-			if a == nil {
-				a = &area{believed: everywhere.believed}
-			}
-			j.Table[steering.PlayedKey{Endpoint: at.endpoint, Region: name}] = b.played(a)
-		}
 	}
 }
 
@@ -314,6 +301,7 @@ func (b *Book) played(a *area) steering.Played {
 		Start:        time.Duration(math.Round(e[start].value/10)) * 10 * time.Millisecond,
 	}
 	if a.enough {
+		p.PlayTime = time.Duration(significant(a.cell.Playing+a.cell.Stalled)) * time.Second
 		p.Sessions = int(significant(a.sessions))
 		p.Confidence = round(a.sessions/(a.sessions+b.terms.Shrink), 100)
 	}
