@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 	"fairway/steering"
 	"fairway/steering/api"
 	"fairway/steering/api/client"
+	"fairway/steering/estimate"
 	"fairway/steering/geo"
 	"fairway/steering/httpserver"
 	"fairway/steering/rum"
@@ -73,7 +75,9 @@ func (n *node) hearPlayers(ctx context.Context) error {
 			cells = n.collector.Take()
 		}
 		if n.audience != nil {
-			if err := n.loop.SetPlayed(ctx, n.audience.add(cells, time.Now())); err != nil && ctx.Err() == nil {
+			now := time.Now()
+			judged := n.audience.add(cells, now)
+			if err := errors.Join(n.loop.SetPlayed(ctx, judged.Table), n.loop.Players(ctx, fetches(judged, now))); err != nil && ctx.Err() == nil {
 				n.log.Error("what players tell is not heard: the decision loop is behind", "err", err)
 			}
 			continue
@@ -101,6 +105,31 @@ func tellPlayers(ctx context.Context, target *client.Client, cells []*rum.Cell) 
 	return errors.Join(problems...)
 }
 
+// fetches gives what is believed of each region as the reports of one step: as much
+// of what the book holds as a step brings to it.
+func fetches(j *rum.Judged, now time.Time) []estimate.Players {
+	part := playersEvery.Seconds() / rum.Memory.Seconds()
+	var reports []estimate.Players
+	for i := range j.Rows {
+		r := &j.Rows[i]
+		ms := float64(r.Believed.TTFB) / float64(time.Millisecond)
+		if !r.Whole || !r.Enough || ms <= 0 {
+			continue
+		}
+		// Sessions, and not requests: those of one session are alike.
+		tries := float64(r.Sessions) * part
+		ok, level := tries*r.Believed.Availability, math.Log(ms)
+		spread := 0.0
+		if r.TTFBMs[0] > 0 && r.TTFBMs[1] > r.TTFBMs[0] {
+			spread = math.Log(r.TTFBMs[1]/r.TTFBMs[0]) / 1.645 // of a log-normal distribution
+		}
+		reports = append(reports, estimate.Players{
+			Endpoint: r.Endpoint, Region: r.Region, At: now, Tries: tries, Fails: tries - ok, LogMs: ok * level, LogMsSq: ok * (level*level + spread*spread),
+		})
+	}
+	return reports
+}
+
 // audience is what a control node knows of the players of all nodes.
 type audience struct {
 	*node
@@ -124,13 +153,13 @@ func (n *node) players() api.Audience {
 }
 
 // add takes in cells of this node and judges anew.
-func (a *audience) add(cells []*rum.Cell, now time.Time) steering.PlayedTable {
+func (a *audience) add(cells []*rum.Cell, now time.Time) *rum.Judged {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.book.Add(cells, now)
 	judged := a.book.Judge(now)
 	a.judged.Store(&judged)
-	return judged.Table
+	return &judged
 }
 
 // Players gives what was judged last.

@@ -64,14 +64,18 @@ func (b *Book) judgeService(entries []*entry, j *Judged) {
 		if a.enough {
 			j.Table[steering.PlayedKey{Endpoint: at.endpoint, Region: at.region}] = b.played(a)
 		}
-		j.Rows = append(j.Rows, b.row(a))
+		row := b.row(a)
+		row.Whole = true
+		j.Rows = append(j.Rows, row)
 	}
 	for at, a := range country {
 		a.believed = b.shrink(a, &region[place{at.endpoint, at.region, ""}].believed)
 	}
 	for _, a := range networks {
 		a.believed = b.shrink(a, &country[place{a.Endpoint, a.Region, a.Country}].believed)
-		j.Rows = append(j.Rows, b.row(a))
+		if a.Country != "" || a.ASN != 0 { // else it is the region
+			j.Rows = append(j.Rows, b.row(a))
+		}
 	}
 }
 
@@ -150,25 +154,25 @@ func (b *Book) factors(areas []*area) []float64 {
 func bound(weights []float64, part float64) float64 {
 	sorted := slices.Clone(weights)
 	slices.Sort(sorted)
-	rest := 0.0
-	for _, w := range sorted {
-		rest += w
+	sums := make([]float64, len(sorted)+1) // of the smallest
+	for i, w := range sorted {
+		sums[i+1] = sums[i] + w
 	}
-	for cut := 1; cut <= len(sorted); cut++ { // so many of the largest are cut
-		largest := sorted[len(sorted)-cut]
-		if cut == 1 && largest <= part*rest {
-			return largest
+	for whole := len(sorted); whole > 0; whole-- { // so many of the smallest stay whole
+		limit, cut := sorted[whole-1], float64(len(sorted)-whole)
+		switch {
+		case cut == 0 && limit <= part*sums[whole]:
+			return limit
+		case cut == 0:
+			continue
+		case cut*part >= 1:
+			return sorted[whole] // all that are left alike
 		}
-		rest -= largest
-		if float64(cut)*part >= 1 {
-			return largest // all of them alike
-		}
-		limit := part * rest / (1 - float64(cut)*part)
-		if cut == len(sorted) || sorted[len(sorted)-cut-1] <= limit {
+		if limit := part * sums[whole] / (1 - cut*part); sorted[whole-1] <= limit {
 			return limit
 		}
 	}
-	return math.Inf(1)
+	return sorted[0]
 }
 
 // fewToJudge is how many areas must speak before one of them can be an outlier.

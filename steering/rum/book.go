@@ -33,9 +33,12 @@ type Terms struct {
 	MaxCells int
 }
 
+// Memory is the default of Terms.Memory.
+const Memory = 150 * time.Second
+
 func (t Terms) orDefault() Terms {
 	d := Terms{
-		Memory: 150 * time.Second, MinSessions: 30, MinNetworks: 10, MinSamples: 300, SessionsPerNetwork: 8,
+		Memory: Memory, MinSessions: 30, MinNetworks: 10, MinSamples: 300, SessionsPerNetwork: 8,
 		Shrink: 20, MaxNetwork: 0.25, MaxCells: 10_000,
 	}
 	t.Memory = cmp.Or(t.Memory, d.Memory)
@@ -128,6 +131,7 @@ func (b *Book) Advance(now time.Time) {
 // told, and as it is believed.
 type Row struct {
 	Key
+	Whole        bool            `json:"whole,omitempty"` // the region, not one network of it
 	Sessions     int             `json:"sessions"`
 	Networks     int             `json:"networks"`
 	Samples      int             `json:"samples"`
@@ -146,7 +150,7 @@ type Row struct {
 // Judged is a book at one moment.
 type Judged struct {
 	Table steering.PlayedTable
-	Rows  []Row // by service, endpoint, region, country and AS; those of a region as a whole have neither
+	Rows  []Row // by service, endpoint, region, country and AS; those of a region as a whole first
 }
 
 // Judge says what the book is worth.
