@@ -17,6 +17,7 @@ type scratch struct {
 	layout   *steering.Layout // that names belongs to
 	names    *nameTable
 	query    commonQuery
+	asked    steering.Query
 	decision steering.Decision
 	decided  bool      // the decision hands an endpoint out
 	opt      optRecord // of the answer; only where the query has one
@@ -72,8 +73,9 @@ func (m *scratch) fast(t *nameTable, snapshot *steering.Snapshot, resolver netip
 // choose decides for the client that a query tells of, and finds what is prepared
 // for the endpoint; nil where nothing is.
 func (m *scratch) choose(name *steeredName, snapshot *steering.Snapshot, resolver netip.Addr) (*given, *steering.Endpoint) {
-	client, source := m.query.options.subnet.client(resolver)
-	m.decision = snapshot.Decide(steering.Query{Service: name.service, Client: client, Source: source})
+	m.asked = steering.Query{Service: name.service}
+	m.asked.Client, m.asked.Source = m.query.options.subnet.client(resolver)
+	snapshot.DecideInto(&m.asked, &m.decision)
 	chosen, ok := m.decision.First()
 	if !ok {
 		return nil, nil

@@ -43,11 +43,17 @@ func (h *heritage) Take(network, address string) []*os.File {
 func (h *heritage) Keep(network, address string, socket syscall.Conn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	f, err := socket.(interface{ File() (*os.File, error) }).File()
+	raw, err := socket.SyscallConn()
 	if err != nil {
 		panic(err)
 	}
-	h.files[network+address] = append(h.files[network+address], f)
+	raw.Control(func(fd uintptr) {
+		duplicate, err := syscall.Dup(int(fd))
+		if err != nil {
+			panic(err)
+		}
+		h.files[network+address] = append(h.files[network+address], os.NewFile(uintptr(duplicate), network+" "+address))
+	})
 }
 
 // running is a server that runs, and how it ended.

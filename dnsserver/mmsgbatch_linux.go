@@ -68,8 +68,8 @@ func (b *mmsgBatch) reset(n int) {
 }
 
 // receive takes what has arrived, without waiting.
-func (b *mmsgBatch) receive(fd uintptr) (int, unix.Errno) {
-	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&b.in[0])), batchSize, unix.MSG_DONTWAIT, 0, 0)
+func (b *mmsgBatch) receive(fd int) (int, unix.Errno) {
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&b.in[0])), batchSize, unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}
@@ -106,9 +106,9 @@ func (b *mmsgBatch) pending() bool { return b.sent < b.queued }
 
 // send sends what is queued; false when the socket takes no more for now. An
 // error is about the first packet at hand, which is given up.
-func (b *mmsgBatch) send(fd uintptr) bool {
+func (b *mmsgBatch) send(fd int) bool {
 	for b.pending() {
-		n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, fd,
+		n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd),
 			uintptr(unsafe.Pointer(&b.out[b.sent])), uintptr(b.queued-b.sent), unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:

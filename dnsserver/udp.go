@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -35,7 +36,7 @@ type udpSocket interface {
 	// stop ends the wait for packets.
 	stop()
 	// sockets are the kernel's behind it, to be handed on.
-	sockets() []*net.UDPConn
+	sockets() []syscall.Conn
 	Close() error
 }
 

@@ -55,7 +55,7 @@ func (u *mmsgUDP) bindAll(address string) error {
 	for i := 1; i < runtime.GOMAXPROCS(0) && err == nil; i++ {
 		first := u.workers[0]
 		if err = first.share(); err == nil {
-			err = u.bind(first.conn.LocalAddr().String(), true)
+			err = u.bind(first.socket.address.String(), true)
 		}
 	}
 	return err
@@ -86,15 +86,13 @@ func (u *mmsgUDP) bind(address string, shared bool) error {
 	return u.add(p.(*net.UDPConn))
 }
 
-// add adds a worker for a socket, which it owns.
+// add adds a worker for a socket, which it takes over.
 func (u *mmsgUDP) add(conn *net.UDPConn) error {
 	w, err := newMmsgWorker(conn)
-	if err != nil {
-		conn.Close()
-		return err
+	if err == nil {
+		u.workers = append(u.workers, w)
 	}
-	u.workers = append(u.workers, w)
-	return nil
+	return err
 }
 
 func setReusePort(raw syscall.RawConn) error {
@@ -121,14 +119,13 @@ func (u *mmsgUDP) serve(ctx context.Context, answer answerer) error {
 
 func (u *mmsgUDP) stop() {
 	for _, w := range u.workers {
-		w.conn.SetReadDeadline(time.Unix(1, 0))
-		w.conn.SetWriteDeadline(time.Now().Add(drainTime))
+		w.socket.stop()
 	}
 }
 
-func (u *mmsgUDP) sockets() (conns []*net.UDPConn) {
+func (u *mmsgUDP) sockets() (conns []syscall.Conn) {
 	for _, w := range u.workers {
-		conns = append(conns, w.conn)
+		conns = append(conns, w.socket)
 	}
 	return conns
 }
@@ -137,7 +134,7 @@ func (u *mmsgUDP) sockets() (conns []*net.UDPConn) {
 func (u *mmsgUDP) Close() error {
 	var failed []error
 	for _, w := range u.workers {
-		failed = append(failed, w.conn.Close())
+		failed = append(failed, w.socket.Close())
 	}
 	return errors.Join(failed...)
 }
@@ -153,42 +150,42 @@ func (u *mmsgUDP) Close() error {
 // a locked one hands the processor from thread to thread, which below saturation
 // costs as much again as the answer.
 type mmsgWorker struct {
-	conn    *net.UDPConn
-	raw     syscall.RawConn
+	socket  *mmsgSocket
 	batch   *mmsgBatch
 	scratch *scratch
+	full    int // batches in a row that were full
 
-	// What the functions below take and give: RawConn passes them nothing, and
-	// made anew for each call they would be garbage.
+	// What the functions below take and give.
 	count int
 	errno unix.Errno
-	flush func(fd uintptr) bool
 }
 
+// busyAfter is how many full batches in a row make a worker busy: packets come faster
+// than it answers, so that it need not be told of them.
+const busyAfter = 4
+
 func newMmsgWorker(conn *net.UDPConn) (*mmsgWorker, error) {
-	_ = conn.SetReadBuffer(receiveBuffer) // less is slower, not wrong
-	raw, err := conn.SyscallConn()
+	// A socket that is bound to one address answers from it anyway.
+	everywhere := conn.LocalAddr().(*net.UDPAddr).IP.IsUnspecified()
+	socket, err := newMmsgSocket(conn)
 	if err != nil {
 		return nil, err
 	}
-	// A socket that is bound to one address answers from it anyway.
-	everywhere := conn.LocalAddr().(*net.UDPAddr).IP.IsUnspecified()
 	if everywhere {
-		if err := control(raw, askDestination); err != nil {
+		if err := control(rawSocket{socket}, askDestination); err != nil {
+			socket.Close()
 			return nil, fmt.Errorf("ask for the destination of packets: %w", err)
 		}
 	}
-	w := &mmsgWorker{conn: conn, raw: raw, batch: newMmsgBatch(everywhere), scratch: newScratch()}
-	w.flush = func(fd uintptr) bool { return w.batch.send(fd) }
-	return w, nil
+	return &mmsgWorker{socket: socket, batch: newMmsgBatch(everywhere), scratch: newScratch()}, nil
 }
 
 // share lets other sockets of this process join the port.
-func (w *mmsgWorker) share() error { return setReusePort(w.raw) }
+func (w *mmsgWorker) share() error { return setReusePort(rawSocket{w.socket}) }
 
 // try finds out whether this system has the calls: sandboxes may not.
 func (w *mmsgWorker) try() error {
-	return control(w.raw, func(fd int) error {
+	return control(rawSocket{w.socket}, func(fd int) error {
 		for _, call := range []uintptr{unix.SYS_RECVMMSG, unix.SYS_SENDMMSG} {
 			// Of no packets at all, so that none is lost.
 			if _, _, errno := unix.RawSyscall6(call, uintptr(fd), 0, 0, unix.MSG_DONTWAIT, 0, 0); errno == unix.ENOSYS || errno == unix.EPERM {
@@ -201,15 +198,15 @@ func (w *mmsgWorker) try() error {
 
 // serve answers batch after batch until ctx ends, then what has arrived.
 func (w *mmsgWorker) serve(ctx context.Context, answer answerer) error {
-	work := func(fd uintptr) bool { return w.work(ctx, fd, answer) }
+	work := func(uintptr) bool { return w.work(ctx, answer) }
 	for {
-		err := w.raw.Read(work)
+		err := w.socket.wait(work)
 		switch {
 		case ctx.Err() != nil:
 			w.drain(answer)
 			return nil
-		case errors.Is(err, net.ErrClosed):
-			return fmt.Errorf("dns door: UDP socket %s: %w", w.conn.LocalAddr(), err)
+		case err != nil:
+			return fmt.Errorf("dns door: UDP socket %s: %w", w.socket.address, err)
 		case w.errno != unix.EINTR:
 			pause(ctx)
 		}
@@ -221,17 +218,25 @@ func (w *mmsgWorker) serve(ctx context.Context, answer answerer) error {
 // call for each wake-up, and below saturation there is one for nearly every
 // answer. What arrives meanwhile is not missed: the poller notes it, and RawConn
 // forgets such notes only before it begins to read.
-func (w *mmsgWorker) work(ctx context.Context, fd uintptr, answer answerer) bool {
+func (w *mmsgWorker) work(ctx context.Context, answer answerer) bool {
 	for {
-		if w.count, w.errno = w.batch.receive(fd); w.errno != 0 {
-			return w.errno != unix.EAGAIN
+		if w.count, w.errno = w.batch.receive(w.socket.fd); w.errno == 0 {
+			w.answer(answer)
 		}
-		full := w.count == batchSize
-		w.answer(answer)
 		switch {
-		case !full:
+		case w.count == batchSize:
+			if w.full++; w.full == busyAfter {
+				_ = w.socket.watch(false)
+			}
+		case w.socket.watch(true) != nil: // memory is short, so come again after a pause
+			return true
+		case w.errno != 0:
+			return w.errno != unix.EAGAIN
+		default:
+			w.full = 0
 			return false
-		case ctx.Err() != nil: // or a flood would keep us from seeing the end
+		}
+		if ctx.Err() != nil { // or a flood would keep us from seeing the end
 			return true
 		}
 	}
@@ -247,10 +252,8 @@ func (w *mmsgWorker) answer(answer answerer) {
 			b.reply(i, reply)
 		}
 	}
-	if b.pending() {
-		// An answer that cannot be sent is lost like any packet: the resolver
-		// asks again.
-		_ = w.raw.Write(w.flush)
+	// An answer that cannot be sent is lost like any packet: the resolver asks again.
+	for b.pending() && !b.send(w.socket.fd) && w.socket.awaitRoom() {
 	}
 	b.reset(w.count)
 }
@@ -258,9 +261,11 @@ func (w *mmsgWorker) answer(answer answerer) {
 // drain answers what is in the socket's queue, for a bounded time: a flood need
 // not end.
 func (w *mmsgWorker) drain(answer answerer) {
-	for end := time.Now().Add(drainTime); time.Now().Before(end); w.answer(answer) {
-		if err := w.raw.Control(func(fd uintptr) { w.count, w.errno = w.batch.receive(fd) }); err != nil || w.errno != 0 {
-			return
+	_ = w.socket.raw.Control(func(uintptr) {
+		for end := time.Now().Add(drainTime); time.Now().Before(end); w.answer(answer) {
+			if w.count, w.errno = w.batch.receive(w.socket.fd); w.errno != 0 {
+				return
+			}
 		}
-	}
+	})
 }

@@ -33,7 +33,7 @@ func TestMmsgWorkers(t *testing.T) {
 		if len(u.workers) != 3 {
 			t.Fatalf("%d workers", len(u.workers))
 		}
-		_, port, _ := net.SplitHostPort(u.workers[0].conn.LocalAddr().String())
+		_, port, _ := net.SplitHostPort(u.workers[0].socket.address.String())
 		host := map[string]string{"[::1]:0": "::1"}[address]
 		for range 300 {
 			conn, err := net.Dial("udp", net.JoinHostPort(host, port))
@@ -47,7 +47,7 @@ func TestMmsgWorkers(t *testing.T) {
 			got := 0
 			for {
 				var n int
-				control(w.raw, func(fd int) error { n, _ = w.batch.receive(uintptr(fd)); return nil })
+				control(rawSocket{w.socket}, func(fd int) error { n, _ = w.batch.receive(fd); return nil })
 				if n == 0 {
 					break
 				}
@@ -91,7 +91,7 @@ func TestMmsgBatch(t *testing.T) {
 			t.Fatal(err)
 		}
 		u := s.(*mmsgUDP)
-		_, port, _ := net.SplitHostPort(u.workers[0].conn.LocalAddr().String())
+		_, port, _ := net.SplitHostPort(u.workers[0].socket.address.String())
 		conn, err := net.Dial("udp", net.JoinHostPort(c.asked, port))
 		if err != nil {
 			t.Fatal(err)
@@ -129,7 +129,7 @@ func TestMmsgDrain(t *testing.T) {
 	}
 	defer s.Close()
 	u := s.(*mmsgUDP)
-	conn, err := net.Dial("udp", u.workers[0].conn.LocalAddr().String())
+	conn, err := net.Dial("udp", u.workers[0].socket.address.String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func TestMmsgOneFails(t *testing.T) {
 	u := s.(*mmsgUDP)
 	done := make(chan error, 1)
 	go func() { done <- u.serve(context.Background(), echo) }()
-	u.workers[1].conn.Close()
+	u.workers[1].socket.Close()
 	select {
 	case err := <-done:
 		if err == nil {
@@ -200,8 +200,8 @@ func TestMmsgUnsendable(t *testing.T) {
 		b.reply(i, []byte{byte(i)})
 	}
 	b.peers[1].Family = unix.AF_APPLETALK
-	control(s.(*mmsgUDP).workers[0].raw, func(fd int) error {
-		if !b.send(uintptr(fd)) {
+	control(rawSocket{s.(*mmsgUDP).workers[0].socket}, func(fd int) error {
+		if !b.send(fd) {
 			t.Error("not all is sent")
 		}
 		return nil

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"syscall"
 	"time"
 
 	"github.com/miekg/dns"
@@ -97,7 +98,12 @@ func (u *portableUDP) stop() {
 	}
 }
 
-func (u *portableUDP) sockets() []*net.UDPConn { return u.conns }
+func (u *portableUDP) sockets() (sockets []syscall.Conn) {
+	for _, conn := range u.conns {
+		sockets = append(sockets, conn)
+	}
+	return sockets
+}
 
 // Close implements udpSocket.
 func (u *portableUDP) Close() error {

@@ -36,17 +36,26 @@ type Decision struct {
 	// that may be kept; invalid when the client is not known.
 	Network netip.Prefix
 	first   int
-	hash    uint64
+	hash    uint64 // of the client; 0 where there is nothing to choose from
 }
 
 // Decide locates the client's cell and picks from its ready split by weighted
 // rendezvous hash over the client's prefix or session. It is a function of
 // snapshot and query alone. A service index out of range panics: it is a
 // programming mistake, since doors look it up in the same snapshot.
-func (s *Snapshot) Decide(q Query) Decision {
+func (s *Snapshot) Decide(q Query) (d Decision) {
+	s.DecideInto(&q, &d)
+	return d
+}
+
+// DecideInto is Decide for those who answer so often that they notice the copies of
+// query and decision. Nothing of what was in the decision stays. It may change the
+// query.
+func (s *Snapshot) DecideInto(q *Query, d *Decision) {
 	c := s.Canary
 	if c == nil || c.services[q.Service] < 0 {
-		return s.decide(q)
+		s.decide(q, d)
+		return
 	}
 	p := s.Layout.Services[q.Service].Service.Policy
 	if p.IgnoreSession {
@@ -56,12 +65,11 @@ func (s *Snapshot) Decide(q Query) Decision {
 	if in {
 		s, q.Service = c.Snapshot, c.services[q.Service]
 	}
-	d := s.decide(q)
+	s.decide(q, d)
 	d.Canary, d.Scope = in, max(d.Scope, scope)
-	return d
 }
 
-func (s *Snapshot) decide(q Query) Decision {
+func (s *Snapshot) decide(q *Query, d *Decision) {
 	sl := s.Layout.Services[q.Service]
 	if sl.Service.Policy.IgnoreSession {
 		q.Session = ""
@@ -69,13 +77,13 @@ func (s *Snapshot) decide(q Query) Decision {
 	client := q.Client.Unmap()
 	cell, bits := s.Layout.Table.Locate(client)
 	prefix, hashed := hashedPrefix(sl.Service.Policy, client)
-	group, parts := int(sl.outcome(cell, &q)), []Part(nil)
+	group, parts := int(sl.outcome(cell, q)), []Part(nil)
 	if group >= len(sl.Groups) {
 		parts = sl.divided[group-len(sl.Groups)]
 		group = pickPart(parts, hashOf(shareSeed^sl.seed, prefix, q.Session))
 	}
 	split := s.splits[q.Service][group]
-	d := Decision{
+	*d = Decision{
 		Generation: s.Generation,
 		Service:    sl.Service,
 		Cell:       &s.Layout.Table.Cells()[cell],
@@ -84,14 +92,14 @@ func (s *Snapshot) decide(q Query) Decision {
 		TTL:        split.TTL,
 		Scope:      bits,
 		CellScope:  bits,
+		Network:    netip.PrefixFrom(prefix, hashed),
 	}
-	d.Network = netip.PrefixFrom(prefix, hashed)
-	d.hash = hashOf(sl.seed, prefix, q.Session)
 	if parts != nil {
 		d.Scope = max(d.Scope, hashed)
 	}
 	switch {
 	case split.picks > 1:
+		d.hash = hashOf(sl.seed, prefix, q.Session)
 		d.first = split.first(d.hash)
 		d.Scope = max(d.Scope, hashed)
 	case s.uniform[q.Service]:
@@ -100,7 +108,6 @@ func (s *Snapshot) decide(q Query) Decision {
 	if !client.IsValid() {
 		d.Scope = 0
 	}
-	return d
 }
 
 // hashOf hashes what identifies a client: its session, else its prefix.
@@ -189,7 +196,7 @@ func hashedPrefix(p *Policy, client netip.Addr) (netip.Addr, int) {
 	if client.Is4() {
 		length = p.HashV4
 	}
-	prefix, err := client.WithZone("").Prefix(length)
+	prefix, err := client.Prefix(length) // without the zone
 	if err != nil {
 		panic("steering: policy " + p.Name + " hashes an impossible prefix length")
 	}

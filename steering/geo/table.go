@@ -43,47 +43,50 @@ const buckets = 1 << 16
 
 // table4 is the segments of IPv4. Segment i reaches from its start to before the
 // next one's. A lookup is short; what it costs is the memory that it has to wait
-// for, hence what is read together lies together.
+// for, hence what is read together lies together, and what is read always is small.
 type table4 struct {
-	buckets  []bucket4 // and one more
+	buckets  []uint32
+	splits   []split4
 	segments []segment4
 }
 
 type segment4 struct{ start, cell uint32 }
 
-// bucket4 is one /16. Where it lies in one segment, as most do, whole is the
-// answer for all its addresses: the cell, and in the last six bits the length of
-// the prefix, which the first 16 bits of an address settle. Elsewhere whole is
-// split, and first the segment of the first address.
-type bucket4 struct{ first, whole uint32 }
+// A bucket is one /16. Where it lies in one segment, as most do, it is the answer for
+// all its addresses: the cell, and in the last six bits the length of the prefix,
+// which the first 16 bits of an address settle. Elsewhere it is the index of a split4
+// and inSegments.
+const inSegments = 1 << 31
 
-const split = 1<<32 - 1
+// split4 is the segments of the first and the last address of a bucket.
+type split4 struct{ first, last uint32 }
 
 func newTable4(segments []segment) table4 {
-	t := table4{buckets: make([]bucket4, buckets+1), segments: make([]segment4, len(segments))}
+	t := table4{buckets: make([]uint32, buckets), segments: make([]segment4, len(segments))}
 	for i, s := range segments {
 		t.segments[i] = segment4{uint32(s.start.hi >> 32), s.id}
 	}
 	index := indexOf(segments)
 	for b := range t.buckets {
-		t.buckets[b] = bucket4{index[b], split}
-	}
-	for b := range buckets {
 		address, low := uint32(b)<<16, index[b]
 		last := int(low)+1 == len(segments) || t.segments[low+1].start > address|0xFFFF
-		if cell := t.segments[low].cell; last && cell < split>>6 {
-			t.buckets[b].whole = cell<<6 | uint32(t.prefixBits(address, low))
+		if cell := t.segments[low].cell; last && cell < inSegments>>6 {
+			t.buckets[b] = cell<<6 | uint32(t.prefixBits(address, low))
+			continue
 		}
+		t.buckets[b] = inSegments | uint32(len(t.splits))
+		t.splits = append(t.splits, split4{low, index[b+1]})
 	}
 	return t
 }
 
 func (t *table4) locate(addr uint32) (cell uint32, prefixBits int) {
 	bucket := t.buckets[addr>>16]
-	if bucket.whole != split {
-		return bucket.whole >> 6, int(bucket.whole & 63)
+	if bucket&inSegments == 0 {
+		return bucket >> 6, int(bucket & 63)
 	}
-	low, high := bucket.first, t.buckets[addr>>16+1].first
+	split := t.splits[bucket&^inSegments]
+	low, high := split.first, split.last
 	for low < high {
 		middle := (low + high + 1) / 2
 		if t.segments[middle].start <= addr {

@@ -3,6 +3,7 @@ package metrics
 import (
 	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -62,7 +63,18 @@ func (d *decisions) count(door string, decision *steering.Decision) {
 	} else {
 		ref.reason = decision.Split.Reason.Code
 	}
-	d.refs.get(ref).Add(1)
+	d.refs.get(ref.hint(), ref).Add(1)
+}
+
+// hint is a number for the memo. Where a revision lies in memory tells most of its
+// parts apart.
+func (r *decisionRef) hint() uint64 {
+	const spread = 0x9E3779B97F4A7C15 // 2^64 over the golden ratio: Fibonacci hashing
+	h := uint64(uintptr(unsafe.Pointer(r.service)))
+	h = h*spread ^ uint64(uintptr(unsafe.Pointer(unsafe.StringData(r.group.Region))))
+	h = h*spread ^ uint64(uintptr(unsafe.Pointer(r.group.Rule)))
+	h = h*spread ^ uint64(uintptr(unsafe.Pointer(r.endpoint)))
+	return h * spread >> 32
 }
 
 func (d *decisions) counter(ref decisionRef) *atomic.Uint64 {

@@ -22,6 +22,11 @@ type DNS struct {
 
 type dnsLabels struct{ transport, qtype, rcode string }
 
+// hint is a number for the memo.
+func (l *dnsLabels) hint() uint64 {
+	return 32*uint64(len(l.qtype)) + 8*uint64(len(l.rcode)) + uint64(len(l.transport))
+}
+
 // answered is where one kind of answer is counted.
 type answered struct {
 	count prometheus.Counter
@@ -51,9 +56,11 @@ func (d *DNS) Decided(door string, decision *steering.Decision) { d.decisions.co
 // Answered counts an answer. Type and response code are as in the IANA
 // registries, in capitals; those that are not worth a series become "other".
 func (d *DNS) Answered(transport, qtype, rcode string, took time.Duration) {
-	a, known := d.known.peek(dnsLabels{transport, qtype, rcode})
+	l := dnsLabels{transport, qtype, rcode}
+	a, known := d.known.peek(l.hint(), l)
 	if !known {
-		a = d.known.get(dnsLabels{within(transports, transport), within(queryTypes, qtype), within(responseCodes, rcode)})
+		l = dnsLabels{within(transports, transport), within(queryTypes, qtype), within(responseCodes, rcode)}
+		a = d.known.get(l.hint(), l)
 	}
 	a.count.Inc()
 	a.took.Observe(took.Seconds())
@@ -131,7 +138,7 @@ func (h *HTTP) Answered(door string, status int, took time.Duration) {
 	if status < 100 || status > 599 {
 		status = 0
 	}
-	a := h.known.get(httpLabels{door, status})
+	a := h.known.get(uint64(status), httpLabels{door, status})
 	a.count.Inc()
 	a.took.Observe(took.Seconds())
 }

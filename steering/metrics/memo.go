@@ -11,14 +11,27 @@ import (
 // second map under a lock, and the first is made anew when it has been missed
 // as often as there are keys, so that n keys cost O(n) in all. (sync.Map would
 // do, but puts keys into interfaces, which allocates.)
+//
+// In front of the maps lies a table of what was asked for last, which is found by a
+// hint, without hashing the key: keys of many words cost more to hash than everything
+// else here.
 type memo[K comparable, V any] struct {
-	read   atomic.Pointer[map[K]V]
+	recent [recentSize]atomic.Pointer[known[K, V]]
+	read   atomic.Pointer[map[K]*known[K, V]]
 	create func(K) V
 
 	mu     sync.Mutex
-	all    map[K]V
+	all    map[K]*known[K, V]
 	misses int
 }
+
+type known[K comparable, V any] struct {
+	key   K
+	value V
+}
+
+// recentSize is how many keys are found without hashing, at most.
+const recentSize = 1 << 10
 
 func newMemo[K comparable, V any](create func(K) V) *memo[K, V] {
 	m := &memo[K, V]{create: create}
@@ -26,22 +39,35 @@ func newMemo[K comparable, V any](create func(K) V) *memo[K, V] {
 	return m
 }
 
-// peek returns the value of a key that get has known for a while.
-func (m *memo[K, V]) peek(key K) (v V, known bool) {
-	v, known = (*m.read.Load())[key]
-	return v, known
+// peek returns the value of a key that was got by the same hint not long ago.
+func (m *memo[K, V]) peek(hint uint64, key K) (v V, ok bool) {
+	if k := m.recent[hint%recentSize].Load(); k != nil && k.key == key {
+		return k.value, true
+	}
+	return v, false
 }
 
-func (m *memo[K, V]) get(key K) V {
-	if v, known := m.peek(key); known {
+// get returns the value of a key. The hint is any number that is always the same for
+// the key and mostly another for others; it is best told apart by its lowest bits.
+func (m *memo[K, V]) get(hint uint64, key K) V {
+	if v, ok := m.peek(hint, key); ok {
 		return v
 	}
+	k := (*m.read.Load())[key]
+	if k == nil {
+		k = m.learn(key)
+	}
+	m.recent[hint%recentSize].Store(k)
+	return k.value
+}
+
+func (m *memo[K, V]) learn(key K) *known[K, V] {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	v, known := m.all[key]
-	if !known {
-		v = m.create(key)
-		m.all[key] = v
+	k := m.all[key]
+	if k == nil {
+		k = &known[K, V]{key, m.create(key)}
+		m.all[key] = k
 	}
 	m.misses++
 	if m.misses >= len(m.all) {
@@ -49,14 +75,17 @@ func (m *memo[K, V]) get(key K) V {
 		m.read.Store(&fresh)
 		m.misses = 0
 	}
-	return v
+	return k
 }
 
 // forget drops everything.
 func (m *memo[K, V]) forget() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.all, m.misses = make(map[K]V), 0
-	empty := make(map[K]V)
+	m.all, m.misses = make(map[K]*known[K, V]), 0
+	empty := make(map[K]*known[K, V])
 	m.read.Store(&empty)
+	for i := range m.recent {
+		m.recent[i].Store(nil)
+	}
 }
