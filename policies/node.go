@@ -19,6 +19,7 @@ type Node struct {
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For and Forwarded are believed
 	HTTPHosts      []string       // further Host names that the HTTP door accepts; lower case, no final dot
 	TokenFile      string         // the API's token; empty = none named
+	Advertise      string         // base URL at which other nodes reach the API; empty = as it listens
 	SteeringSecret string         // the file with what signs players' steering sessions; empty = none named
 	KeyFolder      string         // where DNSSEC keys are kept; empty = in the data folder
 	KeySecret      string         // the file with the secret that seals them; empty = they are not sealed
@@ -65,9 +66,12 @@ func (c *compiler) node() Node {
 		}
 	}
 	if v, ok := c.single("api"); ok {
-		f, _ := v.fields("token_file")
+		f, _ := v.fields("token_file advertise")
 		if v, ok := f.under("token_file"); ok {
 			n.TokenFile, _ = v.file()
+		}
+		if v, ok := f.under("advertise"); ok {
+			n.Advertise, _ = v.baseURL()
 		}
 	}
 	c.checkToken(n)

@@ -26,9 +26,12 @@ func httpSchema() property {
 }
 
 func apiSchema() property {
-	return key("api", "The control API.",
-		object("", key("token_file", "The token that everything below /api/ asks for. A missing file is made at the start, mode 0600; one that others may read is refused.",
-			text()).like("/var/lib/fairway/token")))
+	return key("api", "The control API.", object("",
+		key("token_file", "The token that everything below /api/ asks for. A missing file is made at the start, mode 0600; one that others may read is refused.",
+			text()).like("/var/lib/fairway/token"),
+		key("advertise", "The base URL at which other nodes of a fleet reach this API. Default: the first address that it listens on, with the machine's name where that is every address.",
+			baseURL()).like("http://control-1.example:8400"),
+	))
 }
 
 func keysSchema() property {

@@ -28,9 +28,10 @@ type configuration struct {
 	tsig      []transfer.Key     // the TSIG keys whose secrets could be read
 	asWritten *steering.Revision // the revision without what came from other name servers; nil until it was looked for
 	loaded    time.Time
-	stored    bool           // it came from the store, and not from the files on disk
-	beside    *configuration // of one on trial: the one in force that its measurements were set apart from
-	lastGood  string         // why the files on disk do not serve; empty = they do
+	stored    bool            // it came from the store, and not from the files on disk
+	from      *store.Revision // the revision that it was compiled from; nil = it was none
+	beside    *configuration  // of one on trial: the one in force that its measurements were set apart from
+	lastGood  string          // why the files on disk do not serve; empty = they do
 }
 
 // findingsError carries the findings of a configuration that was refused.
@@ -118,6 +119,7 @@ func fromRevision(r store.Revision, folder string, patient bool) (*configuration
 	if err != nil {
 		return nil, fmt.Errorf("stored revision %d: %w", r.Number, err)
 	}
+	c.from = &r
 	return c, nil
 }
 
@@ -163,6 +165,14 @@ func (c *configuration) revision(folder string) store.Revision {
 		r.Files = append(r.Files, store.File{Name: relativeTo(folder, f.Name), Data: f.Data})
 	}
 	return r
+}
+
+// revisionOf gives a stored configuration as what it is in the store; nil for none.
+func (c *configuration) revisionOf() *store.Revision {
+	if c == nil {
+		return nil
+	}
+	return c.from
 }
 
 // review finds what looks like a mistake once the network map is known.

@@ -22,21 +22,21 @@ const firstContact = 10 * time.Second
 
 // openReplica opens what this node's fleet shares, with this node's copy of it; nil
 // where the configuration names no shared store.
-func openReplica(o nodeOptions) (*replica.Store, *consulstore.Store, error) {
-	folder := copyFolder(o)
-	settings := fleetSettings(o.path, folder)
-	if settings == nil {
-		return nil, nil, nil
+func (n *node) openReplica() (*replica.Store, error) {
+	o, folder := n.nodeOptions, copyFolder(n.nodeOptions)
+	settings := n.fleetSettings(folder)
+	if settings == nil || settings.Consul == nil {
+		return nil, nil
 	}
 	log := o.log.With("part", "store")
-	shared, err := openConsul(settings, o.roles.control, log)
+	shared, err := openConsul(settings.Consul, o.roles.control, log)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
+	n.shared = shared
 	ctx, cancel := context.WithTimeout(context.Background(), firstContact)
 	defer cancel()
-	s, err := replica.Open(ctx, replica.Config{Shared: shared, Dir: folder, Warn: func(err error) { log.Error("store", "err", err) }})
-	return s, shared, err
+	return replica.Open(ctx, replica.Config{Shared: shared, Dir: folder, Warn: func(err error) { log.Error("store", "err", err) }})
 }
 
 // copyFolder is where a node keeps its copy of what the fleet shares. Roles that
@@ -47,16 +47,17 @@ func copyFolder(o nodeOptions) string {
 
 // fleetSettings says where the fleet's store is: as the files on disk say, or, when
 // they are broken, as what was last in force says.
-func fleetSettings(path, folder string) *policies.Consul {
-	files, err := policies.Read(path)
+func (n *node) fleetSettings(folder string) *policies.Node {
+	files, err := policies.Read(n.path)
 	if err == nil {
 		if c, _ := policies.Compile(files); c != nil {
-			return c.Node.Consul
+			n.own = &c.Node
+			return n.own
 		}
 	}
 	if kept, known := replica.Read(folder); known {
-		if c, _ := policies.Compile(filesOf(kept, folderOf(path))); c != nil {
-			return c.Node.Consul
+		if c, _ := policies.Compile(filesOf(kept, folderOf(n.path))); c != nil {
+			return &c.Node
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"fairway/steering"
+	"fairway/steering/publish"
 	"fairway/steering/store"
 )
 
@@ -12,21 +13,29 @@ import (
 // node stores: its configuration and its decisions. When the store falls
 // silent, the last generation stands.
 func (n *node) followStore(ctx context.Context) error {
-	for change := range n.store.Watch(ctx) {
-		if err := n.followChange(ctx, change); err != nil && ctx.Err() == nil {
+	for range n.store.Watch(ctx) {
+		n.following.Lock()
+		err := n.followChange(ctx)
+		n.following.Unlock()
+		if err != nil && ctx.Err() == nil {
 			n.log.Error("the newest state was not taken up: the last generation goes on serving", "err", err)
 		}
 	}
 	return nil
 }
 
-func (n *node) followChange(ctx context.Context, _ store.Change) error {
+// followChange takes up what the store has. A node that leads is whom others
+// follow.
+func (n *node) followChange(ctx context.Context) error {
+	if n.leads() {
+		return nil
+	}
 	stored, force, known, err := store.Serving(ctx, n.store)
 	if err != nil || !known {
 		return err
 	}
 	var state *steering.State // nil = no door: what is measured may change before what is decided
-	if n.roles.doors() {
+	if n.roles.doors() || n.loop != nil {
 		decided, known, err := n.store.State(ctx)
 		if err != nil || !known {
 			return err
@@ -37,8 +46,11 @@ func (n *node) followChange(ctx context.Context, _ store.Change) error {
 	if err != nil || c == nil {
 		return err
 	}
+	if n.loop != nil {
+		n.rollout.Follow(stored, force, canary.revisionOf())
+	}
 	if state != nil {
-		if err := n.follow(c, canary, *state, true); err != nil {
+		if err := n.follow(ctx, c, canary, *state, true); err != nil {
 			return err
 		}
 	}
@@ -82,7 +94,7 @@ func (n *node) configurationsFor(ctx context.Context, state *steering.State, sto
 
 // follow publishes a stored state, unless it is older than what serves. A lower
 // number with a later date is newer: control began anew, without its old state.
-func (n *node) follow(c, canary *configuration, state steering.State, known bool) error {
+func (n *node) follow(ctx context.Context, c, canary *configuration, state steering.State, known bool) error {
 	now := n.current.Load()
 	if !known {
 		state = steering.State{Version: steering.StateVersion}
@@ -113,6 +125,17 @@ func (n *node) follow(c, canary *configuration, state steering.State, known bool
 			return err
 		}
 	}
-	n.publish(snapshot)
-	return nil
+	if n.loop == nil {
+		n.publish(snapshot)
+		return nil
+	}
+	overrides, err := n.store.Overrides(ctx)
+	if err != nil {
+		return err
+	}
+	followed := publish.Followed{Layouts: publish.Layouts{Main: c.layout}, Snapshot: snapshot, Overrides: overrides}
+	if canary != nil && state.Canary != nil {
+		followed.Layouts.Canary, followed.Layouts.Share = canary.layout, state.Canary.Share
+	}
+	return n.loop.Follow(ctx, followed)
 }

@@ -50,6 +50,7 @@ type nodeOptions struct {
 	listen policies.Listen         // instead of the configuration's, where it names something
 	extra  map[string]http.Handler // further paths of the API
 
+	name     string   // in the fleet; empty = the machine's, with the API's port
 	vantages []string // probe as these only; nil = as all
 	log      *slog.Logger
 	*lineage // nil = the process neither succeeds another nor is succeeded
@@ -77,6 +78,14 @@ type node struct {
 	served   string                        // fingerprint of the files at the start
 	named    namedFiles                    // what the configuration's file names; read and written where files are looked at
 	draining atomic.Bool
+
+	// Of a node of a fleet.
+	own       *policies.Node // what the files on this node's disk said at the start; nil = they were broken
+	leading   atomic.Bool
+	following sync.Mutex      // held while what the fleet has is taken up
+	serving   context.Context // ends with the node; set by Run
+	decided   chan struct{}   // closed when the loop has ended, and stored its last state
+
 	followed atomic.Pointer[steering.HealthTable] // of the state that a node without control follows
 	ordering sync.Mutex                           // held from reading the stored overrides until they are in force
 	seen     sync.Map                             // vantage → time.Time of its newest measurement
@@ -111,7 +120,7 @@ func newNode(options nodeOptions) (*node, error) {
 	n := &node{nodeOptions: options, named: make(namedFiles), started: time.Now(), sample: sample.New(sample.Config{Size: sampleSize})}
 	n.current, n.publish = steering.NewCurrent(nil)
 	var err error
-	if n.replica, n.shared, err = openReplica(options); err != nil {
+	if n.replica, err = n.openReplica(); err != nil {
 		return nil, err
 	}
 	if n.store = n.replica; n.replica == nil {
@@ -214,7 +223,18 @@ func (n *node) firstConfiguration() (*configuration, error) {
 	n.served = fingerprint(n.watched())
 	files, err := n.readFiles()
 	stored, force, known, storeErr := store.Serving(context.Background(), n.store)
-	if known && force.Stands(*n.disk.Load()) {
+	if known && n.replica != nil {
+		c, err := fromRevision(stored, folderOf(n.path), true)
+		if err == nil {
+			c.stored = true
+			if n.own != nil { // where this node listens is its own affair
+				c.Node = *n.own
+			}
+			return c, nil
+		}
+		n.log.Error("what the fleet has in force cannot be used: the files on disk serve", "revision", stored.Number, "err", err)
+	}
+	if known && n.replica == nil && force.Stands(*n.disk.Load()) {
 		c, err := fromRevision(stored, folderOf(n.path), true)
 		if err == nil {
 			c.stored = true
@@ -331,7 +351,7 @@ func (n *node) makeParts(c *configuration) error {
 		problems = append(problems, err)
 	}
 	n.api, err = api.New(api.Config{
-		Listen: n.listening(c.Node).Listen.API, Open: n.sockets.Listen, Token: token, Control: &control{n}, Revisions: n.revisions(), Usage: n.carriers(), Ready: n.ready, Alive: n.alive,
+		Listen: n.listening(c.Node).Listen.API, Open: n.sockets.Listen, Token: token, Control: &control{n}, Revisions: n.revisions(), Usage: n.carriers(), Ready: n.ready, Alive: n.alive, Forward: n.forward,
 		Players: n.players(),
 		Metrics: n.metrics.Handler(), Console: console.Handler(), Extra: n.extraPaths(), Logger: n.log.With("part", "api"),
 	})
@@ -397,11 +417,11 @@ func (n *node) firstSnapshot(c *configuration) error {
 		n.log.Error("the stored state cannot be read: decisions begin anew", "err", err)
 	}
 	if !n.roles.control {
-		if err := n.followChange(ctx, store.Change{}); err != nil {
+		if err := n.followChange(ctx); err != nil {
 			n.log.Error("what is in force was not taken up", "err", err)
 		}
 		if n.roles.doors() && n.current.Load() == nil {
-			return n.follow(n.config.Load(), nil, state, known)
+			return n.follow(ctx, n.config.Load(), nil, state, known)
 		}
 		return nil
 	}
@@ -415,6 +435,12 @@ func (n *node) firstSnapshot(c *configuration) error {
 	if known {
 		loop.Saved = &state
 	}
+	if n.replica != nil { // who leads is decided later: until then what is stored serves as it is
+		if err := n.follow(ctx, c, nil, state, known); err != nil {
+			return err
+		}
+		loop.Follow = n.current.Load()
+	}
 	rolled := n.firstRollout(ctx, c)
 	if rolled.Canary != nil {
 		loop.Canary, loop.CanaryShare = n.canary.Load().layout, rolled.InForce.Canary.Share
@@ -422,13 +448,14 @@ func (n *node) firstSnapshot(c *configuration) error {
 	if n.loop, err = publish.New(loop); err != nil {
 		return err
 	}
+	rolled.Standby = n.replica != nil
 	n.rollout, err = rollout.New(rolled)
 	return err
 }
 
 func (n *node) save(ctx context.Context, state steering.State) error {
-	if n.released.Load() {
-		return nil // it is the successor's to store
+	if n.released.Load() || !n.leads() {
+		return nil // it is the successor's to store, or another node's
 	}
 	err := n.store.PutState(ctx, state)
 	if err != nil {
@@ -443,15 +470,16 @@ func (n *node) save(ctx context.Context, state steering.State) error {
 // the last connection has ended.
 func (n *node) Run(stop context.Context, signals signals) error {
 	defer n.store.Close()
-	serving, close := context.WithCancelCause(context.WithoutCancel(stop))
-	defer close(nil)
+	serving, end := context.WithCancelCause(context.WithoutCancel(stop))
+	defer end(nil)
 	running, rest := context.WithCancel(serving) // of everything but the doors
 	defer rest()
+	n.serving, n.decided = running, make(chan struct{})
 	var doors, parts sync.WaitGroup
 	startIn := func(ctx context.Context, group *sync.WaitGroup, name string, run func(context.Context) error) {
 		group.Go(func() {
 			if err := run(ctx); err != nil {
-				close(fmt.Errorf("%s: %w", name, err))
+				end(fmt.Errorf("%s: %w", name, err))
 			}
 		})
 	}
@@ -476,7 +504,7 @@ func (n *node) Run(stop context.Context, signals signals) error {
 	}
 	start("api", n.api.Run)
 	if n.loop != nil {
-		start("publish", n.loop.Run)
+		start("publish", func(ctx context.Context) error { defer close(n.decided); return n.loop.Run(ctx) })
 	}
 	if n.probes != nil {
 		n.aim()
@@ -496,8 +524,11 @@ func (n *node) Run(stop context.Context, signals signals) error {
 	}
 	if n.replica != nil {
 		start("store", n.replica.Run)
+		if n.loop != nil {
+			start("election", n.campaign)
+		}
 	}
-	if n.loop == nil {
+	if n.loop == nil || n.replica != nil {
 		start("follow", n.followStore)
 	}
 	start("configuration", func(ctx context.Context) error { return n.watch(ctx, signals.reload) })
@@ -505,7 +536,7 @@ func (n *node) Run(stop context.Context, signals signals) error {
 	if n.serve(serving, stop, signals.replace) {
 		n.retire(stop, &doors, rest)
 	}
-	close(nil)
+	end(nil)
 	doors.Wait()
 	parts.Wait()
 	if err := context.Cause(serving); !errors.Is(err, context.Canceled) {

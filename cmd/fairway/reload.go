@@ -82,6 +82,9 @@ func (n *node) reload(ctx context.Context, why string) {
 // superseded tells whether the files on disk have no say: a revision was applied
 // over them, or another node controls.
 func (n *node) superseded(ctx context.Context) bool {
+	if n.replica != nil && !n.leads() {
+		return true
+	}
 	if n.rollout != nil {
 		s := n.rollout.Status()
 		return s.InForce.Stands(*n.disk.Load())
@@ -96,10 +99,10 @@ func (n *node) again(ctx context.Context, why string) {
 	c, findings, err := compile(n.config.Load().Files, false)
 	if err == nil {
 		c.stored = true
-		if n.rollout == nil {
+		if !n.leads() {
 			err = n.prepare(c)
 		}
-		if err == nil && n.rollout == nil {
+		if err == nil && !n.leads() {
 			err = n.take(ctx, c, n.canary.Load(), 0)
 		} else if err == nil {
 			n.checked.Store(c)
@@ -132,7 +135,7 @@ func (n *node) reloaded(err error, what, why string) {
 func (n *node) take(ctx context.Context, c, canary *configuration, share float64) error {
 	old := n.config.Load()
 	n.loadTokens(c, canary)
-	if n.loop != nil {
+	if n.loop != nil && n.leads() {
 		next := publish.Layouts{Main: c.layout}
 		if canary != nil {
 			next.Canary, next.Share = canary.layout, share

@@ -16,9 +16,9 @@ import (
 
 func runCommand() *cobra.Command {
 	var (
-		config, data, roleList, level string
-		listen                        policies.Listen
-		vantages                      []string
+		config, data, roleList, level, name string
+		listen                              policies.Listen
+		vantages                            []string
 	)
 	c := &cobra.Command{
 		Use:   "run --config PATH",
@@ -49,7 +49,7 @@ signal ends it at once.`,
 			if err != nil {
 				return err
 			}
-			n, err := newNode(nodeOptions{path: config, data: data, roles: r, listen: listen, vantages: vantages, log: log, lineage: lineage})
+			n, err := newNode(nodeOptions{path: config, data: data, roles: r, listen: listen, name: name, vantages: vantages, log: log, lineage: lineage})
 			if err != nil {
 				return err
 			}
@@ -62,6 +62,7 @@ signal ends it at once.`,
 	c.Flags().StringVar(&roleList, "role", strings.Join(allRoles, ","), "the roles of this node")
 	c.Flags().StringSliceVar(&vantages, "vantage", nil, "probe as these vantages only: the ones that this machine is (default all)")
 	c.Flags().StringSliceVar(&listen.API, "api", nil, "listen here with API and metrics, instead of listen.api (for several nodes on one machine)")
+	c.Flags().StringVar(&name, "name", "", "what this node is called in a fleet (default the machine's name with the API's port)")
 	c.Flags().StringSliceVar(&listen.DNS, "dns", nil, "the same for listen.dns")
 	c.Flags().StringSliceVar(&listen.HTTP, "http", nil, "the same for listen.http")
 	c.Flags().StringVar(&level, "log", "info", "log level: debug, info, warn, error")

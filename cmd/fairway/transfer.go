@@ -11,7 +11,6 @@ import (
 	"fairway/dnsserver/transfer"
 	"fairway/policies"
 	"fairway/steering"
-	"fairway/steering/store"
 )
 
 // transferFile, in the data folder, keeps the serials of zones that may be copied.
@@ -112,12 +111,12 @@ func (n *node) refill(ctx context.Context) {
 		c.Configuration, c.asWritten = &whole, nil
 	}
 	err := n.prepare(&c)
-	if err == nil && n.rollout != nil {
+	if err == nil && n.leads() {
 		n.checked.Store(&c)
 		err = n.rollout.Again(ctx)
 	} else if err == nil {
-		if err = n.take(ctx, &c, n.canary.Load(), 0); err == nil && n.loop == nil {
-			err = n.followChange(ctx, store.Change{})
+		if err = n.take(ctx, &c, n.canary.Load(), 0); err == nil {
+			err = n.followChange(ctx)
 		}
 	}
 	if err != nil {

@@ -63,6 +63,17 @@ func (s *Server) protect(handler any) http.Handler {
 			s.fail(w, r, err)
 			return
 		}
+		if s.config.Forward != nil {
+			to, err := s.config.Forward(r)
+			if err != nil {
+				s.fail(w, r, err)
+				return
+			}
+			if to != nil {
+				to.ServeHTTP(w, r)
+				return
+			}
+		}
 		switch h := handler.(type) {
 		case methods:
 			s.dispatch(w, r, h)

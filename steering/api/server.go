@@ -50,6 +50,9 @@ type Config struct {
 	// Extra are further paths with the same protection as /api/, such as
 	// "/demo/v1/". A path with a final slash stands for everything below it.
 	Extra map[string]http.Handler
+	// Forward tells who answers a request under /api/ or Extra in this node's stead.
+	// Nobody = this node does; an error is the answer. Unset = this node does.
+	Forward func(*http.Request) (http.Handler, error)
 	// Logger takes state changes and failures. Unset = slog.Default().
 	Logger *slog.Logger
 }

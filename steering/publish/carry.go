@@ -128,8 +128,14 @@ func servicesOf(layout *steering.Layout, slots [][]*slot, serving func(service i
 	return services
 }
 
-// State gives the dynamic half of the view, fit to be stored.
+// State gives the dynamic half of the view, fit to be stored. That of a view that
+// follows has no decisions: those are another loop's to store.
 func (v *View) State() steering.State {
+	if v.Following {
+		return steering.State{
+			Version: steering.StateVersion, Generation: v.Snapshot.Generation, Published: v.Snapshot.Published, Revision: v.Snapshot.Layout.Revision.Hash, Health: v.Health, Usage: v.usage,
+		}
+	}
 	state := steering.State{
 		Version: steering.StateVersion, Generation: v.Snapshot.Generation, Published: v.Snapshot.Published,
 		Revision: v.Snapshot.Layout.Revision.Hash, Services: servicesOf(v.Snapshot.Layout, v.main.slots, v.Snapshot.Splits), Health: v.Health, Usage: v.usage,

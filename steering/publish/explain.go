@@ -18,6 +18,9 @@ var ErrNoService = errors.New("no such service")
 //
 // The service of q is filled in.
 func (v *View) Explain(service string, q steering.Query) (*steering.Explanation, error) {
+	if v.Following {
+		return nil, ErrFollows
+	}
 	layout := v.Snapshot.Layout
 	i := layout.ByKey(service)
 	if i < 0 {
@@ -146,6 +149,9 @@ func (v *View) Held() []steering.Held {
 // Holds returns what keeps a service's group (by their indices in the layout) from
 // its target now. What a split says of that is as old as its generation.
 func (v *View) Holds(service, group int) []steering.Hold {
+	if v.Following {
+		return v.Snapshot.Split(service, group).Holds
+	}
 	return withCaps(v.main.slots[service][group].holds, v.Snapshot.Split(service, group))
 }
 

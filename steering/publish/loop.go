@@ -24,6 +24,9 @@ type Config struct {
 	// Saved is the state of an earlier run, nil when there is none. Its
 	// verdicts and shares stand until measurements say otherwise.
 	Saved *steering.State
+	// Follow is the snapshot of the loop that leads, where this one begins by standing
+	// by; see Loop.Follow. nil = this one leads.
+	Follow *steering.Snapshot
 	// Overrides are those in the store.
 	Overrides []steering.Override
 	// Publish hands a snapshot to the doors. It must return at once. Required.
@@ -65,6 +68,11 @@ type Loop struct {
 	main      *track
 	canary    *track // nil = none
 	share     float64
+	standby   bool               // another loop decides
+	following Layouts            // of that one
+	followed  *steering.Snapshot // of that one
+	decided   bool               // while standing by: nothing was followed since it decided last
+	restart   uint64             // the generation to go on from in the next round; 0 = the last one
 }
 
 // View is what the loop knew after its last round: immutable, and consistent
@@ -78,8 +86,9 @@ type View struct {
 	Stretch   float64           // by which the caps are passed since all of them together are too few; 1 = they hold
 	Estimates *estimate.Table   // of what fetches cost; nil = no policy asks
 	Braked    []steering.Braked // mass-down brakes that hold, of the main layout
+	Following bool              // the snapshot is another loop's
 	At        time.Time
-	main      *side
+	main      *side // nil while following
 	canary    *side // nil = none
 	usage     *steering.UsageState
 }
@@ -139,12 +148,13 @@ func New(config Config) (*Loop, error) {
 	if now.IsZero() {
 		now = time.Now()
 	}
-	main := config.Layout.At(now)
-	l.main = newTrack(main, restoredSlots(main, saved)).after(saved.Moved)
-	if config.Canary != nil {
-		canary := config.Canary.At(now)
-		l.canary, l.share = newTrack(canary, restoredSlots(canary, canaryState(saved, canary))), config.CanaryShare
+	if config.Follow != nil {
+		l.main = newTrack(config.Layout, emptySlots(config.Layout)) // until it leads, nothing reads it
+		l.follow(Followed{Layouts: layouts, Snapshot: config.Follow, Overrides: config.Overrides})
+		l.standing(now)
+		return l, nil
 	}
+	l.resume(layouts, saved, now)
 	l.round(now, generation)
 	return l, nil
 }

@@ -21,6 +21,7 @@ type rig struct {
 	*testing.T
 	w       *world
 	loop    *Loop
+	also    *Loop // gets the same measurements; nil = none
 	current *steering.Current
 	states  chan steering.State
 	mu      sync.Mutex
@@ -77,7 +78,11 @@ func (r *rig) feed(ctx context.Context) {
 			r.mu.Lock()
 			batch := r.w.seen(time.Now(), r.latency, r.broken)
 			batch = slices.DeleteFunc(batch, func(m steering.Measurement) bool { return r.silent || m.Region == r.cutOff })
+			also := r.also
 			r.mu.Unlock()
+			if also != nil {
+				also.Observe(ctx, slices.Clone(batch))
+			}
 			r.loop.Observe(ctx, batch)
 		}
 	}

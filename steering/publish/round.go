@@ -11,6 +11,12 @@ import (
 // any client would get another answer. It returns when the next round is due
 // if nothing comes in. restored is the generation to go on from (first round).
 func (l *Loop) round(now time.Time, restored uint64) time.Time {
+	if l.standby {
+		return l.standing(now)
+	}
+	if restored == 0 {
+		restored, l.restart = l.restart, 0
+	}
 	due := now.Add(idleRound)
 	for _, t := range l.tracks() {
 		if next := t.relay(now, l.log); !next.IsZero() {
@@ -79,7 +85,7 @@ func (l *Loop) publish(now time.Time, restored uint64, changed bool) {
 	generation := restored
 	if v := l.view.Load(); v != nil {
 		prev = v.Snapshot
-		generation = prev.Generation
+		generation = max(restored, prev.Generation)
 	}
 	view := &View{
 		Snapshot: prev, Health: l.table, Overrides: l.overrides, PoolDown: l.main.poolDown, Braked: l.main.braked, At: now, main: l.main.side(),
@@ -89,7 +95,7 @@ func (l *Loop) publish(now time.Time, restored uint64, changed bool) {
 	if l.canary != nil {
 		view.canary = l.canary.side()
 	}
-	if changed || prev == nil || l.relaid(prev) {
+	if changed || prev == nil || restored > 0 || l.relaid(prev) {
 		view.Snapshot = l.seal(generation+1, now, prev)
 		l.log.Debug("generation", "number", view.Snapshot.Generation)
 	}

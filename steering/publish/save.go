@@ -45,7 +45,11 @@ func (l *Loop) saveLoop(ctx context.Context, ended <-chan struct{}) {
 }
 
 func (l *Loop) save(ctx context.Context) {
-	if err := l.config.Save(ctx, l.View().State()); err != nil && ctx.Err() == nil {
+	view := l.View()
+	if view.Following {
+		return // it is another loop's to store
+	}
+	if err := l.config.Save(ctx, view.State()); err != nil && ctx.Err() == nil {
 		l.log.Error("state not stored; serving goes on, a restart would begin from the last state stored", "err", err)
 	}
 }

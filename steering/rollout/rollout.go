@@ -52,6 +52,9 @@ type Config struct {
 	// Disk is the files on disk, when it is them that serve already; nil = Serving
 	// does.
 	Disk *store.Revision
+	// Standby says that another node leads: nothing is recorded, and nothing may be
+	// changed, before Lead.
+	Standby bool
 }
 
 // Rollout holds what is in force. Make one with New.
@@ -94,6 +97,10 @@ func New(config Config) (*Rollout, error) {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
 	r := &Rollout{Config: config}
+	if r.Standby {
+		r.tell()
+		return r, nil
+	}
 	if r.InForce.Canary != nil && r.Canary == nil {
 		next := r.InForce
 		next.Ended = ended(next.Canary.Revision, store.EndedReplaced, byItself, "it could not be put on trial again after a restart")
@@ -192,6 +199,9 @@ func (r *Rollout) Apply(ctx context.Context, q Request) (Outcome, error) {
 
 // admit refuses what makes no sense, and what was made for another revision.
 func (r *Rollout) admit(q Request) error {
+	if r.Standby {
+		return errStandby
+	}
 	switch {
 	case strings.TrimSpace(q.Revision.Author) == "":
 		return fmt.Errorf("%w: an author is required", ErrInvalid)
@@ -240,6 +250,9 @@ func (r *Rollout) Promote(ctx context.Context, author, reason string) (Outcome, 
 	ctx = context.WithoutCancel(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.Standby {
+		return Outcome{}, errStandby
+	}
 	if r.Canary == nil {
 		return Outcome{}, errNoCanary
 	}
@@ -277,6 +290,9 @@ func (r *Rollout) Loaded(ctx context.Context, disk store.Revision) error {
 	ctx = context.WithoutCancel(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.Standby {
+		return errStandby
+	}
 	var err error
 	if disk.Hash == r.Serving.Hash {
 		err = r.enforce(ctx, r.Serving, r.Canary, shareOf(r.InForce))
@@ -332,6 +348,9 @@ func (r *Rollout) Check(q Request) error {
 func (r *Rollout) Again(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.Standby {
+		return errStandby
+	}
 	return r.enforce(ctx, r.Serving, r.Canary, shareOf(r.InForce))
 }
 

@@ -14,6 +14,9 @@ func (r *Rollout) Abort(ctx context.Context, author, reason string) (Outcome, er
 	ctx = context.WithoutCancel(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.Standby {
+		return Outcome{}, errStandby
+	}
 	if r.Canary == nil {
 		return Outcome{}, errNoCanary
 	}
@@ -38,6 +41,9 @@ func (r *Rollout) Rollback(ctx context.Context, number uint64, author, reason st
 	ctx = context.WithoutCancel(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.Standby {
+		return Outcome{}, errStandby
+	}
 	if strings.TrimSpace(author) == "" {
 		return Outcome{}, fmt.Errorf("%w: an author is required", ErrInvalid)
 	}

@@ -39,7 +39,7 @@ func (r *Rollout) evaluate(ctx context.Context, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	w := r.InForce.Watch
-	if w == nil {
+	if w == nil || r.Standby {
 		return
 	}
 	rows := r.Node.Figures(r.Canary != nil, w.Began)

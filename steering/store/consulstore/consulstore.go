@@ -46,8 +46,11 @@ type Store struct {
 	prefix string // with a slash at the end
 	writer bool
 	fence  atomic.Pointer[fence] // writes count only while it stands; nil = there is no election
-	keep   int
-	warn   func(error)
+
+	leader   atomic.Pointer[Leader] // as far as heard; nil = nobody leads
+	lastTerm atomic.Uint64          // the highest that was heard of
+	keep     int
+	warn     func(error)
 
 	done      chan struct{} // closed by Close
 	closeOnce sync.Once

@@ -5,6 +5,7 @@
 //	PREFIX/heads/inforce     which revision serves
 //	PREFIX/heads/overrides   the list of overrides
 //	PREFIX/heads/state       generation of the state, and the pieces of its root
+//	PREFIX/heads/leader      who leads; locked by the session of that node
 //	PREFIX/heads/values      how often a value changed
 //	PREFIX/values/FOLDER/NAME    what other parts keep
 //	PREFIX/revisions/0000000007   who, why, when, and the pieces of each file
@@ -28,6 +29,12 @@
 // the new one. A writer that was overtaken gets ErrStale or ErrConflict and has
 // changed nothing. Pieces that no head needs any more are removed two minutes
 // later, long after the last reader that could be on its way to them.
+//
+// # Leading
+//
+// Of several control nodes the one whose session holds the lock on heads/leader
+// leads, see Campaign. From then on every transaction checks in itself that the
+// session still holds it: that is the fence, and no clock has a part in it.
 //
 // # Reading
 //

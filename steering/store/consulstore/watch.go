@@ -115,9 +115,15 @@ func (s *Store) look(ctx context.Context, at uint64) (heads, uint64, error) {
 		return nil, 0, err
 	}
 	now := make(heads)
+	var lock *consul.KVPair
 	for _, pair := range pairs {
+		if pair.Key == s.prefix+leaderKey {
+			lock = pair
+			continue
+		}
 		now[pair.Key[len(folder):]] = pair.ModifyIndex
 	}
+	s.hear(lock)
 	return now, meta.LastIndex, nil
 }
 

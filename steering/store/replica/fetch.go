@@ -31,6 +31,14 @@ func (s *Store) fetch(ctx context.Context, owed store.Change) error {
 	return err
 }
 
+// Refresh brings the copy up to what the shared store holds now.
+func (s *Store) Refresh(ctx context.Context) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	return s.fetch(ctx, everything)
+}
+
 // fetchAll reads what is owed. Decisions come last: they are for a revision that
 // is there by then, where both are new.
 func (s *Store) fetchAll(ctx context.Context, owed store.Change) error {
