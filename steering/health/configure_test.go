@@ -205,7 +205,7 @@ func TestPartsHaveTheJuryOfTheWhole(t *testing.T) {
 		Vantages: []steering.Vantage{{Name: "ber", Region: "de"}, {Name: "fra", Region: "isp"}, {Name: "nyc", Region: "default"}},
 	}
 	got := make(map[string][]int)
-	for _, in := range regionsOf(r) {
+	for _, in := range regionsOf(r, nil) {
 		for _, name := range in.names {
 			got[name] = in.vantages
 		}
