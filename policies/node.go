@@ -17,6 +17,7 @@ type Node struct {
 	Listen         Listen
 	DNS            DNS
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For and Forwarded are believed
+	HTTP           HTTPDoor
 	HTTPHosts      []string       // further Host names that the HTTP door accepts; lower case, no final dot
 	TokenFile      string         // the API's token; empty = none named
 	Advertise      string         // base URL at which other nodes reach the API; empty = as it listens
@@ -33,7 +34,14 @@ type Node struct {
 
 // Listen are the addresses, host:port each, that the roles listen on.
 type Listen struct {
-	DNS, DoT, HTTP, API []string
+	DNS, DoT, HTTP, HTTPS, API []string
+}
+
+// HTTPDoor is how the HTTP door is reached.
+type HTTPDoor struct {
+	Certificate, Key string         // PEM files for listen.https
+	NoHTTP3          bool           // listen.https is TCP only
+	ProxyProtocol    []netip.Prefix // load balancers that send a PROXY header
 }
 
 // The defaults of a node.
@@ -50,7 +58,7 @@ func (c *compiler) node() Node {
 	n.Listen = c.listen()
 	c.checkDoT(n)
 	if v, ok := c.single("http"); ok {
-		f, _ := v.fields("trusted_proxies hosts steering_secret_file")
+		f, _ := v.fields("trusted_proxies hosts steering_secret_file tls http3 proxy_protocol")
 		for _, item := range f.texts("trusted_proxies") {
 			if p, ok := item.prefix(); ok {
 				n.TrustedProxies = append(n.TrustedProxies, p)
@@ -61,6 +69,7 @@ func (c *compiler) node() Node {
 				n.HTTPHosts = append(n.HTTPHosts, strings.TrimSuffix(name, "."))
 			}
 		}
+		n.HTTP = f.httpDoor()
 		if v, ok := f.under("steering_secret_file"); ok {
 			n.SteeringSecret, _ = v.file()
 		}
@@ -74,6 +83,7 @@ func (c *compiler) node() Node {
 			n.Advertise, _ = v.baseURL()
 		}
 	}
+	c.checkHTTPS(n)
 	c.checkToken(n)
 	if v, ok := c.single("dnssec"); ok {
 		f, _ := v.fields("folder secret_file")
@@ -111,12 +121,12 @@ func (c *compiler) listen() Listen {
 	if !ok {
 		return l
 	}
-	f, _ := v.fields("dns dot http api")
+	f, _ := v.fields("dns dot http https api")
 	taken := make(map[string]value)
 	for _, door := range []struct {
 		key  string
 		into *[]string
-	}{{"dns", &l.DNS}, {"dot", &l.DoT}, {"http", &l.HTTP}, {"api", &l.API}} {
+	}{{"dns", &l.DNS}, {"dot", &l.DoT}, {"http", &l.HTTP}, {"https", &l.HTTPS}, {"api", &l.API}} {
 		if _, ok := f.under(door.key); !ok {
 			continue
 		}

@@ -8,6 +8,7 @@ func listenSchema() property {
 			key("dns", "The DNS door, UDP and TCP.", oneOrSome(listener())).by(defaultDNS).like("192.0.2.53:53"),
 			key("dot", "The DNS door over TLS (RFC 7858), beside dns; it needs dns.tls. Default: none.", oneOrSome(listener())).like(":853"),
 			key("http", "The HTTP door, clear text.", oneOrSome(listener())).by(defaultHTTP).like(":80"),
+			key("https", "The HTTP door over TLS, beside http: HTTP/1.1 and HTTP/2, and HTTP/3 over UDP on the same port; it needs http.tls. Default: none.", oneOrSome(listener())).like(":443"),
 			key("api", "API, console, /metrics, /healthz and /readyz. Beyond loopback it needs api.token_file, else the node does not start.",
 				oneOrSome(listener())).by(defaultAPI),
 		))
@@ -20,6 +21,13 @@ func httpSchema() property {
 				list(prefix())).like([]string{"198.51.100.0/28"}),
 			key("hosts", "Further names accepted in the Host header. Addresses, localhost and the services' hostnames always are; others get 421.",
 				list(hostname())).like([]string{"go.video.example"}),
+			key("tls", "The certificate for listen.https.",
+				object("",
+					key("certificate", "A PEM file with the certificate and its chain. Taken up when it changes.", text()).needed().like("/etc/fairway/http.pem"),
+					key("key", "A PEM file with its key.", text()).needed().like("/etc/fairway/http.key"))),
+			key("http3", "Whether listen.https takes HTTP/3 as well, over UDP.", word("on", "off")).by("on"),
+			key("proxy_protocol", "Load balancers that begin each connection with a PROXY header, which tells the client. One that sends none is refused.",
+				list(prefix())).like([]string{"198.51.100.0/28"}),
 			key("steering_secret_file", "Signs what players carry from one steering poll to the next; the same on every node of the http role. A missing file is made at the start, mode 0600. Default: a secret of this node alone, which a restart forgets: players then begin anew.",
 				text()).like("/var/lib/fairway/steering-secret"),
 		))

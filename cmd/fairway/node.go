@@ -28,6 +28,7 @@ import (
 	"fairway/steering/api"
 	"fairway/steering/api/client"
 	"fairway/steering/api/console"
+	"fairway/steering/certs"
 	"fairway/steering/geo"
 	"fairway/steering/httpserver"
 	"fairway/steering/learn"
@@ -90,25 +91,26 @@ type node struct {
 	ordering sync.Mutex                           // held from reading the stored overrides until they are in force
 	seen     sync.Map                             // vantage → time.Time of its newest measurement
 
-	loop      *publish.Loop     // control
-	rollout   *rollout.Rollout  // control
-	probes    *probes.Scheduler // probe
-	pusher    *pusher           // probe without control
-	tellers   []*client.Client  // doors without control: whom to tell what they hand out
-	keys      *dnssec.Keeper    // control, dns
-	dns       *dnsserver.Server
-	taps      map[string]*tap.Tap       // of the DNS door, by name
-	aliases   *alias.Book               // dns
-	primary   *transfer.Primary         // dns
-	secondary *transfer.Secondary       // dns
-	learning  *learn.Table              // dns with http
-	collector *rum.Collector            // http
-	audience  *audience                 // control
-	places    atomic.Pointer[geo.Table] // every country and AS apart; nil = not compiled yet
-	refills   chan struct{}             // a zone has come from elsewhere
-	http      *httpserver.Server
-	signers   *signers // http
-	api       *api.Server
+	loop        *publish.Loop     // control
+	rollout     *rollout.Rollout  // control
+	probes      *probes.Scheduler // probe
+	pusher      *pusher           // probe without control
+	tellers     []*client.Client  // doors without control: whom to tell what they hand out
+	keys        *dnssec.Keeper    // control, dns
+	dns         *dnsserver.Server
+	taps        map[string]*tap.Tap       // of the DNS door, by name
+	aliases     *alias.Book               // dns
+	primary     *transfer.Primary         // dns
+	secondary   *transfer.Secondary       // dns
+	learning    *learn.Table              // dns with http
+	collector   *rum.Collector            // http
+	audience    *audience                 // control
+	places      atomic.Pointer[geo.Table] // every country and AS apart; nil = not compiled yet
+	refills     chan struct{}             // a zone has come from elsewhere
+	http        *httpserver.Server
+	signers     *signers     // http
+	certificate *certs.Files // of listen.https; nil = there is none
+	api         *api.Server
 }
 
 // newNode opens the store, loads the configuration, binds every listener and
@@ -329,7 +331,11 @@ func (n *node) makeParts(c *configuration) error {
 		problems = append(problems, err)
 		n.collector, err = n.newCollector(secret)
 		problems = append(problems, err)
+		secure, certificate, err := n.httpsDoor(c.Node)
+		problems = append(problems, err)
+		n.certificate = certificate
 		n.http, err = httpserver.New(httpserver.Config{
+			TLS: secure, ProxyProtocol: c.Node.HTTP.ProxyProtocol,
 			Listen: n.listening(c.Node).Listen.HTTP, Open: n.sockets.Listen, Current: n.current, Fetch: fetchManifest(n.log), Signer: n.signers, TrustedProxies: c.Node.TrustedProxies, Hosts: c.Node.HTTPHosts,
 			SteeringSecret: secret, Learning: n.learning, Observer: httpObserver{n.metrics.HTTP(), n.sample}, Logger: n.log.With("door", "http"),
 			Players: n.collector,
@@ -495,6 +501,9 @@ func (n *node) Run(stop context.Context, signals signals) error {
 	}
 	if n.http != nil {
 		startIn(serving, &doors, "http", n.http.Run)
+		if n.certificate != nil {
+			start("certificate", n.certificate.Run)
+		}
 	}
 	if n.keys != nil {
 		start("dnssec", n.keys.Run)

@@ -85,14 +85,20 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, door string, a *an
 	if a.reason != "" {
 		h["Fairway-Reason"] = []string{a.reason}
 	}
-	if r.ContentLength != 0 && !a.whole {
+	if s.altSvc != nil && r.TLS != nil && r.ProtoMajor < 3 {
+		h["Alt-Svc"] = s.altSvc
+	}
+	switch {
+	case r.ProtoMajor == 3:
+		// Its streams are apart, and it knows no Connection (RFC 9114 §4.2).
+	case r.ContentLength != 0 && !a.whole:
 		// A body means nothing on these methods, and where it ends is what request
 		// smuggling argues about: what follows it on this connection is not read.
 		// net/http reads the body itself after the answer; not for long. A writer
 		// that knows no deadline is no connection.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.limits.body))
 		h["Connection"] = closing
-	} else if s.lastAnswer() {
+	case s.lastAnswer():
 		h["Connection"] = closing
 	}
 	if a.status == http.StatusNoContent {

@@ -40,7 +40,9 @@ func (c *connections) observe(nc net.Conn, state http.ConnState) {
 	case http.StateNew:
 		c.serving.Add(1)
 	case http.StateActive:
-		nc.(*conn).used.Store(true)
+		if c := accepted(nc); c != nil {
+			c.used.Store(true)
+		}
 	case http.StateClosed:
 		c.serving.Done()
 	}

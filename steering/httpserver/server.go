@@ -22,6 +22,12 @@ type Config struct {
 	// Listen are the addresses to bind, as host:port. Port 0 lets the system
 	// choose; Addrs tells what it chose. At least one.
 	Listen []string
+	// TLS is the encrypted side. Default: there is none.
+	TLS TLS
+	// ProxyProtocol are the networks of load balancers that begin each connection
+	// with a PROXY header (version 1 or 2), which then tells the client. Who is in
+	// one and sends no such header is refused. Default none.
+	ProxyProtocol []netip.Prefix
 	// Current is where snapshots come from. Required. Until it holds the first
 	// one every service is answered with 503.
 	Current *steering.Current
@@ -107,6 +113,9 @@ type Server struct {
 	conns     *connections
 	steering  *steeringDoor
 	listeners []net.Listener
+	secure    []net.Listener   // the encrypted ones
+	quic      []net.PacketConn // HTTP/3
+	altSvc    []string         // what tells clients of HTTP/3; nil = there is none
 
 	retired    chan struct{}
 	retirement sync.Once
@@ -153,6 +162,7 @@ func New(c Config) (*Server, error) {
 			find("listen %q: named twice; remove one", address)
 		}
 	}
+	c.TLS.check(find)
 	for _, prefix := range c.TrustedProxies {
 		if !prefix.IsValid() {
 			find("a trusted proxy prefix is empty or malformed; write it as 192.0.2.0/24 or 2001:db8::/32")
@@ -213,11 +223,16 @@ func (s *Server) Listen() error {
 			failures = append(failures, fmt.Errorf("http door: %w", err))
 			continue
 		}
-		s.listeners = append(s.listeners, s.conns.limit(l.(*net.TCPListener)))
+		s.listeners = append(s.listeners, s.accepting(l))
 	}
-	if failures != nil {
+	failures = append(failures, s.listenTLS())
+	failures = slices.DeleteFunc(failures, func(err error) bool { return err == nil })
+	if len(failures) > 0 {
 		s.closeListeners()
-		s.listeners = nil
+		for _, c := range s.quic {
+			_ = c.Close()
+		}
+		s.listeners, s.secure, s.quic = nil, nil, nil
 	}
 	return errors.Join(failures...)
 }
@@ -242,16 +257,25 @@ func (s *Server) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	server := s.httpServer()
-	failed := make(chan error, len(s.listeners))
-	var accepting sync.WaitGroup
-	for _, l := range s.listeners {
-		accepting.Go(func() {
-			if err := server.Serve(l); !errors.Is(err, net.ErrClosed) {
-				failed <- fmt.Errorf("http door: %s: %w", l.Addr(), err)
+	server, server3 := s.httpServer(), s.http3Server()
+	failed := make(chan error, len(s.listeners)+len(s.secure)+len(s.quic))
+	var accepting, accepting3 sync.WaitGroup
+	serve := func(group *sync.WaitGroup, at net.Addr, protocol string, serve func() error) {
+		group.Go(func() {
+			if err := serve(); !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("http door: %s: %w", at, err)
 			}
 		})
-		s.log.Info("http door listens", "address", l.Addr().String())
+		s.log.Info("http door listens", "address", at.String(), "protocol", protocol)
+	}
+	for _, l := range s.listeners {
+		serve(&accepting, l.Addr(), "http", func() error { return server.Serve(l) })
+	}
+	for _, l := range s.secure {
+		serve(&accepting, l.Addr(), "https", func() error { return server.ServeTLS(l, "", "") })
+	}
+	for _, c := range s.quic {
+		serve(&accepting3, c.LocalAddr(), "http/3", func() error { return server3.Serve(c) })
 	}
 	var err error
 	select {
@@ -261,8 +285,19 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	s.closeListeners()
 	accepting.Wait() // from here on no connection is added
+	var over sync.WaitGroup
+	if server3 != nil {
+		over.Go(func() {
+			finish3(context.WithoutCancel(ctx), server3, s.limits.drain)
+			for _, c := range s.quic {
+				_ = c.Close()
+			}
+			accepting3.Wait()
+		})
+	}
 	s.finish(ctx)
 	s.drain(server)
+	over.Wait()
 	return err
 }
 
@@ -299,7 +334,10 @@ func (s *Server) finish(ctx context.Context) {
 func (s *Server) httpServer() *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true) // over TLS; in clear text nobody asks for it
 	return &http.Server{
+		TLSConfig: s.config.TLS.overTCP(),
+		HTTP2:     http2Limits(),
 		Handler:   s.Handler(),
 		Protocols: protocols,
 		// net/http adds 4 KiB for its buffer to what it is told.
@@ -320,6 +358,12 @@ func (s *Server) httpServer() *http.Server {
 // keep-alive each connection ends with its next answer.
 func (s *Server) drain(server *http.Server) {
 	server.SetKeepAlivesEnabled(false) // closes the idle ones
+	if len(s.secure) > 0 {
+		// HTTP/2 clients are told that no more is answered (GOAWAY, RFC 9113 §6.8).
+		var telling sync.WaitGroup
+		telling.Go(func() { _ = server.Shutdown(context.Background()) })
+		defer telling.Wait()
+	}
 	ended := s.conns.ended()
 	grace := time.NewTimer(s.limits.grace)
 	defer grace.Stop()
@@ -341,7 +385,7 @@ func (s *Server) drain(server *http.Server) {
 }
 
 func (s *Server) closeListeners() {
-	for _, l := range s.listeners {
+	for _, l := range slices.Concat(s.listeners, s.secure) {
 		_ = l.Close()
 	}
 }

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+
+	"fairway/cmd/fairway/handover"
+	"fairway/policies"
+	"fairway/steering/certs"
+	"fairway/steering/httpserver"
+)
+
+// httpsDoor is the encrypted side of the HTTP door, and its certificate, to be
+// followed while the node runs; nil when there is none.
+func (n *node) httpsDoor(settings policies.Node) (t httpserver.TLS, followed *certs.Files, err error) {
+	if len(settings.Listen.HTTPS) == 0 {
+		return t, nil, nil
+	}
+	followed, err = certs.Open(settings.HTTP.Certificate, settings.HTTP.Key, n.log.With("door", "http"))
+	if err != nil {
+		return t, nil, fmt.Errorf("http.tls: %w", err)
+	}
+	return httpserver.TLS{
+		Listen: settings.Listen.HTTPS, Config: followed.TLS(), HTTP3: !settings.HTTP.NoHTTP3, OpenPacket: packetOpener(n.sockets),
+	}, followed, nil
+}
+
+// packetOpener opens UDP sockets, those first that a process before this one had.
+func packetOpener(sockets *handover.Sockets) func(network, address string) (net.PacketConn, error) {
+	return func(network, address string) (net.PacketConn, error) {
+		c, err := adoptPacket(sockets.Take(network, address))
+		if c == nil && err == nil {
+			c, err = net.ListenPacket(network, address)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if socket, ok := c.(syscall.Conn); ok {
+			sockets.Keep(network, address, socket)
+		}
+		return c, nil
+	}
+}
+
+// adoptPacket makes a socket of the first file; nothing has use for more.
+func adoptPacket(files []*os.File) (c net.PacketConn, err error) {
+	for _, f := range files {
+		if c == nil && err == nil {
+			c, err = net.FilePacketConn(f)
+		}
+		f.Close()
+	}
+	return c, err
+}

@@ -1,0 +1,84 @@
+package certs
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// Files is a certificate in files.
+type Files struct {
+	certificate, key string
+	log              *slog.Logger
+	seen             [2]stamp
+	current          atomic.Pointer[tls.Certificate]
+}
+
+// stamp tells whether a file is the one that it was.
+type stamp struct {
+	size int64
+	at   time.Time
+}
+
+// Open reads a certificate, with its chain behind it, and its key.
+func Open(certificate, key string, log *slog.Logger) (*Files, error) {
+	f := &Files{certificate: certificate, key: key, log: log}
+	f.seen = f.look()
+	return f, f.load()
+}
+
+func (f *Files) load() error {
+	c, err := tls.LoadX509KeyPair(f.certificate, f.key)
+	if err == nil {
+		f.current.Store(&c)
+	}
+	return err
+}
+
+// TLS returns a configuration with the certificate, as it is at each handshake.
+func (f *Files) TLS() *tls.Config {
+	return &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return f.current.Load(), nil },
+	}
+}
+
+// followEvery is how often the files are looked at.
+const followEvery = time.Second
+
+// Run takes up the files whenever they change, until ctx ends.
+func (f *Files) Run(ctx context.Context) error {
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		now := f.look()
+		if now == f.seen {
+			continue
+		}
+		f.seen = now
+		if err := f.load(); err != nil {
+			f.log.Error("certificate or key have changed and cannot be read; those of before stand", "file", f.certificate, "err", err)
+			continue
+		}
+		f.log.Info("took up the certificate", "file", f.certificate, "until", f.current.Load().Leaf.NotAfter)
+	}
+}
+
+// look remembers what the files are. It comes before reading them: what changes in
+// between is then read twice and not missed.
+func (f *Files) look() (now [2]stamp) {
+	for i, name := range []string{f.certificate, f.key} {
+		if info, err := os.Stat(name); err == nil {
+			now[i] = stamp{info.Size(), info.ModTime()}
+		}
+	}
+	return now
+}

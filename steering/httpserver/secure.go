@@ -1,0 +1,198 @@
+package httpserver
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/pires/go-proxyproto"
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+)
+
+// TLS is the encrypted side of the door: HTTP/1.1 and HTTP/2 over TCP, and HTTP/3.
+type TLS struct {
+	// Listen are the addresses to bind, as Config.Listen.
+	Listen []string
+	// Config has the certificates. Required where Listen is not empty.
+	Config *tls.Config
+	// HTTP3 binds the same ports over UDP as well, and tells clients (RFC 7838).
+	HTTP3 bool
+	// OpenPacket opens the UDP sockets. Default net.ListenPacket.
+	OpenPacket func(network, address string) (net.PacketConn, error)
+}
+
+// Bounds of one connection that carries many requests. A client that takes back
+// what it asked for at once (rapid reset, CVE-2023-44487) has no more of its
+// requests running than streams, since net/http counts those that are still being
+// answered; CONTINUATION frames count towards the header's limit.
+const (
+	streams       = 100
+	frameBytes    = 16 << 10
+	connectionWin = 256 << 10 // of bodies, which mean next to nothing here
+	streamWin     = 64 << 10
+)
+
+func (t *TLS) check(find func(format string, args ...any)) {
+	for _, address := range t.Listen {
+		if err := checkListen(address); err != nil {
+			find("listen %q: %w", address, err)
+		}
+	}
+	if len(t.Listen) > 0 && t.Config == nil {
+		find("TLS without a certificate; name its files")
+	}
+}
+
+// overTCP is the configuration for HTTP/1.1 and HTTP/2. They stand in it before
+// anything is served: net/http looks once, and a clear-text listener may come first.
+func (t *TLS) overTCP() *tls.Config {
+	if t.Config == nil {
+		return nil
+	}
+	c := t.Config.Clone()
+	c.NextProtos = append([]string{"h2", "http/1.1"}, c.NextProtos...)
+	return c
+}
+
+// listenTLS binds the encrypted addresses.
+func (s *Server) listenTLS() error {
+	var failures []error
+	t := s.config.TLS
+	for _, address := range t.Listen {
+		l, err := s.config.Open("tcp", address)
+		if err != nil {
+			failures = append(failures, fmt.Errorf("http door: %w", err))
+			continue
+		}
+		s.secure = append(s.secure, s.accepting(l))
+		if !t.HTTP3 {
+			continue
+		}
+		open := t.OpenPacket
+		if open == nil {
+			open = net.ListenPacket
+		}
+		c, err := open("udp", l.Addr().String()) // the port that the system chose, where it did
+		if err != nil {
+			failures = append(failures, fmt.Errorf("http door: HTTP/3: %w", err))
+			continue
+		}
+		s.quic = append(s.quic, c)
+	}
+	s.altSvc = alternatives(s.quic)
+	return errors.Join(failures...)
+}
+
+// alternatives is what tells clients where HTTP/3 is (RFC 7838 §3).
+func alternatives(sockets []net.PacketConn) []string {
+	var all []string
+	for _, c := range sockets {
+		_, port, _ := net.SplitHostPort(c.LocalAddr().String())
+		all = append(all, `h3=":`+port+`"; ma=86400`)
+	}
+	if all == nil {
+		return nil
+	}
+	return []string{strings.Join(all, ", ")}
+}
+
+// TLSAddrs returns the bound encrypted addresses in the order of TLS.Listen.
+func (s *Server) TLSAddrs() []string {
+	var addrs []string
+	for _, l := range s.secure {
+		addrs = append(addrs, l.Addr().String())
+	}
+	return addrs
+}
+
+// accepting bounds a listener's connections and, where a load balancer is named
+// for it, takes the client's address from the PROXY header.
+func (s *Server) accepting(l net.Listener) net.Listener {
+	limited := s.conns.limit(l.(*net.TCPListener))
+	if len(s.config.ProxyProtocol) == 0 {
+		return limited
+	}
+	return &proxyproto.Listener{Listener: limited, ReadHeaderTimeout: s.limits.header, ConnPolicy: s.proxyPolicy}
+}
+
+// proxyPolicy demands the header of those who are named, and believes nobody else:
+// what they send is read as HTTP, which a PROXY header is not.
+func (s *Server) proxyPolicy(o proxyproto.ConnPolicyOptions) (proxyproto.Policy, error) {
+	peer, err := netip.ParseAddrPort(o.Upstream.String())
+	if err != nil {
+		return proxyproto.REJECT, nil
+	}
+	for _, prefix := range s.config.ProxyProtocol {
+		if prefix.Contains(peer.Addr().Unmap().WithZone("")) {
+			return proxyproto.REQUIRE, nil
+		}
+	}
+	return proxyproto.SKIP, nil
+}
+
+// accepted is our connection within what encrypts it or speaks for it.
+func accepted(nc net.Conn) *conn {
+	for {
+		switch c := nc.(type) {
+		case *conn:
+			return c
+		case *tls.Conn:
+			nc = c.NetConn()
+		case *proxyproto.Conn:
+			nc = c.Raw()
+		default:
+			return nil
+		}
+	}
+}
+
+// http3Server is the HTTP/3 server that speaks for all UDP sockets; nil when there
+// are none.
+func (s *Server) http3Server() *http3.Server {
+	if len(s.quic) == 0 {
+		return nil
+	}
+	return &http3.Server{
+		Handler:        s.Handler(),
+		TLSConfig:      http3.ConfigureTLSConfig(s.config.TLS.Config.Clone()),
+		MaxHeaderBytes: headerLimit,
+		IdleTimeout:    s.limits.idle,
+		QUICConfig: &quic.Config{
+			MaxIncomingStreams:         streams,
+			MaxIncomingUniStreams:      8,
+			HandshakeIdleTimeout:       s.limits.header,
+			MaxIdleTimeout:             s.limits.idle,
+			MaxStreamReceiveWindow:     streamWin,
+			MaxConnectionReceiveWindow: connectionWin,
+			Allow0RTT:                  false,
+		},
+	}
+}
+
+// finish3 ends HTTP/3: clients are told (GOAWAY), and those that are being answered
+// have until ctx ends.
+func finish3(ctx context.Context, server *http3.Server, within time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	_ = server.Shutdown(ctx)
+	_ = server.Close()
+}
+
+// http2Limits are net/http's.
+func http2Limits() *http.HTTP2Config {
+	return &http.HTTP2Config{
+		MaxConcurrentStreams:          streams,
+		MaxReadFrameSize:              frameBytes,
+		MaxReceiveBufferPerConnection: connectionWin,
+		MaxReceiveBufferPerStream:     streamWin,
+		SendPingTimeout:               30 * time.Second,
+		PingTimeout:                   10 * time.Second,
+	}
+}
