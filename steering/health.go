@@ -48,6 +48,9 @@ type Health struct {
 	Throughput   float64       `json:"throughput_bps"`         // median of the ok ones, bits per second
 	Rebuffering  float64       `json:"rebuffering,omitempty"`  // share of their play time that players stood still, 0..1; means nothing without PlayTime
 	PlayTime     time.Duration `json:"play_time_ns,omitempty"` // of players, from the first picture on, pauses left out; 0 = none of them reported
+	Confidence   float64       `json:"confidence"`             // in the verdict: the part of the region's vantages that are fresh and of its opinion, less while samples are few; 0..1
+	Drift        float64       `json:"drift,omitempty"`        // latency of late, in multiples of its usual level, where it has changed; 0 = it has not
+	Reason       HealthReason  `json:"reason,omitempty"`       // why, in one word
 	Newest       time.Time     `json:"newest"`                 // end of the newest measurement; zero for none
 	Vantages     int           `json:"vantages"`               // vantages with fresh measurements
 	Quorum       int           `json:"quorum"`                 // vantages that must agree on down
@@ -77,6 +80,39 @@ func (h *Health) Follow(was *Health) {
 func (h *Health) TurnedDown(now time.Time, within time.Duration) bool {
 	return h.Verdict == Down && !h.Unturned && now.Sub(h.Since) < within
 }
+
+// HealthReason says in one word what made a verdict.
+type HealthReason string
+
+// The reasons of verdicts.
+const (
+	HealthOK         HealthReason = "ok"
+	HealthFailing    HealthReason = "failing"      // addresses fail
+	HealthUnresolved HealthReason = "unresolved"   // the name does not resolve
+	HealthPatchy     HealthReason = "patchy"       // too many single measurements fail
+	HealthDrift      HealthReason = "drift"        // latency has left its usual level
+	HealthFlapping   HealthReason = "flapping"     // it is up, and was down too often of late
+	HealthStale      HealthReason = "stale"        // nothing fresh
+	HealthFew        HealthReason = "few"          // too few measurements, or vantages
+	HealthSick       HealthReason = "sick-vantage" // who measures here sees everything failing, and others do not
+)
+
+// Cause is what lies behind several verdicts at once.
+type Cause struct {
+	Kind     CauseKind `json:"kind"`
+	Name     string    `json:"name"` // of the vantage, provider or pool
+	Evidence string    `json:"evidence"`
+}
+
+// CauseKind says what kind of thing has failed.
+type CauseKind string
+
+// The kinds of causes.
+const (
+	CauseVantage  CauseKind = "vantage"  // it sees everything failing, and others do not
+	CauseProvider CauseKind = "provider" // all that it serves is down, wherever it is measured
+	CausePool     CauseKind = "pool"     // the endpoints of all providers on it are down, their others are not
+)
 
 // Age is how old the newest measurement is at now; 0 when there is none.
 func (h Health) Age(now time.Time) time.Duration {

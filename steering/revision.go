@@ -151,6 +151,9 @@ type Probe struct {
 	Timeout time.Duration // for the whole probe of one address, default 2 s
 	Rise    int           // ok measurements in a row that end down, default 2
 	Fall    int           // failed ones in a row that begin it, default 2
+	FailN   int           // so many failed ones of the last FailOf begin it too; 0 = only those in a row
+	FailOf  int           // 64 at most
+	Drift   float64       // latency at so many times its usual level is degraded; 0 = it is only told
 	Quorum  int           // vantages that must agree on down, default 2; at most the region's number counts
 	Window  time.Duration // how far back p50, p95 and availability look, default 12 × every
 	Stale   time.Duration // older measurements are no evidence, default 3 × every + timeout
@@ -178,10 +181,11 @@ type StatusRange struct{ From, To int }
 
 // Vantage is a place where probes run.
 type Vantage struct {
-	Name   string
-	Region string     // DefaultRegion when it belongs to none
-	Bind   netip.Addr // the source address of its probes; invalid = the system's choice
-	Place  Place
+	Name    string
+	Region  string     // DefaultRegion when it belongs to none
+	Network string     // those of one network fail together, and count as one for what is down; empty = its own
+	Bind    netip.Addr // the source address of its probes; invalid = the system's choice
+	Place   Place
 }
 
 // Zone is a DNS zone that we are authoritative for. Names are fully qualified,

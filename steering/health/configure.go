@@ -22,6 +22,8 @@ func (j *Judge) Configure(r *steering.Revision) {
 		j.names = append(j.names, r.Vantages[i].Name)
 	}
 	j.revision = r
+	j.networks = networksOf(r)
+	j.tallies, j.sick = make([]tally, len(r.Vantages)), make([]bool, len(r.Vantages))
 	j.regions = regionsOf(r, j.heard)
 	j.subjects = make(map[steering.Subject]*subject)
 	j.rows, j.dirty = nil, nil
@@ -32,13 +34,16 @@ func (j *Judge) Configure(r *steering.Revision) {
 	for at, name := range names {
 		t := targets[name]
 		s := &subject{
-			name: name, at: at, endpoint: t.endpoint, target: t.target, limits: limitsOf(&t.target.Probe),
+			name: name, at: at, endpoint: t.endpoint, provider: t.provider, pool: t.pool, target: t.target, limits: limitsOf(&t.target.Probe),
 			views:   make([]view, len(j.names)),
 			regions: make([]standing, len(j.regions)),
 			all:     true,
 		}
 		if was := old.subjects[name]; was != nil {
 			j.carryOver(s, was, &old, homes)
+		}
+		for i := range s.views {
+			j.tallies[i].count(&s.views[i], 1)
 		}
 		j.subjects[name] = s
 		j.rows = append(j.rows, s)
@@ -78,10 +83,10 @@ func targetOf(p *steering.Probe) target {
 	return t
 }
 
-// aim is a target and the id of its endpoint; of an origin it is empty.
+// aim is a target and what it is of; of an origin all of it is empty.
 type aim struct {
 	target
-	endpoint string
+	endpoint, provider, pool string
 }
 
 // targetsOf lists everything that the revision has probed.
@@ -94,7 +99,7 @@ func targetsOf(r *steering.Revision) map[steering.Subject]aim {
 		for _, e := range service.Endpoints {
 			t := targetOf(service.Probe)
 			t.Host, t.URL, t.Addresses = e.Host, e.URL, e.Addresses
-			targets[e.Subject()] = aim{t, e.ID}
+			targets[e.Subject()] = aim{t, e.ID, e.Provider, e.Pool}
 		}
 	}
 	for _, pool := range r.Pools {
@@ -188,6 +193,23 @@ func columnsOf(regions []region) map[string]int {
 		}
 	}
 	return columns
+}
+
+// networksOf gives each vantage the number of its network.
+func networksOf(r *steering.Revision) []int {
+	numbers := make(map[string]int)
+	networks := make([]int, len(r.Vantages))
+	for i := range r.Vantages {
+		name := r.Vantages[i].Network
+		if name == "" {
+			name = "of " + r.Vantages[i].Name
+		}
+		if _, known := numbers[name]; !known {
+			numbers[name] = len(numbers)
+		}
+		networks[i] = numbers[name]
+	}
+	return networks
 }
 
 func pick(r *steering.Revision, wanted func(*steering.Vantage) bool) []int {

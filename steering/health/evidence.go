@@ -16,6 +16,14 @@ const maxDetail = 160
 
 // evidence says in a few words why the region's verdict is what it is.
 func (s *subject) evidence(r *region, b *ballot, h *steering.Health) string {
+	switch {
+	case h.Reason == steering.HealthDrift:
+		return fmt.Sprintf("%d of %s ok, but latency is %.1f times its usual level", b.healthy, count(b.fresh, "vantage", "vantages"), h.Drift)
+	case h.Reason == steering.HealthFlapping:
+		return fmt.Sprintf("%d of %s ok, but it was down too often of late", b.healthy, count(b.fresh, "vantage", "vantages"))
+	case h.Reason == steering.HealthSick:
+		return fmt.Sprintf("%s here sees everything failing that others see well: that says nothing of CDNs", count(b.sick, "vantage", "vantages"))
+	}
 	switch h.Verdict {
 	case steering.Down:
 		return fmt.Sprintf("%d of %s: %s", b.down, count(b.fresh, "vantage", "vantages"), s.faults(r, steering.Down))
@@ -23,6 +31,9 @@ func (s *subject) evidence(r *region, b *ballot, h *steering.Health) string {
 		return fmt.Sprintf("%d of %s: %s", b.down+b.degraded, count(b.fresh, "vantage", "vantages"), s.faults(r, steering.Degraded))
 	case steering.Healthy:
 		all := fmt.Sprintf("%d of %s ok", b.healthy, count(b.fresh, "vantage", "vantages"))
+		if h.Drift > 0 {
+			all += fmt.Sprintf("; latency is %.1f times its usual level", h.Drift)
+		}
 		if b.down+b.degraded == 0 {
 			return all
 		}

@@ -23,6 +23,9 @@ type Judge struct {
 	played   steering.PlayedTable
 	heard    map[string]bool // regions that players told of since the start
 	vantages map[string]int
+	networks []int    // by vantage
+	tallies  []tally  // by vantage
+	sick     []bool   // by vantage
 	names    []string // vantages by index
 	regions  []region
 	index    *steering.HealthIndex
@@ -33,7 +36,6 @@ type Judge struct {
 	restored steering.HealthTable
 	table    steering.HealthTable
 	figures  figures // scratch
-	looked   []bool  // scratch: views just judged
 }
 
 // Change is a verdict that became another one.
@@ -82,6 +84,10 @@ func (j *Judge) Judge(now time.Time) (t steering.HealthTable, changed []Change) 
 	j.tick(now)
 	j.restore()
 	var rows map[int][]steering.Health
+	for _, s := range j.dirty {
+		j.look(s)
+	}
+	j.findSick()
 	for _, s := range j.dirty {
 		var moved bool
 		if changed, moved = j.judge(s, changed); moved {

@@ -102,7 +102,7 @@ func TestFigures(t *testing.T) {
 		Verdict: steering.Healthy, Since: at(55), Samples: 12, Availability: 11.0 / 12,
 		P50: 90 * time.Millisecond, P95: 110 * time.Millisecond, // of the newest five: 70 … 110
 		Throughput: 8000 * 8, // the median of 7 … 10 kB/s
-		Newest:     at(55), Vantages: 1, Quorum: 1, Evidence: "1 of 1 vantage ok",
+		Confidence: 1, Reason: steering.HealthOK, Newest: at(55), Vantages: 1, Quorum: 1, Evidence: "1 of 1 vantage ok",
 	}
 	if diff := cmp.Diff(want, h); diff != "" {
 		t.Errorf("health (-want +got):\n%s", diff)

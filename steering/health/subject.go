@@ -13,6 +13,8 @@ type subject struct {
 	name     steering.Subject
 	at       int    // its row
 	endpoint string // its id; empty = an origin
+	provider string
+	pool     string
 	target   target
 	limits   limits
 	views    []view     // by vantage
@@ -27,6 +29,7 @@ type standing struct {
 	health steering.Health
 	held   bool   // restored, and not yet replaced by measurements
 	ballot ballot // that the health was made of
+	flap   flap
 }
 
 // lookAgain has every view and every region judged anew.
@@ -46,23 +49,28 @@ func (s *subject) row() []steering.Health {
 	return row
 }
 
-// judge looks at the views that are due and at the regions that they measure.
-// It tells whether the subject's row is another one now.
-func (j *Judge) judge(s *subject, changed []Change) ([]Change, bool) {
+// look looks at the views that are due.
+func (j *Judge) look(s *subject) {
 	nanos := j.now.UnixNano()
-	j.looked = slices.Grow(j.looked[:0], len(s.views))[:len(s.views)]
 	s.deadline = 0
 	for i := range s.views {
-		j.looked[i] = s.views[i].due(nanos)
-		if j.looked[i] {
-			s.views[i].judge(nanos, &s.limits)
+		v := &s.views[i]
+		if v.looked = v.looked || v.due(nanos); v.due(nanos) {
+			j.tallies[i].count(v, -1)
+			v.judge(nanos, &s.limits)
+			j.tallies[i].count(v, 1)
 		}
-		s.deadline = earlier(s.deadline, s.views[i].deadline)
+		s.deadline = earlier(s.deadline, v.deadline)
 	}
+}
+
+// judge looks at the regions that views just looked at measure. It tells whether the
+// subject's row is another one now.
+func (j *Judge) judge(s *subject, changed []Change) ([]Change, bool) {
 	moved := false
 	for i := range j.regions {
 		r, st := &j.regions[i], &s.regions[i]
-		if s.all || st.held || slices.ContainsFunc(r.vantages, func(v int) bool { return j.looked[v] }) {
+		if s.all || st.held || slices.ContainsFunc(r.vantages, func(v int) bool { return s.views[v].looked }) {
 			before := st.health.Verdict
 			j.judgeRegion(s, r, st)
 			j.hear(s, r, &st.health)
@@ -78,21 +86,31 @@ func (j *Judge) judge(s *subject, changed []Change) ([]Change, bool) {
 		if st.held {
 			s.deadline = earlier(s.deadline, st.health.Newest.UnixNano()+int64(s.limits.stale)+1)
 		}
+		if st.health.Reason == steering.HealthFlapping {
+			s.deadline = earlier(s.deadline, st.flap.until())
+		}
+	}
+	for i := range s.views {
+		s.views[i].looked = false
 	}
 	return changed, moved
 }
 
 // judgeRegion lets the vantages of a region vote and takes their figures.
 func (j *Judge) judgeRegion(s *subject, r *region, st *standing) {
-	b := s.ballot(r)
+	b := j.ballot(s, r)
 	if st.held && b.decided() < b.quorum && s.stands(&st.health, j.now) {
 		return
 	}
 	st.held = false
 	h := steering.Health{
 		Verdict: b.verdict(), Since: st.health.Since, Newest: st.health.Newest,
-		Vantages: b.fresh, Quorum: b.quorum, MeasuredIn: r.measuredIn,
+		Vantages: b.fresh, Quorum: b.quorum, MeasuredIn: r.measuredIn, Drift: s.drifted(r, &b),
 	}
+	if h.Verdict == steering.Healthy && s.limits.drift > 0 && h.Drift >= s.limits.drift {
+		h.Verdict, h.Reason = steering.Degraded, steering.HealthDrift
+	}
+	st.flap.turn(st.health.Verdict, &h, j.now)
 	if h.Verdict != st.health.Verdict || h.Since.IsZero() {
 		h.Since = j.now
 	}
@@ -103,7 +121,8 @@ func (j *Judge) judgeRegion(s *subject, r *region, st *standing) {
 		h.Newest = time.Unix(0, newest).UTC()
 	}
 	h.Near = s.near(r, &b)
-	if b == st.ballot && h.Verdict == steering.Healthy && b.down+b.degraded == 0 && st.health.Evidence != "" {
+	s.reason(r, &b, &h)
+	if b == st.ballot && h.Verdict == steering.Healthy && b.down+b.degraded == 0 && h.Drift == st.health.Drift && st.health.Verdict == steering.Healthy && st.health.Evidence != "" {
 		h.Evidence = st.health.Evidence // the same words again
 	} else {
 		h.Evidence = s.evidence(r, &b, &h)
@@ -149,17 +168,37 @@ func (s *subject) newest(r *region) int64 {
 // ballot is the vote of a region's vantages.
 type ballot struct {
 	fresh, healthy, degraded, down, quorum int
+	sick                                   int // vantages whose word does not count now
+	drifting                               int
+	oneNetwork                             bool // those that say down, or degraded, are all of one network, though there are others
 }
 
-func (s *subject) ballot(r *region) ballot {
+func (j *Judge) ballot(s *subject, r *region) ballot {
 	b := ballot{quorum: min(s.limits.quorum, len(r.vantages))}
 	if r.borrowed { // what fails in one region only is not down for everybody else
 		b.quorum = max(b.quorum, len(r.vantages)/2+1)
 	}
+	complaining, others := -1, false
+	b.oneNetwork = true
 	for _, i := range r.vantages {
 		v := &s.views[i]
+		if j.sick[i] {
+			b.sick++
+			continue
+		}
 		if v.fresh {
 			b.fresh++
+		}
+		if v.fresh && v.drift.since != 0 {
+			b.drifting++
+		}
+		switch {
+		case v.verdict < steering.Degraded:
+			others = others || v.verdict == steering.Healthy
+		case complaining < 0:
+			complaining = j.networks[i]
+		case complaining != j.networks[i]:
+			b.oneNetwork = false
 		}
 		switch v.verdict {
 		case steering.Down:
@@ -170,6 +209,7 @@ func (s *subject) ballot(r *region) ballot {
 			b.healthy++
 		}
 	}
+	b.oneNetwork = b.oneNetwork && others && b.down+b.degraded > 1
 	return b
 }
 
@@ -179,9 +219,9 @@ func (b *ballot) verdict() steering.Verdict {
 	switch {
 	case b.decided() == 0:
 		return steering.Unknown
-	case b.down >= b.quorum:
+	case b.down >= b.quorum && !b.oneNetwork:
 		return steering.Down
-	case b.down+b.degraded >= b.quorum:
+	case b.down+b.degraded >= b.quorum && !b.oneNetwork:
 		return steering.Degraded
 	case b.healthy > 0:
 		return steering.Healthy

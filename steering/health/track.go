@@ -1,6 +1,7 @@
 package health
 
 import (
+	"math/bits"
 	"net/netip"
 	"time"
 
@@ -34,7 +35,8 @@ type sample struct {
 type run struct {
 	state       state
 	oks, fails  int
-	recoveredAt int64 // when failing last ended; 0 = never
+	recoveredAt int64  // when failing last ended; 0 = never
+	recent      uint64 // a bit for each of the last measurements that failed, the newest lowest
 }
 
 type state uint8
@@ -47,9 +49,11 @@ const (
 
 // step is the run after one more sample.
 func (r run) step(s sample, l *limits) run {
+	r.recent <<= 1
 	if !s.ok {
+		r.recent |= 1
 		r.oks, r.fails = 0, r.fails+1
-		if r.fails >= l.fall {
+		if r.fails >= l.fall || l.failN > 0 && bits.OnesCount64(r.recent&(1<<l.failOf-1)) >= l.failN {
 			r.state = failing
 		}
 		return r
@@ -59,7 +63,7 @@ func (r run) step(s sample, l *limits) run {
 	case r.state == undecided:
 		r.state = healthy
 	case r.state == failing && r.oks >= l.rise:
-		r.state, r.recoveredAt = healthy, s.at
+		r.state, r.recoveredAt, r.recent = healthy, s.at, 0
 	}
 	return r
 }

@@ -21,9 +21,11 @@ type view struct {
 	nameDown   bool   // a run of those
 	resolvedAt int64  // when an address was last measured, so the name did resolve; Unix nanoseconds
 	nameBackAt int64  // when nameDown last ended, by the last failure before it
+	drift      drift  // of its latency
 	dirty      bool   // has measurements that judge has not seen
 
 	// What judge found last.
+	looked       bool // since its regions were judged
 	verdict      steering.Verdict
 	fresh        bool
 	samples, oks int   // in the window
@@ -37,7 +39,9 @@ type limits struct {
 	window, stale      time.Duration
 	every              time.Duration
 	rise, fall, quorum int
-	ring               int // samples kept per address
+	failN, failOf      int     // 0 = only failures in a row count
+	drift              float64 // 0 = only told
+	ring               int     // samples kept per address
 }
 
 // limitsOf fills what a probe leaves open with the defaults that its type
@@ -50,6 +54,10 @@ func limitsOf(p *steering.Probe) limits {
 		stale:  orElse(p.Stale, 3*every+orElse(p.Timeout, 2*time.Second)),
 		rise:   orElse(p.Rise, 2), fall: orElse(p.Fall, 2), quorum: orElse(p.Quorum, 2),
 	}
+	if p.FailN > 0 && p.FailOf > 0 {
+		l.failN, l.failOf = p.FailN, min(p.FailOf, 64)
+	}
+	l.drift = p.Drift
 	l.ring = int(min(max(l.window/every+4, 8), 64))
 	return l
 }
@@ -66,6 +74,9 @@ func (v *view) observe(m *steering.Measurement, l *limits) bool {
 	t := v.track(m.Address.Unmap(), l)
 	if !t.add(m, l) {
 		return false
+	}
+	if m.OK() {
+		v.drift.add(m.Phases.Latency(), m.At.UnixNano())
 	}
 	if t != v.unresolved {
 		v.resolvedAt = max(v.resolvedAt, t.newest())
