@@ -1,0 +1,10 @@
+// video.js 8; tested with 8.24.1 (VHS 3.17.5), HLS and DASH.
+//
+//   import { videojsOptions } from './videojs.js'
+//   const player = videojs(element, videojsOptions())
+
+// videojsOptions: VHS gives a segment one and a half times its length, and leaves a
+// pathway by itself. It speaks no CMCD; beacon.js reports what it goes through.
+export function videojsOptions() {
+  return { html5: { vhs: { overrideNative: true } } }
+}
