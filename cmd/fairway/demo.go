@@ -114,6 +114,7 @@ services live and vod. Configuration: %[1]s
   HTTP     http://%[3]s
   API      http://%[4]s   metrics: /metrics
   console  http://%[4]s/#token=%[5]s
+  players  %[7]s
 
 Ask as a viewer in Germany, then in the United States:
   dig @127.0.0.1 -p %[6]s live.fairway.test A +subnet=5.9.0.0/24
@@ -125,7 +126,7 @@ Ask why, then break what it chose:
   fairway status
   fairway demo fault bravo --clear
 Ctrl-C ends everything.
-`, world.ConfigFile(), world.DNS(), world.HTTP(), world.API(), token, dnsPort)
+`, world.ConfigFile(), world.DNS(), world.HTTP(), world.API(), token, dnsPort, world.Page())
 }
 
 func faultCommand() *cobra.Command {

@@ -42,7 +42,10 @@ type (
 		Vantages, Continents, Origins flowList
 		Fallback                      string
 	}
-	configService struct{ Name string }
+	configService struct {
+		Name    string
+		Origins []string // base URLs
+	}
 )
 
 // flowList prints as a YAML list on one line.
@@ -55,8 +58,7 @@ func (w *World) renderConfig() ([]byte, error) {
 	data := configData{
 		DNS: w.options.DNS, HTTP: w.options.HTTP, API: w.options.API,
 		TokenFile: w.TokenFile(), CAFile: w.CAFile(), Zone: zoneName, Score: score,
-		Ports:    configPorts{w.ports.http, w.ports.https},
-		Services: []configService{{"live"}, {"vod"}},
+		Ports: configPorts{w.ports.http, w.ports.https},
 	}
 	prices := map[string]string{"alpha": "0.0060", "bravo": "0.0085", "charlie": "0.0040"}
 	for _, c := range cdns() {
@@ -71,6 +73,13 @@ func (w *World) renderConfig() ([]byte, error) {
 			r.Origins = append(r.Origins, fmt.Sprintf("%q", "http://"+netip.AddrPortFrom(a, uint16(w.ports.origin)).String()))
 		}
 		data.Regions = append(data.Regions, r)
+	}
+	for _, name := range []string{"live", "vod"} {
+		s := configService{Name: name}
+		for i := range regionNames {
+			s.Origins = append(s.Origins, fmt.Sprintf("http://%s/%s", netip.AddrPortFrom(originAddresses(i)[0], uint16(w.ports.origin)), name))
+		}
+		data.Services = append(data.Services, s)
 	}
 	parsed, err := template.New("config").Funcs(template.FuncMap{
 		"quote": strconv.Quote,

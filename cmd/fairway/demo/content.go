@@ -147,7 +147,10 @@ func mediaPlaylist(server string, live bool, first, last int64) []byte {
 // description is an MPD (ISO/IEC 23009-1 §5.3) that names segments by number.
 func (c *content) description(server string, live bool, now time.Time) []byte {
 	presentation := fmt.Sprintf(`type="static" mediaPresentationDuration="PT%.2fS"`, (segmentsKept * segmentTime).Seconds())
+	clock := ""
 	if live {
+		// Without it dash.js asks a server on the Internet for the time.
+		clock = fmt.Sprintf("  <UTCTiming schemeIdUri=\"urn:mpeg:dash:utc:direct:2014\" value=\"%s\"/>\n", now.UTC().Format(time.RFC3339Nano))
 		presentation = fmt.Sprintf(`type="dynamic" availabilityStartTime="%s" publishTime="%s" timeShiftBufferDepth="PT%.0fS" minimumUpdatePeriod="PT%.0fS" suggestedPresentationDelay="PT%.0fS"`,
 			c.began.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339), (segmentsKept * segmentTime).Seconds(), refreshPeriod.Seconds(), liveDelay.Seconds())
 	}
@@ -165,6 +168,6 @@ func (c *content) description(server string, live bool, now time.Time) []byte {
       <Representation id="audio" codecs="mp4a.40.2" bandwidth="52000" audioSamplingRate="48000"/>
     </AdaptationSet>
   </Period>
-</MPD>
-`, server, presentation, segmentTime.Milliseconds())
+%[4]s</MPD>
+`, server, presentation, segmentTime.Milliseconds(), clock)
 }

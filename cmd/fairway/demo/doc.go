@@ -1,7 +1,7 @@
 // Package demo emulates what Fairway steers between, so that the whole program
 // can be tried, and tested, on one machine with nothing installed: three CDNs
 // (alpha, bravo, charlie) and the origins behind them, as real HTTP and HTTPS
-// servers on loopback addresses.
+// servers on loopback addresses, and a web page with two players on them.
 //
 // The CDNs have a short programme, a test picture with a tone, as HLS and DASH:
 // live without end, and four minutes to watch from the begin. media/make makes it.

@@ -10,11 +10,12 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"syscall"
 )
 
-// site is one HTTP server, of a CDN or of a pool's origins, with all the
-// addresses that it is reached at.
+// site is one HTTP server, of a CDN, of a pool's origins or of the page, with all
+// the addresses that it is reached at.
 type site struct {
 	server    *http.Server
 	plain     []net.Listener
@@ -31,7 +32,7 @@ func (w *World) openSites() error {
 	for i := range regionNames {
 		origins = append(origins, originAddresses(i)...)
 	}
-	var plain, encrypted, pools []net.Listener
+	var plain, encrypted, pools, page []net.Listener
 	for _, group := range []struct {
 		addresses []netip.Addr
 		wanted    int
@@ -41,11 +42,11 @@ func (w *World) openSites() error {
 		{edges, wantedPorts.http, &w.ports.http, &plain},
 		{edges, wantedPorts.https, &w.ports.https, &encrypted},
 		{origins, wantedPorts.origin, &w.ports.origin, &pools},
+		{[]netip.Addr{pageAddress}, wantedPorts.page, &w.ports.page, &page},
 	} {
 		var err error
 		if *group.listeners, *group.port, err = listenSomewhere(group.addresses, group.wanted); err != nil {
-			closeAll(plain)
-			closeAll(encrypted)
+			closeAll(slices.Concat(plain, encrypted, pools))
 			return err
 		}
 	}
@@ -53,9 +54,7 @@ func (w *World) openSites() error {
 	for _, c := range cdns() {
 		certificate, err := w.ca.issue(c.name, c.addresses)
 		if err != nil {
-			closeAll(plain)
-			closeAll(encrypted)
-			closeAll(pools)
+			closeAll(slices.Concat(plain, encrypted, pools, page))
 			return fmt.Errorf("certificate of %s: %w", c.name, err)
 		}
 		s := &site{server: newServer(w.counted(&edge{world: w, cdn: c}))}
@@ -71,6 +70,7 @@ func (w *World) openSites() error {
 		n := len(originAddresses(i))
 		w.sites = append(w.sites, &site{server: newServer(w.counted(origin{name, w.content})), plain: pools[i*n : (i+1)*n]})
 	}
+	w.sites = append(w.sites, &site{server: newServer(w.counted(w.pageHandler())), plain: page})
 	return nil
 }
 

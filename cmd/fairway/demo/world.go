@@ -48,10 +48,10 @@ type World struct {
 }
 
 // ports are where the emulated servers listen, on each of their addresses.
-type ports struct{ http, https, origin int }
+type ports struct{ http, https, origin, page int }
 
 // wantedPorts are used unless somebody else has them.
-var wantedPorts = ports{http: 18080, https: 18443, origin: 18090}
+var wantedPorts = ports{http: 18080, https: 18443, origin: 18090, page: 18000}
 
 // New makes a World's keys and files. Nothing listens yet.
 func New(o Options) (*World, error) {
