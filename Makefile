@@ -42,8 +42,9 @@ test: setup consul lint verify check-generated build ## everything that CI runs;
 	go test -race -timeout $(TEST_TIMEOUT) $(WHOLE)
 
 .PHONY: setup
-setup: need-go ## install the programs that the tests drive (Debian packages)
+setup: need-go ## install the programs that the tests drive (Debian packages; video players by npm)
 	@tools/setup/install
+	@tools/players/install
 
 .PHONY: consul
 consul: need-go ## build the Consul server that the tests run; once, and kept

@@ -222,8 +222,13 @@ var direct = &http.Client{
 }
 
 func (d *doors) decide(service string, client netip.Addr) (decided, error) {
+	return d.decideFor(service, client, "")
+}
+
+// decideFor is decide for a viewer with a session; "" = none.
+func (d *doors) decideFor(service string, client netip.Addr, session string) (decided, error) {
 	var answer decided
-	r, err := direct.Get(fmt.Sprintf("http://%s/decide/v1/%s?client=%s", d.http, service, client))
+	r, err := direct.Get(fmt.Sprintf("http://%s/decide/v1/%s?client=%s&session=%s", d.http, service, client, session))
 	if err != nil {
 		return answer, err
 	}

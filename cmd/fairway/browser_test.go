@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// browser is Chromium, driven by tools/players/drive.mjs.
+type browser struct {
+	t       *testing.T
+	in      io.WriteCloser
+	answers chan browserAnswer
+	said    *lockedBuffer
+}
+
+type browserAnswer struct {
+	Value json.RawMessage `json:"value"`
+	Error string          `json:"error"`
+}
+
+// playersFolder has what npm installed.
+const playersFolder = "../../tools/players"
+
+// openBrowser starts Chromium for a test.
+func openBrowser(t *testing.T) *browser {
+	t.Helper()
+	chromium, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Fatal("there is no chromium to run players in: tools/setup/install installs it")
+	}
+	if _, err := os.Stat(filepath.Join(playersFolder, "node_modules", "playwright-core")); err != nil {
+		t.Fatal("the players are not installed: tools/players/install installs them")
+	}
+	driver := exec.Command("node", filepath.Join(playersFolder, "drive.mjs"), chromium)
+	b := &browser{t: t, answers: make(chan browserAnswer), said: &lockedBuffer{}}
+	driver.Stderr = b.said
+	if b.in, err = driver.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := driver.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := driver.Start(); err != nil {
+		t.Fatal(err)
+	}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		defer close(b.answers)
+		lines := bufio.NewScanner(out)
+		lines.Buffer(nil, 16<<20)
+		for lines.Scan() {
+			a := browserAnswer{Error: "the driver wrote no answer: " + lines.Text()}
+			if json.Unmarshal(lines.Bytes(), &a) == nil && a.Value != nil {
+				a.Error = ""
+			}
+			b.answers <- a
+		}
+	}()
+	t.Cleanup(func() {
+		// At the end of its input it closes Chromium, and ends.
+		b.in.Close()
+		hung := time.AfterFunc(patience, func() { driver.Process.Kill() })
+		for range b.answers {
+		}
+		<-read
+		driver.Wait()
+		hung.Stop()
+		if t.Failed() {
+			t.Logf("the browser said:\n%s", b.said)
+		}
+	})
+	return b
+}
+
+// order has the driver do something and returns what came of it.
+func (b *browser) order(command map[string]any) (json.RawMessage, error) {
+	line, err := json.Marshal(command)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := b.in.Write(append(line, '\n')); err != nil {
+		return nil, err
+	}
+	select {
+	case a, ok := <-b.answers:
+		if !ok {
+			return nil, errors.New("the browser's driver has ended: " + b.said.String())
+		}
+		if a.Error != "" {
+			return nil, errors.New(a.Error)
+		}
+		return a.Value, nil
+	case <-time.After(patience):
+		return nil, errors.New("the browser did not answer")
+	}
+}
+
+// open opens a page in place of the last.
+func (b *browser) open(url string, dark bool) {
+	b.t.Helper()
+	if _, err := b.order(map[string]any{"open": url, "dark": dark}); err != nil {
+		b.t.Fatalf("open %s: %v", url, err)
+	}
+}
+
+// run evaluates JavaScript in the page and reads its value.
+func (b *browser) run(script string, value any) error {
+	raw, err := b.order(map[string]any{"run": script})
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(raw, value)
+}
+
+// picture writes a PNG of the page.
+func (b *browser) picture(path string) {
+	b.t.Helper()
+	if _, err := b.order(map[string]any{"picture": path}); err != nil {
+		b.t.Fatal(err)
+	}
+}
