@@ -66,6 +66,7 @@ type compiler struct {
 	declared  map[noun]*declarations
 	language  *language
 	reads     reads
+	compiled  map[string]condition // conditions in which nothing was found, by text
 
 	accounts      map[string]*steering.Provider
 	fencesOf      map[string][]*steering.Fence // of the providers
@@ -84,6 +85,7 @@ func newCompiler() *compiler {
 		declared:    make(map[noun]*declarations),
 		language:    newLanguage(),
 		reads:       make(reads),
+		compiled:    make(map[string]condition),
 		accounts:    make(map[string]*steering.Provider),
 		fencesOf:    make(map[string][]*steering.Fence),
 		manifestsOf: make(map[string]fields),

@@ -21,8 +21,23 @@ type condition struct {
 
 const conditionRemedy = "compare texts in quotes, such as client.country == \"DE\", and client.asn with a number"
 
-// condition compiles a `when`. One that was reported as wrong never matches.
+// condition compiles a `when`, once for all that have its text: policies of a large
+// configuration repeat each other.
 func (c *compiler) condition(v value) condition {
+	known, compiled := c.compiled[v.node.Value]
+	if compiled && v.node.Tag == "!!str" {
+		return known
+	}
+	findings := len(c.findings)
+	made := c.newCondition(v)
+	if len(c.findings) == findings {
+		c.compiled[v.node.Value] = made
+	}
+	return made
+}
+
+// newCondition compiles a condition. One that was reported as wrong never matches.
+func (c *compiler) newCondition(v value) condition {
 	never := condition{match: func(*steering.Facts) bool { return false }}
 	checked, uses, ok := c.checkCondition(v)
 	if !ok {

@@ -126,12 +126,15 @@ func between(args ...ref.Val) ref.Val {
 	}
 	start, _ := parseClock(string(args[1].(types.String)))
 	end, _ := parseClock(string(args[2].(types.String)))
-	t := now.In(zone)
+	return types.Bool(clockBetween(now.In(zone), start, end))
+}
+
+func clockBetween(t time.Time, start, end time.Duration) bool {
 	clock := time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute
 	if start < end {
-		return types.Bool(start <= clock && clock < end)
+		return start <= clock && clock < end
 	}
-	return types.Bool(clock >= start || clock < end)
+	return clock >= start || clock < end
 }
 
 // factsActivation lends facts to a condition.

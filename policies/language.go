@@ -193,6 +193,9 @@ func (l *language) outcomeFunc(checked *cel.Ast) (func(*steering.Facts) (bool, e
 	if err != nil {
 		return nil, err
 	}
+	if direct := directCondition(checked); direct != nil {
+		return direct, nil
+	}
 	pool := sync.Pool{New: func() any { return new(factsActivation) }}
 	return func(facts *steering.Facts) (bool, error) {
 		vars := pool.Get().(*factsActivation)

@@ -10,8 +10,9 @@ import (
 // every way in which clients can ask, as far as the rule reads these things.
 type grouper struct {
 	cells  []Cell
+	region []int32   // cell → number of its region
+	names  int       // of regions
 	now    time.Time // zero = no time: rules that read it match nobody
-	facts  Facts     // of the question at hand
 	memo   map[memoKey][]answer
 	fences map[*Fence][]answer
 	made   map[groupingKey]*ServiceLayout
@@ -49,10 +50,21 @@ func answerOf(b bool) answer {
 }
 
 func newGrouper(cells []Cell, now time.Time) *grouper {
-	return &grouper{
-		cells: cells, now: now,
+	g := &grouper{
+		cells: cells, now: now, region: make([]int32, len(cells)),
 		memo: make(map[memoKey][]answer), fences: make(map[*Fence][]answer), made: make(map[groupingKey]*ServiceLayout),
 	}
+	numbers := make(map[string]int32)
+	for i := range cells {
+		n, known := numbers[cells[i].Region]
+		if !known {
+			n = int32(len(numbers))
+			numbers[cells[i].Region] = n
+		}
+		g.region[i] = n
+	}
+	g.names = len(numbers)
+	return g
 }
 
 // layout finds the groups of a service.
@@ -87,7 +99,16 @@ func (p *Policy) reachable() []*Rule {
 
 // group asks for every way that some rule can tell apart.
 func (g *grouper) group(s *Service, rules []*Rule, fenced bool) *ServiceLayout {
-	n := &grouping{grouper: g, service: s, fenced: fenced, index: make(map[Group]uint32), mixes: make(map[string]uint32), barred: make(map[string]*Barred)}
+	n := &grouping{
+		grouper: g, service: s, fenced: fenced,
+		index: make(map[Group]uint32), numbers: make(map[*Rule][]uint32), mixes: make(map[string]uint32), barred: make(map[string]*Barred),
+	}
+	if fenced {
+		n.barredIn = make([]*Barred, len(g.cells))
+		for cell := range g.cells {
+			n.barredIn[cell] = n.intern(newBarred(s.Endpoints, func(f *Fence) bool { return g.bars(f, cell) }))
+		}
+	}
 	w := &ways{paths: pathsOf(rules)}
 	var reads Reading
 	for _, r := range rules {
@@ -143,39 +164,75 @@ func (w *ways) texts(bits uint64) []string {
 	return texts
 }
 
-// matches asks a rule about a cell. What is asked only once is not remembered:
-// there may be many cells.
-func (g *grouper) matches(r *Rule, s *Service, w *Way, cell int, once bool) bool {
-	if r.When == nil {
-		return true
+// asked is a rule with all that is asked of it in one way of asking, so that nothing
+// of that is looked up for each cell.
+type asked struct {
+	rule    *Rule
+	facts   Facts
+	answers []answer // by cell, as far as they are known; nil = they are not remembered
+	numbers []uint32 // of its groups, by region, plus one; 0 = it has none yet. nil = to be looked up
+}
+
+// ask prepares the rules of a policy for a way of asking. What is asked only once is
+// not remembered: there may be many cells.
+func (n *grouping) ask(p *Policy, w *Way) []asked {
+	rules := make([]asked, 0, len(p.Rules))
+	for _, r := range p.Rules {
+		if r.When != nil && r.Reads.Time && n.now.IsZero() {
+			continue
+		}
+		a := asked{rule: r, facts: w.Facts(r)}
+		a.facts.Service, a.facts.Now = n.service, n.now
+		if r.When != nil && !n.once {
+			a.answers = n.remembered(r, &a.facts)
+		}
+		if !n.fenced && p == n.service.Policy {
+			if n.numbers[r] == nil {
+				n.numbers[r] = make([]uint32, n.names)
+			}
+			a.numbers = n.numbers[r]
+		}
+		if rules = append(rules, a); r.When == nil {
+			break
+		}
 	}
-	if r.Reads.Time && g.now.IsZero() {
-		return false
-	}
-	g.facts = w.Facts(r)
-	g.facts.Cell, g.facts.Service, g.facts.Now = &g.cells[cell], s, g.now
-	if once {
-		return r.When(&g.facts)
-	}
-	key := memoKey{rule: r, paths: g.facts.Paths}
+	return rules
+}
+
+// remembered are the answers of a rule to a question, by cell.
+func (g *grouper) remembered(r *Rule, f *Facts) []answer {
+	key := memoKey{rule: r, paths: f.Paths}
 	if r.Reads.Service {
-		key.service = s
+		key.service = f.Service
 	}
 	if r.Reads.Door {
-		key.door = w.Door
+		key.door = f.Door
 	}
 	if r.Reads.Source {
-		key.source = w.Source
+		key.source = f.Source
 	}
 	known := g.memo[key]
 	if known == nil {
 		known = make([]answer, len(g.cells))
 		g.memo[key] = known
 	}
-	if known[cell] == unasked {
-		known[cell] = answerOf(r.When(&g.facts))
+	return known
+}
+
+// matches asks the rule about a cell.
+func (a *asked) matches(cells []Cell, cell int) bool {
+	if a.rule.When == nil {
+		return true
 	}
-	return known[cell] == yes
+	if a.answers != nil && a.answers[cell] != unasked {
+		return a.answers[cell] == yes
+	}
+	a.facts.Cell = &cells[cell]
+	matches := a.rule.When(&a.facts)
+	if a.answers != nil {
+		a.answers[cell] = answerOf(matches)
+	}
+	return matches
 }
 
 // bars asks a fence about a cell.
@@ -199,9 +256,12 @@ type grouping struct {
 	once    bool // every rule is asked about every cell once at most
 	groups  []Group
 	index   map[Group]uint32
+	numbers map[*Rule][]uint32 // the same for groups of nothing but a rule of the service's policy and a region: number plus one
 	divided [][]Part
 	mixes   map[string]uint32
 	barred  map[string]*Barred
+
+	barredIn []*Barred // by cell, where endpoints have fences
 }
 
 // mixed marks an outcome that is an index into divided, until all groups are
@@ -212,15 +272,19 @@ const mixed = 1 << 31
 // numbered in the order of their first cell.
 func (n *grouping) list(w Way) []uint32 {
 	outcomes := make([]uint32, len(n.cells))
+	rules, others := n.ask(n.service.Policy, &w), make(map[*Policy][]asked)
 	for cell := range n.cells {
-		rule := n.rule(n.service.Policy, &w, cell)
-		if len(rule.Split.Policies) == 0 {
-			outcomes[cell] = n.number(Group{Rule: rule}, cell)
+		first := n.first(n.service.Policy, rules, cell)
+		if len(first.rule.Split.Policies) == 0 {
+			outcomes[cell] = n.numberOf(first, cell)
 			continue
 		}
 		var parts []Part
-		for _, share := range rule.Split.Policies {
-			group := Group{Via: rule, Policy: share.Policy, Rule: n.rule(share.Policy, &w, cell)}
+		for _, share := range first.rule.Split.Policies {
+			if others[share.Policy] == nil {
+				others[share.Policy] = n.ask(share.Policy, &w)
+			}
+			group := Group{Via: first.rule, Policy: share.Policy, Rule: n.first(share.Policy, others[share.Policy], cell).rule}
 			parts = append(parts, Part{Group: int(n.number(group, cell)), Share: share.Share, seed: hashString(share.Policy.Name)})
 		}
 		outcomes[cell] = n.mix(parts)
@@ -228,20 +292,32 @@ func (n *grouping) list(w Way) []uint32 {
 	return outcomes
 }
 
-// rule is the first of a policy that matches.
-func (n *grouping) rule(p *Policy, w *Way, cell int) *Rule {
-	for _, r := range p.Rules {
-		if n.matches(r, n.service, w, cell, n.once) {
-			return r
+// first is the first of a policy's rules that matches.
+func (n *grouping) first(p *Policy, rules []asked, cell int) *asked {
+	for i := range rules {
+		if rules[i].matches(n.cells, cell) {
+			return &rules[i]
 		}
 	}
 	panic("steering: policy " + p.Name + " has no rule that always matches")
 }
 
+// numberOf is the number of the group of a rule of the service's policy.
+func (n *grouping) numberOf(a *asked, cell int) uint32 {
+	if a.numbers == nil {
+		return n.number(Group{Rule: a.rule}, cell)
+	}
+	at := &a.numbers[n.region[cell]]
+	if *at == 0 {
+		*at = n.number(Group{Rule: a.rule}, cell) + 1
+	}
+	return *at - 1
+}
+
 func (n *grouping) number(g Group, cell int) uint32 {
 	g.Region = n.cells[cell].Region
 	if n.fenced {
-		g.Barred = n.intern(newBarred(n.service.Endpoints, func(f *Fence) bool { return n.bars(f, cell) }))
+		g.Barred = n.barredIn[cell]
 	}
 	at, known := n.index[g]
 	if !known {

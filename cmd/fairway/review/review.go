@@ -132,8 +132,15 @@ func (r *reviewer) matched(p *used, rule *steering.Rule) bitset {
 		return known
 	}
 	m := newBitset(p.points())
+	asks := make([]steering.Facts, len(p.ways)) // one for each way, and not one for each point
+	for w := range asks {
+		asks[w] = p.ways[w].Facts(rule)
+		asks[w].Service = p.services[0].Service
+	}
 	for i := range p.points() {
-		if cell, way := p.point(i); r.holds(rule, p.services[0].Service, cell, way) {
+		facts := &asks[i%len(p.ways)]
+		facts.Cell = &r.cells[p.sample[i/len(p.ways)]]
+		if rule.When(facts) {
 			m.set(i)
 		}
 	}
