@@ -16,11 +16,12 @@ import (
 func (c *compiler) vantages() []steering.Vantage {
 	var all []steering.Vantage
 	for _, v := range c.each(vantage) {
-		f, _ := v.fields("region bind")
+		f, _ := v.fields("region network bind")
 		one := steering.Vantage{Name: v.name, Region: steering.DefaultRegion, Place: v.home()}
 		if name := f.refer("region", region); name != "" {
 			one.Region = name
 		}
+		one.Network = f.text("network")
 		if bind, ok := f.under("bind"); ok {
 			one.Bind, _ = bind.address()
 		}

@@ -18,12 +18,12 @@ type Node struct {
 	DNS            DNS
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For and Forwarded are believed
 	HTTP           HTTPDoor
-	HTTPHosts      []string       // further Host names that the HTTP door accepts; lower case, no final dot
-	TokenFile      string         // the API's token; empty = none named
-	Advertise      string         // base URL at which other nodes reach the API; empty = as it listens
-	SteeringSecret string         // the file with what signs players' steering sessions; empty = none named
-	KeyFolder      string         // where DNSSEC keys are kept; empty = in the data folder
-	KeySecret      string         // the file with the secret that seals them; empty = they are not sealed
+	HTTPHosts      []string // further Host names that the HTTP door accepts; lower case, no final dot
+	TokenFile      string   // the API's token; empty = none named
+	Advertise      string   // base URL at which other nodes reach the API; empty = as it listens
+	SteeringSecret string   // the file with what signs players' steering sessions; empty = none named
+	KeyFolder      string   // where DNSSEC keys are kept; empty = in the data folder
+	KeySecret      string   // the file with the secret that seals them; empty = they are not sealed
 	Learning       Learning
 	TSIGKeys       []TSIGKey     // for copies of zones, sorted by name
 	Databases      []string      // MMDB files, in the order of their precedence; "embedded" = the built-in data

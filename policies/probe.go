@@ -34,7 +34,7 @@ func (c *compiler) probe(name string) *steering.Probe {
 }
 
 func (c *compiler) compileProbe(v value) *steering.Probe {
-	f, _ := v.fields("type path port every timeout rise fall quorum window stale_after status body_contains max_bytes ca_file resolver")
+	f, _ := v.fields("type path port every timeout rise fall failures among drift quorum window stale_after status body_contains max_bytes ca_file resolver")
 	p := &steering.Probe{
 		Name:     v.name,
 		Type:     f.probeType(),
@@ -48,6 +48,8 @@ func (c *compiler) compileProbe(v value) *steering.Probe {
 		Resolver: f.resolver(),
 		Place:    v.home(),
 	}
+	p.FailN, p.FailOf = f.failures()
+	p.Drift = f.number("drift", 0, 1.1, 100)
 	p.Window = f.duration("window", 12*p.Every, p.Every, 24*time.Hour)
 	p.Stale = f.duration("stale_after", 3*p.Every+p.Timeout, p.Every, 24*time.Hour)
 	if p.Timeout > p.Every {
@@ -74,6 +76,24 @@ func (c *compiler) compileProbe(v value) *steering.Probe {
 		p.CAFile, _ = ca.file()
 	}
 	return p
+}
+
+// failures reads how many failures among how many measurements are enough.
+func (f fields) failures() (n, of int) {
+	n, of = int(f.integer("failures", 0, 1, 63)), int(f.integer("among", 0, 2, 64))
+	failures, isSet := f.under("failures")
+	among, amongIsSet := f.under("among")
+	switch {
+	case isSet && !amongIsSet:
+		failures.fault("add among, such as among: 10", "needs among: of how many measurements")
+	case amongIsSet && !isSet:
+		among.fault("add failures, such as failures: 4", "needs failures: how many of them")
+	case isSet && n >= of && of > 0:
+		failures.fault("lower failures, or use fall for failures in a row", "is not below among")
+	default:
+		return n, of
+	}
+	return 0, 0
 }
 
 // probeType reads the required type.

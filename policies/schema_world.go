@@ -6,6 +6,7 @@ func vantagesSchema() property {
 	return key("vantages", "Places where probes run, by name. Three in a region let two outvote one that is cut off.",
 		entries(object("",
 			key("region", "The region that it stands in.", reference()).by("default"),
+			key("network", "The network that it hangs on, such as an AS. Vantages of one network fail together: alone they take nothing down while another of the region is content. Default: one of its own.", text()).like("AS64500"),
 			key("bind", "The source address of its probes. One bound to IPv4 does not measure IPv6 addresses, nor the other way round.", address()).like("192.0.2.10"),
 		)))
 }
@@ -119,6 +120,7 @@ func servicesSchema() property {
 		entries(object("",
 			key("endpoints", "The ways to reach the service.", some(endpointSchema())).needed(),
 			key("hostnames", "The steered names, for DNS and for the Host header. Each belongs to one service.", oneOrList(hostname())).like("live.cdn.video.example"),
+			key("reports", "From whom players' reports are taken: from any, or only at target URLs that fairway reports sign has signed.", word("any", "signed")).by(defaultReports),
 			key("alias", "Which hostnames DNS answers with the addresses behind an endpoint's host, in place of a CNAME: those that are a zone's apex, or always.",
 				word(defaultAlias, "always")).by(defaultAlias),
 			key("ttl", "Of the answers: 1s to 1h, whole seconds. A resolver may send clients to a dead endpoint for so long.", duration()).by("30s"),
@@ -181,6 +183,9 @@ func probesSchema() property {
 			key("timeout", "For the whole attempt at one address: 50ms to 1m.", duration()).by("2s"),
 			key("rise", "Good measurements in a row that end a failure.", whole(1, 100)).by(defaultRise),
 			key("fall", "Failures in a row that begin one.", whole(1, 100)).by(defaultFall),
+			key("failures", "So many failures among the last measurements begin one too, in a row or not. Needs among.", whole(1, 63)).like(4),
+			key("among", "Of how many measurements failures are counted.", whole(2, 64)).like(10),
+			key("drift", "Latency that has risen to so many times its usual level, as a quorum sees it, is degraded. Default: it is only told.", number(1.1, 100)).like(2),
 			key("quorum", "Vantages that must agree on down; never more than the region has.", whole(1, 1000)).by(defaultQuorum),
 			key("window", "How far back the score's figures look: every to 24h. Default: 12 × every.", duration()),
 			key("stale_after", "Older measurements are no evidence: every to 24h. Default: 3 × every + timeout.", duration()),

@@ -15,7 +15,8 @@ const (
 	defaultTTL = 30 * time.Second
 	longTTL    = 5 * time.Minute
 
-	defaultAlias = "apex"
+	defaultAlias   = "apex"
+	defaultReports = "any"
 )
 
 // steered is a hostname that a service answers for.
@@ -30,13 +31,14 @@ type steered struct {
 func (c *compiler) services() []*steering.Service {
 	var all []*steering.Service
 	for _, v := range c.each(service) {
-		f, _ := v.fields("hostnames alias labels ttl ttl_min ttl_max endpoints probe policy geofence blocked manifest")
+		f, _ := v.fields("hostnames alias labels ttl ttl_min ttl_max endpoints probe policy geofence blocked manifest reports")
 		s := &steering.Service{
-			Key:   v.name,
-			TTL:   f.seconds("ttl", defaultTTL, time.Second, time.Hour),
-			Probe: c.probe(f.refer("probe", probe)),
-			Alias: f.choice("alias", defaultAlias, defaultAlias, "always") == "always",
-			Place: v.home(),
+			Key:           v.name,
+			TTL:           f.seconds("ttl", defaultTTL, time.Second, time.Hour),
+			Probe:         c.probe(f.refer("probe", probe)),
+			SignedReports: f.choice("reports", defaultReports, defaultReports, "signed") == "signed",
+			Alias:         f.choice("alias", defaultAlias, defaultAlias, "always") == "always",
+			Place:         v.home(),
 		}
 		if s.TTL > longTTL {
 			c.warn(f.byKey["ttl"].place(), "30s is usual for live video",

@@ -75,18 +75,19 @@ type Pool struct {
 
 // Service is what a player asks for.
 type Service struct {
-	Key       string   // in URLs, metrics and commands
-	Hostnames []string // fully qualified, lower case, with the final dot
-	Labels    map[string]string
-	TTL       time.Duration
-	TTLMin    time.Duration // when a change is near; 0 = TTL
-	TTLMax    time.Duration // when nothing can change, and never more; 0 = TTL
-	Alias     bool          // every hostname is answered with addresses, as it is at an apex, and never by CNAME
-	Endpoints []*Endpoint   // in the file's order
-	Probe     *Probe        // nil when the endpoints are not probed
-	Policy    *Policy       // never nil
-	Manifests *Manifests    // nil = the HTTP door hands out no manifests
-	Schedule  string        // the schedule that makes it so; empty = none
+	Key           string   // in URLs, metrics and commands
+	Hostnames     []string // fully qualified, lower case, with the final dot
+	Labels        map[string]string
+	TTL           time.Duration
+	TTLMin        time.Duration // when a change is near; 0 = TTL
+	TTLMax        time.Duration // when nothing can change, and never more; 0 = TTL
+	Alias         bool          // every hostname is answered with addresses, as it is at an apex, and never by CNAME
+	Endpoints     []*Endpoint   // in the file's order
+	SignedReports bool          // players' reports are taken at signed URLs only
+	Probe         *Probe        // nil when the endpoints are not probed
+	Policy        *Policy       // never nil
+	Manifests     *Manifests    // nil = the HTTP door hands out no manifests
+	Schedule      string        // the schedule that makes it so; empty = none
 	// Weights are static weights that a schedule gives to endpoints, by id; those of
 	// the others stand.
 	Weights map[string]float64

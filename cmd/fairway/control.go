@@ -40,7 +40,7 @@ func (c *control) Status() api.Status {
 	if c.loop != nil {
 		view := c.loop.View()
 		world.Snapshot, world.Health, world.Holds = view.Snapshot, view.Health, view.Holds
-		s.Braked = view.Braked
+		s.Braked, s.Causes = view.Braked, view.Causes
 	}
 	s.Describe(world)
 	return s

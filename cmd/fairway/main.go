@@ -104,7 +104,7 @@ On a running node:
 	root.AddCommand(formatCommand(), schemaCommand(), importCommand(), manifestCommand())
 	root.AddCommand(planCommand(), recordCommand(), replayCommand(), benchCommand(), cookiesCommand(), quarantineCommand())
 	root.AddCommand(demoCommand(), runCommand(), checkCommand(), testCommand(), initCommand(),
-		statusCommand(), explainCommand(), usageCommand(), drainCommand(), undrainCommand(), forceCommand(), weightCommand(),
+		statusCommand(), explainCommand(), usageCommand(), reportsCommand(), drainCommand(), undrainCommand(), forceCommand(), weightCommand(),
 		freezeCommand(), unfreezeCommand(), liftSomeCommand(), overridesCommand(),
 		doctorCommand(), applyCommand(), revisionsCommand(), diffCommand(), rollbackCommand(), canaryCommand(), dnssecCommand())
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{err, c.CommandPath()} })

@@ -25,7 +25,13 @@ var _ httpserver.Players = (*rum.Collector)(nil)
 
 // newCollector takes in what players tell the HTTP door.
 func (n *node) newCollector(secret []byte) (*rum.Collector, error) {
-	return rum.NewCollector(rum.Config{Places: n.clientPlaces, Key: rum.SigningKey(secret)})
+	return rum.NewCollector(rum.Config{Places: n.clientPlaces, Key: rum.SigningKey(secret), Signed: n.signedReports})
+}
+
+// signedReports tells whether a service takes reports at signed URLs only.
+func (n *node) signedReports(service string) bool {
+	s := n.config.Load().Revision.Service(service)
+	return s != nil && s.SignedReports
 }
 
 // clientPlaces tells where clients are, as finely as is known. Until that is

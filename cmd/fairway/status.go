@@ -49,6 +49,9 @@ func printStatus(w io.Writer, s *api.Status) {
 	if s.Configuration.ServingLastGood {
 		fmt.Fprintf(w, "CONFIGURATION ON DISK REFUSED, the last good one serves:\n  %s\n", indent(s.Configuration.Error))
 	}
+	for _, c := range s.Causes {
+		fmt.Fprintf(w, "%s %s IS DOWN AS A WHOLE: %s\n", strings.ToUpper(string(c.Kind)), c.Name, c.Evidence)
+	}
 	for _, b := range s.Braked {
 		where, what := "region "+b.Region, "endpoints"
 		if b.Region == "" {

@@ -62,6 +62,8 @@ type Loop struct {
 	judge     *health.Judge
 	estimates estimates
 	played    steering.PlayedTable
+	causes    []steering.Cause
+	changes   []health.Change // of the last round
 	overrides []steering.Override
 	table     steering.HealthTable
 	traffic   *traffic
@@ -83,6 +85,7 @@ type View struct {
 	Overrides []steering.Override
 	PoolDown  map[string]string // pool → why
 	Traffic   Traffic
+	Causes    []steering.Cause  // that lie behind several verdicts at once
 	Stretch   float64           // by which the caps are passed since all of them together are too few; 1 = they hold
 	Estimates *estimate.Table   // of what fetches cost; nil = no policy asks
 	Braked    []steering.Braked // mass-down brakes that hold, of the main layout

@@ -61,12 +61,35 @@ func later(a, b time.Time) time.Time {
 func (l *Loop) judgeAll(now time.Time) {
 	table, changes := l.judge.Judge(now)
 	l.table = table
+	l.changes = changes
+	if len(changes) > 0 || l.causes != nil {
+		l.name(l.judge.Causes())
+	}
 	for _, c := range changes {
 		l.log.Info("verdict", "subject", c.Subject, "region", c.Region, "from", c.From.String(), "to", c.To.String(), "evidence", c.Evidence)
 	}
 	for _, t := range l.tracks() {
 		t.judged(table, l.log)
 	}
+}
+
+// name takes up what lies behind verdicts, and logs what is new of it and what is
+// over.
+func (l *Loop) name(causes []steering.Cause) {
+	among := func(list []steering.Cause, c *steering.Cause) bool {
+		return slices.ContainsFunc(list, func(o steering.Cause) bool { return o.Kind == c.Kind && o.Name == c.Name })
+	}
+	for i := range causes {
+		if c := &causes[i]; !among(l.causes, c) {
+			l.log.Warn("down as a whole", "kind", c.Kind, "name", c.Name, "evidence", c.Evidence)
+		}
+	}
+	for i := range l.causes {
+		if c := &l.causes[i]; !among(causes, c) {
+			l.log.Info("no longer down as a whole", "kind", c.Kind, "name", c.Name)
+		}
+	}
+	l.causes = causes
 }
 
 // expire drops overrides whose time is over.
@@ -88,7 +111,7 @@ func (l *Loop) publish(now time.Time, restored uint64, changed bool) {
 		generation = max(restored, prev.Generation)
 	}
 	view := &View{
-		Snapshot: prev, Health: l.table, Overrides: l.overrides, PoolDown: l.main.poolDown, Braked: l.main.braked, At: now, main: l.main.side(),
+		Snapshot: prev, Health: l.table, Causes: l.causes, Overrides: l.overrides, PoolDown: l.main.poolDown, Braked: l.main.braked, At: now, main: l.main.side(),
 		Estimates: l.estimates.table,
 		Traffic:   l.traffic.seen(), Stretch: l.main.stretch, usage: l.traffic.stored,
 	}
