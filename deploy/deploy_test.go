@@ -149,8 +149,28 @@ func TestPrometheus(t *testing.T) {
 	if out := run(t, "promtool", "check", "config", "prometheus.yml"); !strings.Contains(out, "1 rule files found") {
 		t.Errorf("the configuration does not load the rules:\n%s", out)
 	}
+	checkWithoutConsul(t)
 	run(t, "promtool", "check", "rules", "alerts.yml")
 	run(t, "promtool", "test", "rules", "alerts_test.yml")
+}
+
+// checkWithoutConsul checks the configuration for a fleet. Debian's promtool knows
+// nothing of Consul, so that part is put aside for it.
+func checkWithoutConsul(t *testing.T) {
+	text := read(t, "prometheus-consul.yml")
+	discovery := regexp.MustCompile(`(?s)    consul_sd_configs:\n.*?\n(    relabel_configs:)`)
+	if !discovery.MatchString(text) {
+		t.Fatal("prometheus-consul.yml finds nothing in Consul")
+	}
+	folder := t.TempDir()
+	for name, text := range map[string]string{
+		"prometheus-consul.yml": discovery.ReplaceAllString(text, "    static_configs: [{targets: [127.0.0.1:8400]}]\n$1"), "alerts.yml": read(t, "alerts.yml"),
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(t, "promtool", "check", "config", filepath.Join(folder, "prometheus-consul.yml"))
 }
 
 // TestExampleConfiguration: what operators start from has no mistake and

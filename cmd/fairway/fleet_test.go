@@ -1,61 +1,267 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
+	"fairway/cmd/fairway/demo"
 	"fairway/steering/store/consultest"
+
+	"github.com/miekg/dns"
 )
 
-// fleetConfig adds a Consul to a configuration.
-func fleetConfig(t *testing.T, config, consul string) {
+// fleetUnderTest is a fleet of separate processes with emulated CDNs: the same
+// configuration for every node, with a data folder each.
+type fleetUnderTest struct {
+	t      *testing.T
+	world  *demo.World
+	consul []*consultest.Server
+	config string
+	temp   string
+	nodes  map[string]*process
+	doors  map[string]*doors // by node; api is set for each, dns and http where it has them
+	roles  map[string]string
+}
+
+// startFleet runs so many Consul servers, and nodes by name and role.
+func startFleet(t *testing.T, servers int, roles map[string]string) *fleetUnderTest {
 	t.Helper()
-	text, err := os.ReadFile(config)
+	world, d := startBreakable(t)
+	f := &fleetUnderTest{
+		t: t, world: world, consul: consultest.Start(t, servers), config: world.ConfigFile(), temp: t.TempDir(),
+		nodes: make(map[string]*process), doors: make(map[string]*doors), roles: roles,
+	}
+	var controls []string
+	for name, role := range roles {
+		at := newDoors(t)
+		at.token = d.token
+		if f.doors[name] = at; role == "control" {
+			controls = append(controls, fmt.Sprintf("%q", "http://"+at.api))
+		}
+	}
+	text, err := os.ReadFile(f.config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Dir(config), filepath.Base(config), string(text)+fmt.Sprintf("\nstore: {consul: {address: %q, prefix: test}}\n", consul))
+	write(t, filepath.Dir(f.config), filepath.Base(f.config), string(text)+fmt.Sprintf("\nstore: {consul: {address: %q, prefix: test}}\ncontrol: {addresses: [%s]}\n",
+		f.consul[0].Address, strings.Join(controls, ", ")))
+	for name := range roles {
+		f.start(name)
+	}
+	return f
 }
 
-// TestFleetWithoutConsul: doors on machines of their own follow control through
-// Consul; when that is gone they answer on, also after kill -9.
-func TestFleetWithoutConsul(t *testing.T) {
-	config, d := startWorld(t)
-	consul := consultest.Start(t, 1)
-	fleetConfig(t, config, consul[0].Address)
-	temp := t.TempDir()
-	other := func() string { return fmt.Sprintf("127.0.0.1:%d", freePort(t)) }
-	node := func(role string, more ...string) *process {
-		return start(t, temp, append([]string{"run", "--config", config, "--data", filepath.Join(temp, role), "--role", role}, more...)...)
+// start runs a node, also again after it has ended.
+func (f *fleetUnderTest) start(name string) {
+	at := f.doors[name]
+	f.nodes[name] = start(f.t, f.temp, "run", "--config", f.config, "--data", filepath.Join(f.temp, name), "--role", f.roles[name], "--name", name,
+		"--api", at.api, "--dns", at.dns, "--http", at.http)
+}
+
+// self is what a node tells of itself.
+func (f *fleetUnderTest) self(name string) (told fleetNode) {
+	c := connection{address: f.doors[name].api, tokenFile: filepath.Join(filepath.Dir(f.config), "token")}
+	node, err := c.open()
+	if err != nil {
+		f.t.Fatal(err)
 	}
-	node("control")
-	doorAPI := other()
-	door := node("dns", "--api", doorAPI)
-	node("http", "--api", other())
-	node("probe", "--api", other())
-	d.answering("live.fairway.test.", "live", patience)
-	until(t, 2*patience, "the decisions reach both doors", func() bool { return different(everywhere(t, d)) >= 2 && agreeNow(d) })
-	consul[0].Kill() // from here on nothing new reaches a door
-	until(t, patience, "the door's copy is on disk", func() bool {
-		copied, err := os.ReadFile(filepath.Join(temp, "dns", "fleet", "dns", "state.json"))
-		return err == nil && strings.Contains(string(copied), fmt.Sprintf(`"generation":%d,`, (&doors{t: t, api: doorAPI}).generation()))
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if node.Do(ctx, "GET", fleetPath+"node", nil, &told) != nil {
+		return fleetNode{}
+	}
+	return told
+}
+
+// leader waits for a leader among some nodes and returns its name.
+func (f *fleetUnderTest) leader(among ...string) (name string) {
+	f.t.Helper()
+	until(f.t, 2*patience, "a control node leads", func() bool {
+		for _, name = range among {
+			if f.self(name).Leads {
+				return true
+			}
+		}
+		return false
 	})
-	before := cnames(d)
-	door.kill()
-	node("dns", "--api", doorAPI)
-	d.answering("live.fairway.test.", "live", patience)
-	if now := cnames(d); !maps.Equal(now, before) {
-		t.Errorf("without Consul a restarted door answers %v, before %v", now, before)
-	}
-	out, errs, code := run(t, temp, "status", "--api", doorAPI, "--token-file", filepath.Join(filepath.Dir(config), "token"))
+	return name
+}
+
+// command runs a command against a node.
+func (f *fleetUnderTest) command(node string, args ...string) string {
+	f.t.Helper()
+	out, errs, code := run(f.t, f.temp, append(args, "--api", f.doors[node].api, "--token-file", filepath.Join(filepath.Dir(f.config), "token"))...)
 	if code != 0 {
-		t.Errorf("status of the door: exit %d\n%s%s", code, out, errs)
+		f.t.Errorf("%v: exit %d\n%s%s", args, code, out, errs)
 	}
+	return out
+}
+
+// cnames is what a DNS door gives each region's client.
+func cnames(d *doors) map[string]string {
+	all := make(map[string]string)
+	for region, client := range clientIn {
+		all[region] = d.cname("live.fairway.test.", client)
+	}
+	return all
+}
+
+// settled waits until all edges give the same answers, several of them, for longer
+// than the dwell.
+func (f *fleetUnderTest) settled(edges ...string) map[string]string {
+	f.t.Helper()
+	var want map[string]string
+	since := time.Now()
+	until(f.t, 3*patience, "all edges stand at the same", func() bool {
+		for _, edge := range edges {
+			now := cnames(f.doors[edge])
+			if different(now) < 2 || !maps.Equal(now, want) {
+				want, since = now, time.Now()
+				return false
+			}
+		}
+		return time.Since(since) > 8*time.Second
+	})
+	return want
+}
+
+// oracle asks edges all the time and knows what they must answer.
+type oracle struct {
+	answers, lost, wrong atomic.Int64
+	first                atomic.Pointer[string] // what went wrong first
+	stop                 func()
+}
+
+// watch puts edges under load until the oracle is stopped.
+func (f *fleetUnderTest) watch(want map[string]string, edges ...string) *oracle {
+	ctx, cancel := context.WithCancel(context.Background())
+	o := &oracle{}
+	var clients sync.WaitGroup
+	for _, edge := range edges {
+		for region, client := range clientIn {
+			clients.Go(func() { o.ask(ctx, f.doors[edge], client, want[region]) })
+		}
+	}
+	o.stop = sync.OnceFunc(func() { cancel(); clients.Wait() })
+	f.t.Cleanup(o.stop)
+	return o
+}
+
+func (o *oracle) ask(ctx context.Context, d *doors, client netip.Addr, want string) {
+	c := dns.Client{Timeout: 10 * time.Second} // a busy machine is slow; it loses nothing
+	for ctx.Err() == nil {
+		m := new(dns.Msg)
+		m.SetQuestion("live.fairway.test.", dns.TypeA)
+		m.Extra = []dns.RR{&dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT, Class: 1232}, Option: []dns.EDNS0{&dns.EDNS0_SUBNET{
+			Code: dns.EDNS0SUBNET, Family: 1, SourceNetmask: 24, Address: netip.PrefixFrom(client, 24).Masked().Addr().AsSlice(),
+		}}}}
+		r, _, err := c.Exchange(m, d.dns)
+		o.answers.Add(1)
+		switch {
+		case err != nil:
+			o.lost.Add(1)
+			o.note(err.Error())
+		case r.Rcode != dns.RcodeSuccess || len(r.Answer) == 0 || !strings.Contains(r.Answer[0].String(), want):
+			o.wrong.Add(1)
+			o.note(fmt.Sprintf("%v, want %s", r, want))
+		}
+		time.Sleep(4 * time.Millisecond)
+	}
+}
+
+func (o *oracle) note(what string) { o.first.CompareAndSwap(nil, &what) }
+
+// faultless fails the test when an answer was lost or wrong.
+func (o *oracle) faultless(t *testing.T) {
+	t.Helper()
+	o.stop()
+	t.Logf("%d answers, %d lost, %d wrong", o.answers.Load(), o.lost.Load(), o.wrong.Load())
+	if o.lost.Load()+o.wrong.Load() > 0 || o.answers.Load() < 100 {
+		why := o.first.Load()
+		t.Errorf("%d of %d answers were lost, %d wrong", o.lost.Load(), o.answers.Load(), o.wrong.Load())
+		if why != nil {
+			t.Errorf("the first: %s", *why)
+		}
+	}
+}
+
+// TestFleet: nodes on machines of their own follow a leader through Consul. The
+// leader goes, and another one decides; Consul goes, and every edge answers on,
+// also one that was killed.
+func TestFleet(t *testing.T) {
+	f := startFleet(t, 1, map[string]string{"control-1": "control", "control-2": "control", "probe-1": "probe", "dns-1": "dns", "dns-2": "dns"})
+	edges := []string{"dns-1", "dns-2"}
+	leader := f.leader("control-1", "control-2")
+	other := map[string]string{"control-1": "control-2", "control-2": "control-1"}[leader]
+	want := f.settled(edges...)
+	o := f.watch(want, edges...)
+
+	before := f.self(leader)
+	f.nodes[leader].stop(syscall.SIGTERM, patience)
+	f.leader(other)
+	if now := f.self(other); now.Term <= before.Term || now.Generation <= before.Generation {
+		t.Errorf("term %d, generation %d after %d, %d", now.Term, now.Generation, before.Term, before.Generation)
+	}
+	o.faultless(t)
+
+	// An order given to an edge reaches the leader, and comes back to every edge.
+	cdn := providerOf(want["eu"])
+	f.command("dns-1", "drain", cdn, "--region", "eu", "--reason", "test", "--for", "1h")
+	until(t, patience, "both edges leave the drained CDN", func() bool {
+		return providerOf(cnames(f.doors["dns-1"])["eu"]) != cdn && providerOf(cnames(f.doors["dns-2"])["eu"]) != cdn
+	})
+	f.start(leader)
+	until(t, patience, "who led before follows", func() bool { return f.self(leader).Leader == other && !f.self(leader).Leads })
+	until(t, patience, "the table shows who is there", func() bool {
+		var table struct{ Nodes []fleetNode }
+		out := f.command("dns-2", "fleet", "-o", "json")
+		ready := 0
+		if json.Unmarshal([]byte(out), &table) == nil {
+			for _, n := range table.Nodes {
+				if n.Health == "ready" {
+					ready++
+				}
+			}
+		}
+		return ready == 5
+	})
+
+	f.consul[0].Kill() // from here on nothing new reaches an edge
+	until(t, patience, "the edge says that Consul is away", func() bool {
+		return strings.Contains(f.doors["dns-1"].scrape(), `fairway_fleet_trouble{kind="away"} 1`)
+	})
+	until(t, patience, "the edge's copy is on disk", func() bool {
+		copied, err := os.ReadFile(filepath.Join(f.temp, "dns-1", "fleet", "dns", "state.json"))
+		return err == nil && strings.Contains(string(copied), fmt.Sprintf(`"generation":%d,`, f.doors["dns-1"].generation()))
+	})
+	last := cnames(f.doors["dns-1"])
+	f.nodes["dns-1"].kill()
+	f.start("dns-1")
+	until(t, patience, "the edge answers without Consul", func() bool { return f.doors["dns-1"].cname("live.fairway.test.", clientIn["eu"]) != "" })
+	if now := cnames(f.doors["dns-1"]); !maps.Equal(now, last) {
+		t.Errorf("without Consul a restarted edge answers %v, before %v", now, last)
+	}
+}
+
+// providerOf is the CDN of a host of the demo, REGION.CDN.fairway.test.
+func providerOf(host string) string {
+	parts := strings.Split(host, ".")
+	if len(parts) < 2 {
+		return ""
+	}
+	return parts[1]
 }
 
 // generation is what a node answers from.
@@ -70,24 +276,4 @@ func (d *doors) generation() (n uint64) {
 		}
 	}
 	return n
-}
-
-// cnames is what the DNS door gives each region's client.
-func cnames(d *doors) map[string]string {
-	all := make(map[string]string)
-	for region, client := range clientIn {
-		all[region] = d.cname("live.fairway.test.", client)
-	}
-	return all
-}
-
-// agreeNow tells whether both doors give every region's client the same CDN.
-func agreeNow(d *doors) bool {
-	for _, client := range clientIn {
-		answer, err := d.decide("live", client)
-		if err != nil || d.cname("live.fairway.test.", client) != answer.Endpoints[0].Host {
-			return false
-		}
-	}
-	return true
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,9 +10,11 @@ import (
 	"os"
 	"time"
 
+	"fairway/steering/metrics"
 	"fairway/steering/publish"
 	"fairway/steering/store"
 	"fairway/steering/store/consulstore"
+	"fairway/steering/store/replica"
 )
 
 // leads tells whether this node decides: in a fleet one control node at a time
@@ -112,6 +115,27 @@ func (n *node) leadRollout(ctx context.Context) error {
 	disk := c.revision(folderOf(n.path))
 	n.rollout.Lead(ctx, &disk)
 	return nil
+}
+
+// contact is how this node stands to the shared store.
+func (n *node) contact() replica.Contact {
+	c := n.replica.Contact()
+	at, err := n.shared.Reach()
+	if at.After(c.At) {
+		c.At = at
+	}
+	c.Err = cmp.Or(c.Err, err)
+	return c
+}
+
+// standing is what metrics show of this node's place in the fleet.
+func (n *node) standing() metrics.Fleet {
+	contact := n.contact()
+	f := metrics.Fleet{Leads: n.leads(), Contact: contact.At, Away: contact.Err != nil, Doubted: contact.Doubt != nil, Disk: contact.Disk != nil}
+	if l, known := n.shared.Leader(); known {
+		f.Term = l.Term
+	}
+	return f
 }
 
 // stopped tells whether the node is ending.

@@ -80,12 +80,15 @@ type node struct {
 	named    namedFiles                    // what the configuration's file names; read and written where files are looked at
 	draining atomic.Bool
 
+	load loadMeter
+
 	// Of a node of a fleet.
-	own       *policies.Node // what the files on this node's disk said at the start; nil = they were broken
-	leading   atomic.Bool
-	following sync.Mutex      // held while what the fleet has is taken up
-	serving   context.Context // ends with the node; set by Run
-	decided   chan struct{}   // closed when the loop has ended, and stored its last state
+	registering sync.Mutex
+	own         *policies.Node // what the files on this node's disk said at the start; nil = they were broken
+	leading     atomic.Bool
+	following   sync.Mutex      // held while what the fleet has is taken up
+	serving     context.Context // ends with the node; set by Run
+	decided     chan struct{}   // closed when the loop has ended, and stored its last state
 
 	followed atomic.Pointer[steering.HealthTable] // of the state that a node without control follows
 	ordering sync.Mutex                           // held from reading the stored overrides until they are in force
@@ -178,6 +181,10 @@ func (n *node) build() error {
 	}
 	if n.roles.dns {
 		shown.DNSCounts, shown.AliasCounts = n.dnsCounts, n.aliasCounts
+	}
+	shown.Load = n.load.now
+	if n.replica != nil {
+		shown.Fleet = n.standing
 	}
 	if n.roles.dns || n.roles.control {
 		shown.Signing = n.signing
@@ -377,6 +384,7 @@ func (n *node) extraPaths() map[string]http.Handler {
 	if n.dns != nil {
 		paths[quarantinePath] = n.quarantineHandler()
 	}
+	paths[fleetPath] = n.fleetHandler()
 	maps.Copy(paths, n.extra)
 	return paths
 }
@@ -533,6 +541,7 @@ func (n *node) Run(stop context.Context, signals signals) error {
 	}
 	if n.replica != nil {
 		start("store", n.replica.Run)
+		start("registration", n.register)
 		if n.loop != nil {
 			start("election", n.campaign)
 		}
@@ -563,6 +572,8 @@ func (n *node) serve(serving, stop context.Context, replace <-chan os.Signal) (r
 			return false
 		case <-stop.Done():
 			n.notify("STOPPING=1")
+			n.draining.Store(true)
+			n.deregister(serving)
 			n.drain(serving)
 			return false
 		case <-replace:

@@ -44,6 +44,10 @@ type Config struct {
 	Usage func() *usage.Standing
 	// Stretch returns by how much all caps are passed, 1 = not at all. Unset = 1.
 	Stretch func() float64
+	// Fleet returns how this node stands in its fleet. Unset = it is in none.
+	Fleet func() Fleet
+	// Load returns the part of its processors that the node uses. Unset = not told.
+	Load func() float64
 	// Now is the clock for ages. Unset = time.Now.
 	Now func() time.Time
 }
@@ -88,6 +92,12 @@ func New(config Config) *Metrics {
 		m.decisions, m.dns.queries, m.dns.took, m.http.requests, m.http.took,
 		m.probes, m.reloads, m.stores, &world{config}, &carried{config}, newRealised(config.Snapshot, m.decisions.handed),
 	)
+	if config.Fleet != nil {
+		m.Registry.MustRegister(&fleet{config.Fleet, config.Now})
+	}
+	if config.Load != nil {
+		m.Registry.MustRegister(&load{config.Load})
+	}
 	if config.AliasCounts != nil {
 		m.Registry.MustRegister(&aliases{config.AliasCounts})
 	}

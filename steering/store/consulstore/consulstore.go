@@ -49,6 +49,7 @@ type Store struct {
 
 	leader   atomic.Pointer[Leader] // as far as heard; nil = nobody leads
 	lastTerm atomic.Uint64          // the highest that was heard of
+	reach    atomic.Pointer[reach]  // of the watch
 	keep     int
 	warn     func(error)
 

@@ -15,7 +15,7 @@ import (
 const (
 	// waitFor is how long Consul holds a blocking query when nothing changes; it
 	// adds up to a sixteenth, so that a fleet does not ask in step.
-	waitFor = 2 * time.Minute
+	waitFor = 30 * time.Second
 	// A Consul that does not answer is asked again after retryFirst, doubling up
 	// to retryMost, each shortened by chance to as little as half.
 	retryFirst = 200 * time.Millisecond
@@ -102,6 +102,35 @@ type heads map[string]uint64
 // look reads the heads: at once when at is 0, else when they changed since at or
 // waitFor is over.
 func (s *Store) look(ctx context.Context, at uint64) (heads, uint64, error) {
+	now, next, err := s.lookOnce(ctx, at)
+	if ctx.Err() == nil || err == nil {
+		r := &reach{err: err}
+		if before := s.reach.Load(); err != nil && before != nil {
+			r.at = before.at
+		} else if err == nil {
+			r.at = time.Now()
+		}
+		s.reach.Store(r)
+	}
+	return now, next, err
+}
+
+// reach is how the last look went.
+type reach struct {
+	at  time.Time // when one last went well; zero = never
+	err error
+}
+
+// Reach tells when Consul last answered a watch of this store, and why it has not
+// since; nil = it has. While nothing changes it answers every half minute.
+func (s *Store) Reach() (time.Time, error) {
+	if r := s.reach.Load(); r != nil {
+		return r.at, r.err
+	}
+	return time.Time{}, nil
+}
+
+func (s *Store) lookOnce(ctx context.Context, at uint64) (heads, uint64, error) {
 	limit := patience
 	if at > 0 {
 		limit += waitFor + waitFor/16
