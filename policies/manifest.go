@@ -27,12 +27,17 @@ func (c *compiler) manifests(of fields, s *steering.Service) *steering.Manifests
 		return nil
 	}
 	m := &steering.Manifests{
-		Unsteered: f.choice("steering", "declared", "declared", "none") == "none",
-		Fresh:     f.duration("cache", defaultManifestCache, 0, time.Hour),
-		Stale:     f.duration("stale", defaultManifestStale, 0, 7*24*time.Hour),
-		Timeout:   f.duration("timeout", defaultManifestTimeout, 50*time.Millisecond, 8*time.Second),
-		Redirect:  f.choice("on_error", "refuse", "refuse", "redirect") == "redirect",
-		Place:     v.home(),
+		Fresh:    f.duration("cache", defaultManifestCache, 0, time.Hour),
+		Stale:    f.duration("stale", defaultManifestStale, 0, 7*24*time.Hour),
+		Timeout:  f.duration("timeout", defaultManifestTimeout, 50*time.Millisecond, 8*time.Second),
+		Redirect: f.choice("on_error", "refuse", "refuse", "redirect") == "redirect",
+		Place:    v.home(),
+	}
+	switch f.choice("steering", "declared", "declared", "shared", "none") {
+	case "shared":
+		m.Shared = true
+	case "none":
+		m.Unsteered = true
 	}
 	if door, ok := f.under("door"); ok {
 		m.Door, _ = door.baseURL()

@@ -141,7 +141,7 @@ func manifestSchema() property {
 			key("origins", "Base URLs where the manifests are; the first that answers has it. Default: the origins of the endpoints' pools, and of their fallbacks.",
 				oneOrSome(baseURL())).like([]string{"https://origin.eu.example"}),
 			key("door", "The base URL by which players reach the HTTP door. Default: the one by which they asked for the manifest.", baseURL()).like("https://go.video.example"),
-			key("steering", "Whether the manifest names the steering server; none: it is only ordered.", word("declared", "none")).by("declared"),
+			key("steering", "How the manifest names the steering server. shared: caches may give its answers to others of the same cohort. none: the manifest is only ordered.", word("declared", "shared", "none")).by("declared"),
 			key("cache", "How long a manifest is kept without asking the origins: 0s to 1h.", duration()).by("2s"),
 			key("stale", "How much longer while no origin answers: 0s to 7d.", duration()).by("5m"),
 			key("timeout", "For one origin to answer: 50ms to 8s.", duration()).by("2s"),

@@ -11,6 +11,9 @@ type Manifests struct {
 	// Door is the base URL, without a final slash, by which players reach the HTTP
 	// door; empty = the one by which they asked for the manifest.
 	Door string
+	// Shared manifests name a steering server whose answers caches may share: each
+	// viewer is in a cohort of its network.
+	Shared bool
 	// Unsteered manifests name no steering server: they are only ordered.
 	Unsteered bool
 	Fresh     time.Duration // how long a manifest is kept without asking the origins

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/sha256"
+	"crypto/subtle"
 	"fmt"
 	"net"
 	"os"
@@ -8,6 +10,7 @@ import (
 
 	"fairway/cmd/fairway/handover"
 	"fairway/policies"
+	"fairway/steering"
 	"fairway/steering/certs"
 	"fairway/steering/httpserver"
 )
@@ -53,4 +56,28 @@ func adoptPacket(files []*os.File) (c net.PacketConn, err error) {
 		f.Close()
 	}
 	return c, err
+}
+
+// explainer tells who holds the API's token how decisions came about. Without a
+// token, or on a node without control, it tells nobody.
+func (n *node) explainer(token string) httpserver.Explainer {
+	if token == "" || !n.roles.control {
+		return nil
+	}
+	return explainer{&control{n}, sha256.Sum256([]byte(token))}
+}
+
+type explainer struct {
+	*control
+	token [sha256.Size]byte
+}
+
+// Authorised compares hashes, so that the time it takes tells nothing of the token.
+func (e explainer) Authorised(token string) bool {
+	got := sha256.Sum256([]byte(token))
+	return subtle.ConstantTimeCompare(got[:], e.token[:]) == 1
+}
+
+func (e explainer) Explain(service string, q steering.Query) (any, error) {
+	return e.control.Explain(service, q)
 }

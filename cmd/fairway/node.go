@@ -342,7 +342,7 @@ func (n *node) makeParts(c *configuration) error {
 		problems = append(problems, err)
 		n.certificate = certificate
 		n.http, err = httpserver.New(httpserver.Config{
-			TLS: secure, ProxyProtocol: c.Node.HTTP.ProxyProtocol,
+			Explainer: n.explainer(token), TLS: secure, ProxyProtocol: c.Node.HTTP.ProxyProtocol,
 			Listen: n.listening(c.Node).Listen.HTTP, Open: n.sockets.Listen, Current: n.current, Fetch: fetchManifest(n.log), Signer: n.signers, TrustedProxies: c.Node.TrustedProxies, Hosts: c.Node.HTTPHosts,
 			SteeringSecret: secret, Learning: n.learning, Observer: httpObserver{n.metrics.HTTP(), n.sample}, Logger: n.log.With("door", "http"),
 			Players: n.collector,

@@ -23,6 +23,7 @@ type answer struct {
 	json      []byte             // the body, where JSON is spoken; nil = made from message
 	manifest  string             // the body, where it is a manifest
 	format    *format            // of the manifest
+	share     time.Duration      // how long caches may give it to others; 0 = not at all
 }
 
 // refuse is an answer that says no.
@@ -60,6 +61,9 @@ var (
 func (s *Server) send(w http.ResponseWriter, r *http.Request, door string, a *answer) {
 	h := w.Header()
 	h["Cache-Control"] = noStore
+	if a.share > 0 {
+		h["Cache-Control"] = []string{"public, max-age=" + strconv.Itoa(int(a.share/time.Second))}
+	}
 	h["Access-Control-Allow-Origin"] = anyOrigin
 	// Location is not exposed: browsers follow redirects before any script could
 	// read it (Fetch §4.4).

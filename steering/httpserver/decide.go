@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
 	"net/netip"
@@ -36,8 +37,8 @@ type endpointBody struct {
 	Reason   string  `json:"reason"`
 }
 
-// decide answers GET /decide/v1/{service}?client=…&session=…&path=….
-func (s *Server) decide(snapshot *steering.Snapshot, q steering.Query, t target) answer {
+// decide answers GET /decide/v1/{service}?client=…&session=…&path=…&explain.
+func (s *Server) decide(r *http.Request, snapshot *steering.Snapshot, q steering.Query, t target) answer {
 	parameters, err := url.ParseQuery(strings.TrimPrefix(t.query, "?"))
 	if err != nil {
 		return refuse(http.StatusBadRequest, errMalformedQuery.Error())
@@ -48,6 +49,20 @@ func (s *Server) decide(snapshot *steering.Snapshot, q steering.Query, t target)
 		}
 	}
 	q.Session, q.Path = parameters.Get("session"), parameters.Get("path")
+	if !parameters.Has("explain") {
+		return s.describeFor(snapshot, q)
+	}
+	explanation, refusal := s.explanation(r, t.service, q)
+	if refusal != nil {
+		return *refusal
+	}
+	a := s.describeFor(snapshot, q)
+	a.json = append(append(append(bytes.TrimSuffix(a.json, []byte("}\n")), `,"explanation":`...), bytes.TrimSpace(explanation)...), "}\n"...)
+	return a
+}
+
+// describeFor decides and describes.
+func (s *Server) describeFor(snapshot *steering.Snapshot, q steering.Query) answer {
 	d := snapshot.Decide(q)
 	s.decided(doorDecide, d)
 	a, body := answer{status: http.StatusOK}, describe(&d)

@@ -7,7 +7,8 @@
 //	GET|HEAD /r/{service}/{path…}?{query}   302 to the chosen endpoint's URL + "/" + path + "?" + query
 //	GET|HEAD /steer/v1/{service}/{hls|dash} 200 with a steering manifest; ?s= is the viewer's session
 //	GET|HEAD /manifest/v1/{service}/{path…} 200 with the origin's playlist or MPD, made steerable; ?s= as above
-//	GET|HEAD /decide/v1/{service}           200 with the ranked endpoints as JSON; ?client= and ?session=
+//	GET|HEAD /decide/v1/{service}           200 with the ranked endpoints as JSON; ?client=, ?session=, ?explain
+//	POST     /decide/v1/                    200 with the same for many services and clients
 //	POST     /cmcd/v2/{service}             204; players' events (CTA-5004-B), for Config.Players
 //	POST     /beacon/v1/{service}           204; the same of apps, as JSON
 //	OPTIONS  on all                         204, so that a CORS preflight never meets a redirect

@@ -87,6 +87,8 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, t target) answer 
 			service = snapshot.Layout.ByKey(t.service)
 		}
 		return s.report(snapshot, service, access.client(r), w, r, t)
+	case t.batch() && r.Method == http.MethodPost && snapshot != nil:
+		return s.decideBatch(snapshot, steering.Query{Client: access.client(r), Door: steering.DoorDecide}, w, r)
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		return wrongMethod
 	case snapshot == nil:
@@ -102,7 +104,7 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, t target) answer 
 		return noService
 	case t.door == doorDecide:
 		q.Door = steering.DoorDecide
-		return s.decide(snapshot, q, t)
+		return s.decide(r, snapshot, q, t)
 	}
 	q.Session = r.Header.Get(sessionHeader)
 	if t.door == doorManifest {

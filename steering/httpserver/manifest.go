@@ -61,8 +61,14 @@ func (s *Server) manifested(r *http.Request, access *access, snapshot *steering.
 	}
 	q.Door = steering.DoorSteering // it must agree with the polls that follow
 	d := snapshot.Decide(q)
-	s.decided(doorManifest, d)
 	from := d.Service.Manifests
+	polls := sessionQuery(q.Session)
+	if from != nil && from.Shared {
+		c := cohortOf(&d, q)
+		polls = cohortInfix + c.String()
+		d = snapshot.Decide(c.ask(q))
+	}
+	s.decided(doorManifest, d)
 	switch _, ok := d.First(); {
 	case from == nil, s.config.Fetch == nil:
 		return noManifests
@@ -74,7 +80,7 @@ func (s *Server) manifested(r *http.Request, access *access, snapshot *steering.
 		return s.instead(from, &d, q, t, noPathways)
 	}
 	if !from.Unsteered {
-		options.Steering = s.door(r, access, from) + steerPrefix + t.service + "/" + form.protocol + sessionQuery(q.Session)
+		options.Steering = s.door(r, access, from) + steerPrefix + t.service + "/" + form.protocol + polls
 	}
 	if from.CMCD != nil {
 		options.CMCD = &manifest.CMCD{Version: from.CMCD.Version, Header: from.CMCD.Header, Keys: from.CMCD.Keys, Session: q.Session}

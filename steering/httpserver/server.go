@@ -53,6 +53,8 @@ type Config struct {
 	// NotFound() bool tells whether the origins have no such manifest. Default:
 	// manifests are not handed out.
 	Fetch func(ctx context.Context, from *steering.Manifests, path string) (string, error)
+	// Explainer tells how decisions came about. Default: nobody is told.
+	Explainer Explainer
 	// Signer adds the tokens by which CDNs let viewers in. Default: none is needed.
 	Signer Signer
 	// Open opens a listener for an address of Listen. Default net.Listen; another

@@ -36,6 +36,9 @@ const (
 // read it is always 200 once a session has begun: players take many an error for
 // a reason to stop steering for good.
 func (s *Server) steer(snapshot *steering.Snapshot, q steering.Query, t target) answer {
+	if t.cohort != "" {
+		return s.steerCohort(snapshot, q, t)
+	}
 	p, err := readPoll(t)
 	if err != nil {
 		return refuse(http.StatusBadRequest, err.Error())

@@ -20,8 +20,12 @@ type target struct {
 	service string // decoded: a key to look up, never to send
 	path    string // what follows the service and its slash, as received
 	asked   string // the same with its slash, for rules that read it
+	cohort  string // whose shared steering manifest is asked for; empty = the client's own
 	query   string // with its question mark, as received; empty = none
 }
+
+// batch tells whether the target takes several queries for decisions.
+func (t *target) batch() bool { return t.door == doorDecide && t.service == "" }
 
 // parseTarget splits the target as it came over the wire, since net/http's URL
 // has already decoded the path. The second result tells people why the target is
@@ -54,6 +58,7 @@ func parseTarget(r *http.Request) (target, string) {
 	case strings.HasPrefix(path, steerPrefix):
 		t.door, t.path = doorSteer, path
 		service, protocol, _ := strings.Cut(path[len(steerPrefix):], "/")
+		protocol, t.cohort, _ = strings.Cut(protocol, cohortInfix)
 		if t.service = service; protocol != "hls" && protocol != "dash" {
 			return t, "a steering manifest is asked for as /steer/v1/{service}/hls or /steer/v1/{service}/dash"
 		}
