@@ -37,6 +37,8 @@ func Compile(files []File) (*Configuration, Findings) {
 	revision.Schedules = c.schedules(revision.Services)
 	revision.Zones = c.zones()
 	c.unusedZoneFiles()
+	revision.Probing = c.probing()
+	c.reviewProbing(revision)
 	revision.Reads = c.reads.sealed()
 	node := c.node()
 	node.TSIGKeys = c.tsigKeys()
@@ -51,7 +53,7 @@ func Compile(files []File) (*Configuration, Findings) {
 }
 
 // The top level of the language. Each file may have any of these keys.
-const topLevel = "zones listen dns dnssec http api control store drain geo currency vantages providers pools regions services probes policies tsig schedules learning"
+const topLevel = "zones listen dns dnssec http api control store drain geo currency vantages providers pools regions services probes probing policies tsig schedules learning"
 
 // named are the sections that are mappings from a name to a thing.
 var named = []noun{provider, pool, region, vantage, probe, policy, service, tsigKey, schedule}

@@ -167,7 +167,7 @@ func (c *compiler) declaredNames(what string, names []string, wrong string) stri
 
 // choices is the remedy for a wrong word: the right ones, and the nearest.
 func choices(label string, words []string, wrong string) string {
-	const most = 30
+	const most = 40
 	shown := words
 	more := ""
 	if len(shown) > most {

@@ -16,7 +16,7 @@ import (
 func (c *compiler) vantages() []steering.Vantage {
 	var all []steering.Vantage
 	for _, v := range c.each(vantage) {
-		f, _ := v.fields("region network bind")
+		f, _ := v.fields("region network bind resolver")
 		one := steering.Vantage{Name: v.name, Region: steering.DefaultRegion, Place: v.home()}
 		if name := f.refer("region", region); name != "" {
 			one.Region = name
@@ -25,6 +25,7 @@ func (c *compiler) vantages() []steering.Vantage {
 		if bind, ok := f.under("bind"); ok {
 			one.Bind, _ = bind.address()
 		}
+		one.Resolver = f.resolver()
 		all = append(all, one)
 	}
 	if len(all) == 0 {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,8 @@ const (
 	defaultFall     = 2
 	defaultQuorum   = 2
 	defaultMaxBytes = 64 << 10
+
+	defaultMediaBytes = 16 << 20
 )
 
 // probe returns the compiled probe with this name; nil for no name and for one
@@ -33,8 +36,31 @@ func (c *compiler) probe(name string) *steering.Probe {
 	return c.probes[name]
 }
 
+// probeKeys are what every probe may say. The other keys mean something to some
+// types only.
+const probeKeys = "type port every fastest slowest timeout rise fall failures among drift quorum window stale_after resolver resolve family"
+
+// typedKeys says which types a key means something to.
+var typedKeys = []struct {
+	keys  string
+	types func(steering.ProbeType) bool
+	use   string // a type that it would mean something to
+}{
+	{"path max_bytes redirects parity", steering.ProbeType.Fetches, "https"},
+	{"status body_contains", func(t steering.ProbeType) bool { return t.Fetches() && !t.Media() }, "https"},
+	{"connection", func(t steering.ProbeType) bool { return t.Fetches() && !t.Media() }, "https"},
+	{"ca_file expires_in ocsp", steering.ProbeType.Secure, "https"},
+	{"alpn", func(t steering.ProbeType) bool { return t == steering.ProbeTLS }, "tls"},
+	{"within max_ttl", func(t steering.ProbeType) bool { return t == steering.ProbeDNS }, "dns"},
+	{"variant edge_age stuck_after min_rate", steering.ProbeType.Media, "hls"},
+}
+
 func (c *compiler) compileProbe(v value) *steering.Probe {
-	f, _ := v.fields("type path port every timeout rise fall failures among drift quorum window stale_after status body_contains max_bytes ca_file resolver")
+	known := probeKeys
+	for _, k := range typedKeys {
+		known += " " + k.keys
+	}
+	f, _ := v.fields(known)
 	p := &steering.Probe{
 		Name:     v.name,
 		Type:     f.probeType(),
@@ -44,14 +70,20 @@ func (c *compiler) compileProbe(v value) *steering.Probe {
 		Rise:     int(f.integer("rise", defaultRise, 1, 100)),
 		Fall:     int(f.integer("fall", defaultFall, 1, 100)),
 		Quorum:   int(f.integer("quorum", defaultQuorum, 1, 1000)),
-		MaxBytes: f.integer("max_bytes", defaultMaxBytes, 1, 64<<20),
 		Resolver: f.resolver(),
+		Family:   steering.AddressFamily(f.choice("family", "", "ipv4", "ipv6")),
 		Place:    v.home(),
 	}
 	p.FailN, p.FailOf = f.failures()
 	p.Drift = f.number("drift", 0, 1.1, 100)
-	p.Window = f.duration("window", 12*p.Every, p.Every, 24*time.Hour)
-	p.Stale = f.duration("stale_after", 3*p.Every+p.Timeout, p.Every, 24*time.Hour)
+	p.Fastest = f.duration("fastest", 0, 100*time.Millisecond, p.Every)
+	p.Slowest = f.duration("slowest", 0, p.Every, time.Hour)
+	rarest := max(p.Every, p.Slowest)
+	p.Window = f.duration("window", 12*rarest, rarest, 24*time.Hour)
+	p.Stale = f.duration("stale_after", 3*rarest+p.Timeout, rarest, 24*time.Hour)
+	if r, ok := f.under("resolve"); ok {
+		p.Resolve, p.At = r.resolution()
+	}
 	if p.Timeout > p.Every {
 		at := v.home()
 		if t, ok := f.under("timeout"); ok {
@@ -60,22 +92,105 @@ func (c *compiler) compileProbe(v value) *steering.Probe {
 		c.warn(at, "lower timeout or raise every", "%s: timeout %s is longer than every %s: a probe never overlaps itself, so a slow target is measured less often",
 			v.subject, brief(p.Timeout), brief(p.Every))
 	}
-	if p.Type == steering.ProbeTCP {
-		f.noHTTP()
-		return p
+	if p.Type != "" {
+		f.meaningless(p.Type)
 	}
+	if p.Type.Fetches() {
+		f.fetching(p)
+	}
+	if p.Type.Secure() {
+		f.secure(p)
+	}
+	switch {
+	case p.Type == steering.ProbeDNS:
+		for _, item := range f.texts("within") {
+			if network, ok := item.prefix(); ok {
+				p.DNS.Within = append(p.DNS.Within, network)
+			}
+		}
+		p.DNS.MaxTTL = f.seconds("max_ttl", 0, time.Second, 7*24*time.Hour)
+	case p.Type.Media():
+		p.Media = steering.MediaRules{
+			Variant:    steering.Variant(f.choice("variant", string(steering.FirstVariant), "first", "lowest", "highest")),
+			EdgeAge:    f.duration("edge_age", 0, time.Second, time.Hour),
+			StuckAfter: f.duration("stuck_after", 0, time.Second, time.Hour),
+			MinRate:    f.number("min_rate", 1, 0, 100),
+		}
+	}
+	return p
+}
+
+// fetching reads what a probe over HTTP asks for, and wants of the response.
+func (f fields) fetching(p *steering.Probe) {
 	if path, ok := f.require("path", "add path, such as /live/main.m3u8"); ok {
 		p.Path = path.urlPath()
 	}
-	p.Status = f.statuses()
-	p.BodyContains = f.text("body_contains")
+	most := int64(defaultMaxBytes)
+	if p.Type.Media() {
+		most = defaultMediaBytes
+	} else {
+		p.Status = f.statuses()
+		p.BodyContains = f.text("body_contains")
+		p.Reuse = f.choice("connection", "fresh", "fresh", "reuse") == "reuse"
+	}
+	p.MaxBytes = f.integer("max_bytes", most, 1, 64<<20)
+	p.Redirects = int(f.integer("redirects", 0, 0, 10))
+	p.Parity = f.choice("parity", "ignore", "ignore", "check") == "check"
+}
+
+// secure reads what a probe wants of TLS.
+func (f fields) secure(p *steering.Probe) {
 	if ca, ok := f.under("ca_file"); ok {
-		if p.Type == steering.ProbeHTTP {
-			f.c.fault(ca.keyAt, "use type: https, or take it out", "%s: ca_file means nothing without TLS", v.subject)
-		}
 		p.CAFile, _ = ca.file()
 	}
-	return p
+	p.TLS.Left = f.duration("expires_in", 0, time.Hour, 365*24*time.Hour)
+	p.TLS.Staple = f.choice("ocsp", "accept", "accept", "require") == "require"
+	for _, item := range f.oneOrMore("alpn") {
+		if id, ok := item.protocol(); ok {
+			p.TLS.ALPN = append(p.TLS.ALPN, id)
+		}
+	}
+}
+
+// meaningless reports keys that a probe of this type would ignore.
+func (f fields) meaningless(t steering.ProbeType) {
+	for _, typed := range typedKeys {
+		if typed.types(t) {
+			continue
+		}
+		for key := range strings.FieldsSeq(typed.keys) {
+			if v, ok := f.under(key); ok {
+				f.c.fault(v.keyAt, "take it out, or use type: "+typed.use, "%s: %s means nothing to a probe of type %s", f.subject, key, t)
+			}
+		}
+	}
+}
+
+// resolution reads whose view of a host's addresses is taken, or the addresses.
+func (v value) resolution() (steering.Resolution, []netip.Addr) {
+	const remedy = "use system, per-region, or a list of addresses"
+	if v.node.Tag == "!!seq" {
+		items, _ := v.list()
+		if len(items) == 0 {
+			v.fault(remedy, "is empty")
+		}
+		var at []netip.Addr
+		for _, item := range distinct(items) {
+			if a, ok := item.address(); ok {
+				at = append(at, a)
+			}
+		}
+		return "", at
+	}
+	s, ok := v.text()
+	switch {
+	case !ok || s == "system":
+	case s == string(steering.ResolvePerRegion):
+		return steering.ResolvePerRegion, nil
+	default:
+		v.fault(remedy, "%q is not a choice", clip(s))
+	}
+	return steering.ResolveSystem, nil
 }
 
 // failures reads how many failures among how many measurements are enough.
@@ -106,27 +221,21 @@ func (f fields) probeType() steering.ProbeType {
 	if !ok {
 		return ""
 	}
-	switch t := steering.ProbeType(s); t {
-	case steering.ProbeHTTP, steering.ProbeHTTPS, steering.ProbeTCP:
-		return t
+	types := wordsOf(steering.ProbeTypes())
+	if slices.Contains(types, s) {
+		return steering.ProbeType(s)
 	}
-	types := []string{"http", "https", "tcp"}
-	switch s {
-	case "hls", "dash", "http2", "http3", "tls", "dns":
-		v.fault("use one of http, https, tcp for now", "%s is not supported by this release yet", s)
-	default:
-		v.fault(choices("types", types, s), "%q is not a type of probe", clip(s))
-	}
+	v.fault(choices("types", types, s), "%q is not a type of probe", clip(s))
 	return ""
 }
 
-// noHTTP reports keys that a probe without HTTP would ignore.
-func (f fields) noHTTP() {
-	for _, key := range []string{"path", "status", "body_contains", "max_bytes", "ca_file"} {
-		if v, ok := f.under(key); ok {
-			f.c.fault(v.keyAt, "take it out, or use type: https", "%s: %s means nothing to a probe of type tcp", f.subject, key)
-		}
+// wordsOf gives words of a type of their own as they are written.
+func wordsOf[T ~string](all []T) []string {
+	plain := make([]string, len(all))
+	for i, one := range all {
+		plain[i] = string(one)
 	}
+	return plain
 }
 
 // urlPath reads a path with an optional query.

@@ -8,6 +8,7 @@ func vantagesSchema() property {
 			key("region", "The region that it stands in.", reference()).by("default"),
 			key("network", "The network that it hangs on, such as an AS. Vantages of one network fail together: alone they take nothing down while another of the region is content. Default: one of its own.", text()).like("AS64500"),
 			key("bind", "The source address of its probes. One bound to IPv4 does not measure IPv6 addresses, nor the other way round.", address()).like("192.0.2.10"),
+			key("resolver", "Whom probes with resolve: per-region ask from here: an address, perhaps with a port. Default: the probe's resolver, told where the region's clients are.", resolverAddress()).like("192.0.2.53"),
 		)))
 }
 
@@ -170,33 +171,6 @@ func endpointSchema() *schema {
 		key("pathway", "An id for content steering: letters, digits, . - _; one per service.", matching(`^[A-Za-z0-9._-]+$`)),
 		key("name", "Makes the id SERVICE/NAME. Needed when two endpoints have the same provider and pool.", reference()),
 	)
-}
-
-func probesSchema() property {
-	status := &schema{AnyOf: []*schema{whole(100, 599), matching(`^[1-5][0-9]{2}(-[1-5][0-9]{2})?$`)}}
-	return key("probes", "How something is measured, by name, and when measurements become a verdict.",
-		entries(object("",
-			key("type", "The protocol.", word("http", "https", "tcp")).needed(),
-			key("path", "What to GET, perhaps with a query; needed for http and https. Use a small object that every CDN has.", matching(`^/[^\s#]*$`)).like("/live/main.m3u8"),
-			key("port", "Where to connect. Default: the port of the url, else 80 or 443.", whole(1, 65535)),
-			key("every", "From start to start: 100ms to 1h.", duration()).by("5s"),
-			key("timeout", "For the whole attempt at one address: 50ms to 1m.", duration()).by("2s"),
-			key("rise", "Good measurements in a row that end a failure.", whole(1, 100)).by(defaultRise),
-			key("fall", "Failures in a row that begin one.", whole(1, 100)).by(defaultFall),
-			key("failures", "So many failures among the last measurements begin one too, in a row or not. Needs among.", whole(1, 63)).like(4),
-			key("among", "Of how many measurements failures are counted.", whole(2, 64)).like(10),
-			key("drift", "Latency that has risen to so many times its usual level, as a quorum sees it, is degraded. Default: it is only told.", number(1.1, 100)).like(2),
-			key("quorum", "Vantages that must agree on down; never more than the region has.", whole(1, 1000)).by(defaultQuorum),
-			key("window", "How far back the score's figures look: every to 24h. Default: 12 × every.", duration()),
-			key("stale_after", "Older measurements are no evidence: every to 24h. Default: 3 × every + timeout.", duration()),
-			key("status", "Accepted HTTP statuses: 200, or 200-299, or a list of such.",
-				&schema{AnyOf: []*schema{status, {Type: "array", Items: status, MinItems: 1}}}).by("200-299"),
-			key("body_contains", "Must occur in what is read of the body.", text()).like("#EXTM3U"),
-			key("max_bytes", "Read no more of the body.", whole(1, 64<<20)).by(defaultMaxBytes),
-			key("ca_file", "PEM file of the authorities to trust instead of the system's; https only.", text()),
-			key("resolver", "The DNS server to ask: an address, perhaps with a port. Default: the system's.",
-				resolverAddress()).like("192.0.2.53:5353"),
-		)))
 }
 
 func resolverAddress() *schema {

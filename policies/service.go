@@ -268,6 +268,14 @@ func (c *compiler) checkProbe(f fields, s *steering.Service) {
 	if s.Probe == nil {
 		return
 	}
+	if s.Probe.Type == steering.ProbeDNS {
+		for _, e := range s.Endpoints {
+			if e.Host == "" {
+				c.fault(e.Place, "give it the host that is asked for, or use another type of probe",
+					"endpoint %s: probe %q asks for the answers of a host name, and it has none", e.ID, s.Probe.Name)
+			}
+		}
+	}
 	if s.Probe.Type == steering.ProbeTCP && s.Probe.Port == 0 {
 		for _, e := range s.Endpoints {
 			if e.URL == "" {

@@ -91,7 +91,7 @@ func wantWhole() *steering.Revision {
 	}
 	origin := &steering.Probe{
 		Name: "origin", Type: steering.ProbeTCP, Every: 5 * time.Second, Timeout: 2 * time.Second, Rise: 2, Fall: 2, Quorum: 2,
-		Window: time.Minute, Stale: 17 * time.Second, MaxBytes: 64 << 10, Place: at(cdns, 34, 3),
+		Window: time.Minute, Stale: 17 * time.Second, Place: at(cdns, 34, 3),
 	}
 	live := &steering.Policy{
 		Name: "live", Place: at(pols, 2, 3),
@@ -196,6 +196,7 @@ func wantWhole() *steering.Revision {
 			},
 		},
 		Policies: []*steering.Policy{&builtin, live, &unused},
+		Probing:  steering.Probing{Budget: steering.ProbeBudget{InFlight: 2048, TargetInFlight: 64}},
 		Reads:    steering.Reads{Country: steering.ReadSet{Values: []string{"DE", "FR"}}, ASN: steering.ReadSet{All: true}},
 	}
 }

@@ -20,6 +20,8 @@ type assignment struct {
 	uri     *url.URL // of the request
 	measure probeFunc
 	trust   *trust
+	signer  SignFunc // nil = URLs are open
+	memory  *memory
 	limited sync.Once // "too many addresses" is said once
 }
 
@@ -34,12 +36,17 @@ type spec struct {
 	probe     steering.Probe // defaults filled in; without what only judges read
 	vantage   steering.Vantage
 	trust     [32]byte // hash of the authorities
+	secure    bool
+	group     string // whose bytes are the same; empty = of none
+	provider  string // whose tokens URLs have; empty = none
+	probing   steering.Probing
+	subnet    netip.Prefix // a client network of the vantage's region; invalid = none is known
 }
 
-func newAssignment(t Target, v steering.Vantage, measure probeFunc, authorities *trust) *assignment {
-	v.Place = steering.Place{}
+func newAssignment(t Target, v steering.Vantage, measure probeFunc, with shared) *assignment {
+	v.Place, v.Network = steering.Place{}, ""
 	v.Bind = v.Bind.Unmap()
-	return &assignment{
+	a := &assignment{
 		spec: spec{
 			subject:   t.Subject,
 			host:      t.Host,
@@ -48,12 +55,36 @@ func newAssignment(t Target, v steering.Vantage, measure probeFunc, authorities 
 			addresses: slices.Clone(t.Addresses),
 			probe:     measuring(*t.Probe),
 			vantage:   v,
-			trust:     authorities.sum,
+			trust:     with.trust.sum,
+			secure:    t.Secure,
+			group:     t.Group,
+			provider:  t.Provider,
+			probing:   steering.Probing{Allow: with.allow},
 		},
 		uri:     requestURI(t.Path),
 		measure: measure,
-		trust:   authorities,
+		trust:   with.trust,
+		signer:  with.signer,
+		memory:  &memory{byAddress: make(map[netip.Addr]*recall)},
 	}
+	if t.Probe.Resolve == steering.ResolvePerRegion {
+		a.subnet = with.subnets[v.Region]
+	}
+	if t.Probe.Type == steering.ProbeDNS {
+		a.port = 53
+		if at, err := netip.ParseAddrPort(a.server()); err == nil {
+			a.port = int(at.Port())
+		}
+	}
+	return a
+}
+
+// shared is what several assignments have in common.
+type shared struct {
+	trust   *trust
+	signer  SignFunc
+	allow   []netip.Prefix
+	subnets map[string]netip.Prefix // a client network of each region
 }
 
 func (a *assignment) equal(b *assignment) bool { return reflect.DeepEqual(a.spec, b.spec) }
@@ -68,6 +99,7 @@ func (a *assignment) hash() uint64 {
 // makes a field that is added later count as a change.
 func measuring(p steering.Probe) steering.Probe {
 	p.Rise, p.Fall, p.Quorum = 0, 0, 0
+	p.FailN, p.FailOf, p.Drift = 0, 0, 0
 	p.Window, p.Stale = 0, 0
 	p.Place = steering.Place{}
 	if p.Every <= 0 {
@@ -81,6 +113,9 @@ func measuring(p steering.Probe) steering.Probe {
 	}
 	if p.MaxBytes <= 0 {
 		p.MaxBytes = 64 << 10
+		if p.Type.Media() {
+			p.MaxBytes = 16 << 20
+		}
 	}
 	return p
 }

@@ -15,11 +15,19 @@
 // 32 addresses the lowest 32 are probed and the log says so. A name that does
 // not resolve gives one measurement without an address.
 //
-// Every attempt makes a fresh connection, so it sees what a new player sees:
-// TCP handshake, full TLS handshake, one HTTP/1.1 GET with the host's name in
-// SNI (RFC 6066 §3: never an address) and Host (RFC 9110 §7.2), no redirect
-// followed, no proxy, no content coding. At most MaxBytes of the body are
-// read. Of a response whose status is refused the body is not read.
+// Every attempt makes a fresh connection, unless the probe says reuse, so it sees
+// what a new player sees: TCP handshake, full TLS handshake, one GET with the host's
+// name in SNI (RFC 6066 §3: never an address) and Host (RFC 9110 §7.2), no proxy, no
+// content coding, and no more redirects than the probe allows. At most MaxBytes of
+// the body are read. Of a response whose status is refused the body is not read.
+// Media probes make one connection per host and attempt, as players do, and what
+// they time is the segment.
+//
+// # Where probes go
+//
+// To public addresses, and to those that Aim.Allow names: what a name resolves to,
+// a redirect leads to or a playlist names comes from outside. Tokens are made anew
+// for each request and stand in no detail, note or log.
 //
 // Phases add up to the attempt's time: TTFB ends with the first byte of the
 // response and Transfer begins there, so a body that stalls behind a quick
@@ -56,7 +64,7 @@
 //
 // # Known limits
 //
-// HTTP/1.1, TLS and TCP only. Names are resolved by Go's own resolver, which
+// A media probe plays one variant, and of a DASH presentation the last period. Names are resolved by Go's own resolver, which
 // reads /etc/hosts before it asks Probe.Resolver and knows no other sources than
 // these and DNS.
 package probes

@@ -29,6 +29,11 @@ func (f *failure) Error() string { return f.detail }
 const maxDetail = 200
 
 func failed(outcome steering.Outcome, detail string) error {
+	return &failure{outcome, clip(detail)}
+}
+
+// clip makes text that may come from the other side short and printable.
+func clip(detail string) string {
 	detail = strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
@@ -38,7 +43,7 @@ func failed(outcome steering.Outcome, detail string) error {
 	if runes := []rune(detail); len(runes) > maxDetail {
 		detail = string(runes[:maxDetail]) + "…"
 	}
-	return &failure{outcome, detail}
+	return detail
 }
 
 // connectFailure says why there is no connection. An error that is this
@@ -50,7 +55,7 @@ func (a *attempt) connectFailure(err error) error {
 		return failed(steering.OutcomeTimeout, fmt.Sprintf("no connection within %s", a.probe.Timeout))
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return failed(steering.OutcomeRefused, "connect: connection refused")
-	case isOwn(err), errors.Is(err, syscall.ENETUNREACH) && !a.routed(a.vantage.Bind, a.address):
+	case isOwn(err), errors.Is(err, syscall.ENETUNREACH) && !a.routed(a.vantage.Bind, a.to.address):
 		return fmt.Errorf("connect: %w", err)
 	case errors.As(err, &cause):
 		return failed(steering.OutcomeConnect, "connect: "+cause.Error())

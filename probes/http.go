@@ -1,176 +1,171 @@
 package probes
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"math"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
-	"slices"
+	"net/url"
 	"strconv"
-	"strings"
-	"time"
 
 	"fairway/steering"
 )
 
-// maxHeader bounds the header of a response, interim responses included.
-const maxHeader = 64 << 10
-
-// probeHTTP asks for the path over a fresh connection (RFC 9112).
+// probeHTTP asks for the path, in the version of HTTP that the probe's type says,
+// and follows as many redirects as the probe allows.
 func probeHTTP(ctx context.Context, a *attempt) error {
-	conn, closeConn, err := a.connect(ctx)
-	if err != nil {
-		return err
+	for left := a.probe.Redirects; ; left-- {
+		next, err := a.once(ctx, left > 0)
+		if err != nil || next == nil {
+			return err
+		}
+		if err := a.move(ctx, next); err != nil {
+			return err
+		}
 	}
-	defer closeConn()
-	return a.get(conn)
 }
 
-// probeHTTPS does the same behind a full TLS handshake.
-func probeHTTPS(ctx context.Context, a *attempt) error {
-	if err := a.trust.err; err != nil {
-		return err // this machine's own fault: it says nothing of the CDN
+// once makes one request, over the kept connection if there is one. The URL that
+// it returns is a redirect to follow.
+func (a *attempt) once(ctx context.Context, follow bool) (*url.URL, error) {
+	if l := a.recall.take(a.to.name()); l != nil {
+		a.seen.Reused = true
+		next, err := a.over(ctx, l, follow)
+		if !l.dead || ctx.Err() != nil {
+			return next, err
+		}
+		// The server closed it while it was idle, as it may (RFC 9112 §9.3.1):
+		// that says nothing of what a new connection would meet.
+		a.seen.Reused = false
 	}
-	conn, closeConn, err := a.connect(ctx)
+	l, err := a.open(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer closeConn()
-	secure, err := a.handshake(ctx, conn)
-	if err != nil {
-		return err
-	}
-	return a.get(secure)
+	return a.over(ctx, l, follow)
 }
 
-// get sends one request and holds the response against the probe's rules.
-func (a *attempt) get(conn net.Conn) error {
-	if err := a.request().Write(conn); err != nil {
-		return a.brokenOff(err, "request not sent within "+a.probe.Timeout.String(), "while the request was sent")
+// open makes the connection that requests go over.
+func (a *attempt) open(ctx context.Context) (*line, error) {
+	if a.to.secure && a.trust.err != nil {
+		return nil, a.trust.err // this machine's own fault: it says nothing of the CDN
 	}
-	sent := time.Now()
-	from := &wire{conn: conn, left: maxHeader}
-	reader := bufio.NewReader(from)
-	if _, err := reader.Peek(1); err != nil {
-		return a.brokenOff(err, "no response within "+a.probe.Timeout.String()+" (waited for the first byte)", "before the response")
-	}
-	first := time.Now()
-	a.phases.TTFB = first.Sub(sent)
-	response, err := readResponse(reader)
 	switch {
-	case err != nil && from.left <= 0:
-		return failed(steering.OutcomeStatus, fmt.Sprintf("response header is longer than %d bytes", maxHeader))
-	case err != nil && from.err == nil:
-		// The error quotes what came, which may be our own request with its query.
-		return failed(steering.OutcomeStatus, "the answer is not HTTP/1.1")
-	case err != nil:
-		return a.brokenOff(from.err, "response header not complete within "+a.probe.Timeout.String(), "within the response header")
+	case a.probe.Type == steering.ProbeHTTP3:
+		return a.openHTTP3(ctx)
+	case !a.to.secure:
+		conn, err := a.connect(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return lineHTTP1(conn, a.to), nil
 	}
-	from.left = math.MaxInt64
-	a.status = response.StatusCode
-	if !slices.ContainsFunc(a.probe.Status, func(r steering.StatusRange) bool { return r.From <= a.status && a.status <= r.To }) {
-		return failed(steering.OutcomeStatus, fmt.Sprintf("got %d, want %s", a.status, statusRanges(a.probe.Status)))
-	}
-	return a.readBody(response.Body, from, first)
-}
-
-// readBody reads what the probe allows and applies the body rule. Transfer runs
-// from the response's first byte.
-func (a *attempt) readBody(body io.Reader, from *wire, first time.Time) error {
-	rule := a.probe.BodyContains
-	var kept bytes.Buffer
-	into := io.Writer(&kept)
-	if rule == "" {
-		into = io.Discard
-	}
-	var err error
-	a.bytes, err = io.Copy(into, io.LimitReader(body, a.probe.MaxBytes))
-	a.phases.Transfer = time.Since(first)
+	protocols := []string{"http/1.1"}
 	switch {
-	case err != nil && from.err == nil:
-		return failed(steering.OutcomeBody, "the body's chunked coding is broken")
-	case err != nil:
-		return a.brokenOff(from.err, fmt.Sprintf("body not complete within %s (%d bytes received)", a.probe.Timeout, a.bytes), fmt.Sprintf("after %d bytes of the body", a.bytes))
-	case !bytes.Contains(kept.Bytes(), []byte(rule)):
-		return failed(steering.OutcomeBody, fmt.Sprintf("body lacks %q (looked at %d bytes)", rule, a.bytes))
+	case a.probe.Type == steering.ProbeHTTP2:
+		protocols = []string{"h2"}
+	case a.probe.Type.Media():
+		protocols = []string{"h2", "http/1.1"} // as players do
 	}
-	return nil
+	conn, err := a.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	secure, err := a.handshake(ctx, conn, protocols...)
+	switch {
+	case err != nil:
+	case secure.ConnectionState().NegotiatedProtocol == "h2":
+		return lineHTTP2(ctx, secure, a.to)
+	case a.probe.Type == steering.ProbeHTTP2:
+		err = failed(steering.OutcomeTLS, "the server does not speak HTTP/2: it chose no protocol (ALPN)")
+	default:
+		return lineHTTP1(secure, a.to), nil
+	}
+	conn.Close()
+	return nil, err
 }
 
-// request builds the one request. Connection: close says honestly that there
-// will be no second one (RFC 9112 §9.6).
-func (a *attempt) request() *http.Request {
-	return &http.Request{
+// over sends one request over a connection, holds the response against the
+// probe's rules, and keeps the connection if it may be used again.
+func (a *attempt) over(ctx context.Context, l *line, follow bool) (*url.URL, error) {
+	again := false
+	defer func() {
+		if !again || !a.recall.keepLine(l) {
+			l.close()
+		}
+	}()
+	response, err := a.ask(ctx, l, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer response.end()
+	if next := redirect(a.to.url(), response.StatusCode, response.Header); next != nil && follow {
+		return next, nil
+	}
+	if err := a.accept(response.StatusCode, response.Header); err != nil {
+		return nil, err
+	}
+	whole, err := a.readBody(response)
+	again = whole && err == nil && a.probe.Reuse && !response.Close
+	return nil, err
+}
+
+// request builds the one request. Without reuse, Connection: close says honestly
+// that there will be no second one (RFC 9112 §9.6).
+func (a *attempt) request(more http.Header) *http.Request {
+	r := &http.Request{
 		Method: http.MethodGet,
-		URL:    a.uri,
-		Host:   a.hostHeader(),
-		Close:  true,
+		URL:    a.to.url(),
+		Host:   a.to.authority(),
+		Close:  !a.probe.Reuse && !a.probe.Type.Media(),
 		Header: http.Header{
 			"User-Agent":      {"fairway-probe"},
 			"Accept":          {"*/*"},
 			"Accept-Encoding": {"identity"},
 		},
 	}
+	maps.Copy(r.Header, more)
+	return r
 }
 
-// hostHeader adds the port where it is not the scheme's own (RFC 9110 §7.2),
-// and the brackets of an IPv6 literal.
-func (a *attempt) hostHeader() string {
-	standard := a.probe.Type == steering.ProbeHTTP && a.port == 80 || a.probe.Type == steering.ProbeHTTPS && a.port == 443
-	if !standard {
-		return net.JoinHostPort(a.host, strconv.Itoa(a.port))
-	}
-	if literal, err := netip.ParseAddr(a.host); err == nil && literal.Is6() {
-		return "[" + a.host + "]"
-	}
-	return a.host
+// spot is where a request goes: who is asked for what, at which address.
+type spot struct {
+	secure  bool
+	host    string // for SNI and Host
+	port    int
+	address netip.Addr
+	uri     *url.URL // path and query
 }
 
-// readResponse reads the final response's header, past the interim ones
-// (RFC 9110 §15.2). The header limit bounds how many those can be.
-func readResponse(reader *bufio.Reader) (*http.Response, error) {
-	for {
-		response, err := http.ReadResponse(reader, nil)
-		if err != nil {
-			return nil, err
-		}
-		if response.StatusCode >= 200 || response.StatusCode == http.StatusSwitchingProtocols {
-			return response, nil
-		}
-	}
+// name tells connections apart that may not be used for one another.
+func (s spot) name() string {
+	return fmt.Sprint(s.secure, " ", s.host, " ", s.port, " ", s.address)
 }
 
-// wire reads from a connection, no further than allowed, and remembers how
-// reading ended: a parser's error does not tell "unreadable" from "cut short".
-type wire struct {
-	conn net.Conn
-	left int64
-	err  error
+// authority adds the port where it is not the scheme's own (RFC 9110 §7.2), and
+// the brackets of an IPv6 literal.
+func (s spot) authority() string {
+	standard := 80
+	if s.secure {
+		standard = 443
+	}
+	if s.port != standard {
+		return net.JoinHostPort(s.host, strconv.Itoa(s.port))
+	}
+	if literal, err := netip.ParseAddr(s.host); err == nil && literal.Is6() {
+		return "[" + s.host + "]"
+	}
+	return s.host
 }
 
-func (w *wire) Read(p []byte) (int, error) {
-	if w.left <= 0 {
-		return 0, io.EOF
+// url is the whole of what is asked for.
+func (s spot) url() *url.URL {
+	u := *s.uri
+	u.Scheme, u.Host = "http", s.authority()
+	if s.secure {
+		u.Scheme = "https"
 	}
-	n, err := w.conn.Read(p[:min(int64(len(p)), w.left)])
-	w.left -= int64(n)
-	w.err = err
-	return n, err
-}
-
-// statusRanges writes ranges as an operator does: 200-299, 304.
-func statusRanges(ranges []steering.StatusRange) string {
-	parts := make([]string, len(ranges))
-	for i, r := range ranges {
-		parts[i] = strconv.Itoa(r.From)
-		if r.To != r.From {
-			parts[i] += "-" + strconv.Itoa(r.To)
-		}
-	}
-	return strings.Join(parts, ", ")
+	return &u
 }

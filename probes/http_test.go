@@ -181,8 +181,7 @@ func TestHostHeader(t *testing.T) {
 		{steering.ProbeHTTP, "2001:db8::1", 8080, "[2001:db8::1]:8080"},
 	}
 	for _, test := range tests {
-		a := &attempt{assignment: &assignment{spec: spec{host: test.host, port: test.port, probe: steering.Probe{Type: test.kind}}}}
-		if got := a.hostHeader(); got != test.want {
+		if got := (spot{secure: test.kind.Secure(), host: test.host, port: test.port}).authority(); got != test.want {
 			t.Errorf("Host of %s %s port %d = %q, want %q", test.kind, test.host, test.port, got, test.want)
 		}
 	}

@@ -19,6 +19,7 @@ func (l *loop) run(ctx context.Context, p *pace, measure measureFunc, sink func(
 	seen := make(history)
 	timer := time.NewTimer(time.Until(p.first(time.Now())))
 	defer timer.Stop()
+	defer l.assignment.memory.keep(nil)
 	for {
 		select {
 		case <-ctx.Done():

@@ -3,6 +3,7 @@ package probes
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -18,6 +19,7 @@ import (
 // connections in all.
 type prober struct {
 	slots   chan struct{}
+	book    *book // of bytes, for parity
 	logger  *slog.Logger
 	crowded seldom
 	unable  seldom
@@ -25,7 +27,7 @@ type prober struct {
 }
 
 func newProber(maxInFlight int, logger *slog.Logger) *prober {
-	return &prober{slots: make(chan struct{}, maxInFlight), logger: logger, routed: hasRoute}
+	return &prober{slots: make(chan struct{}, maxInFlight), book: newBook(), logger: logger, routed: hasRoute}
 }
 
 // probeFunc makes one attempt and fills in its phases, status and bytes. Nil
@@ -37,12 +39,20 @@ type probeFunc func(ctx context.Context, a *attempt) error
 // probeOf returns a type's function, nil for a type that does not exist here.
 func probeOf(t steering.ProbeType) probeFunc {
 	switch t {
-	case steering.ProbeHTTP:
+	case steering.ProbeHTTP, steering.ProbeHTTPS, steering.ProbeHTTP2, steering.ProbeHTTP3:
 		return probeHTTP
-	case steering.ProbeHTTPS:
-		return probeHTTPS
+	case steering.ProbeTLS:
+		return probeTLS
 	case steering.ProbeTCP:
 		return probeTCP
+	case steering.ProbeDNS:
+		return probeDNS
+	case steering.ProbeICMP:
+		return probeICMP
+	case steering.ProbeHLS:
+		return probeHLS
+	case steering.ProbeDASH:
+		return probeDASH
 	}
 	return nil
 }
@@ -51,11 +61,25 @@ func probeOf(t steering.ProbeType) probeFunc {
 type attempt struct {
 	*assignment
 	address netip.Addr
+	to      spot // where the next request goes: to the address, until a redirect leads elsewhere
+	recall  *recall
+	book    *book
 	routed  func(from, to netip.Addr) bool
 
 	phases steering.Phases
 	status int
 	bytes  int64
+	seen   steering.Seen
+	inPath bool   // the token stands in the path, where what is named relatively has it too
+	note   string // what came, where nothing is wrong with it
+}
+
+func (p *prober) attempt(a *assignment, address netip.Addr, resolving time.Duration) *attempt {
+	return &attempt{
+		assignment: a, address: address, recall: a.memory.of(address), book: p.book, routed: p.routed,
+		to:     spot{secure: a.secure, host: a.host, port: a.port, address: address, uri: a.uri},
+		phases: steering.Phases{DNS: resolving},
+	}
 }
 
 // probe measures every address of an assignment once. What it returns when ctx
@@ -66,11 +90,12 @@ func (p *prober) probe(ctx context.Context, a *assignment) []steering.Measuremen
 		unresolved := &attempt{assignment: a, phases: steering.Phases{DNS: took}}
 		return p.measurements(unresolved, err)
 	}
+	a.memory.keep(addresses)
 	each := make([][]steering.Measurement, len(addresses))
 	var attempts sync.WaitGroup
 	for i, address := range addresses {
 		attempts.Go(func() {
-			one := &attempt{assignment: a, address: address, routed: p.routed, phases: steering.Phases{DNS: took}}
+			one := p.attempt(a, address, took)
 			each[i] = p.measurements(one, p.try(ctx, one))
 		})
 	}
@@ -84,9 +109,20 @@ func (p *prober) try(ctx context.Context, a *attempt) error {
 		return ctx.Err()
 	}
 	defer p.release()
+	if a.probe.Type != steering.ProbeDNS && !a.probing.Allows(a.address) { // a resolver is the operator's word
+		return denied(a.address)
+	}
 	ctx, cancel := context.WithTimeout(ctx, a.probe.Timeout)
 	defer cancel()
+	if err := a.sign(); err != nil {
+		return err
+	}
 	return a.measure(ctx, a)
+}
+
+// denied refuses an address that is inside.
+func denied(a netip.Addr) error {
+	return failed(steering.OutcomeDenied, fmt.Sprintf("%s is no public address and is not probed: name it in probing.allow if you mean it", a))
 }
 
 // measurements writes down how an attempt ended: one measurement, or none with
@@ -102,6 +138,8 @@ func (p *prober) measurements(a *attempt, err error) []steering.Measurement {
 		Phases:  a.phases,
 		Status:  a.status,
 		Bytes:   a.bytes,
+		Detail:  a.note,
+		Seen:    a.seen,
 	}
 	var unmet *failure
 	switch {
@@ -117,21 +155,19 @@ func (p *prober) measurements(a *attempt, err error) []steering.Measurement {
 	return []steering.Measurement{m}
 }
 
-// connect opens the connection that every type of probe begins with. What waits
-// on it is woken when ctx ends; the function returned closes it.
-func (a *attempt) connect(ctx context.Context) (net.Conn, func(), error) {
+// connect opens the connection that every type of probe over TCP begins with.
+func (a *attempt) connect(ctx context.Context) (net.Conn, error) {
 	start := time.Now()
 	dialer := net.Dialer{KeepAlive: -1}
 	if a.vantage.Bind.IsValid() {
 		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(a.vantage.Bind, 0))
 	}
-	conn, err := dialer.DialContext(ctx, "tcp", netip.AddrPortFrom(a.address, uint16(a.port)).String())
+	conn, err := dialer.DialContext(ctx, "tcp", netip.AddrPortFrom(a.to.address, uint16(a.to.port)).String())
 	if err != nil {
-		return nil, nil, a.connectFailure(err)
+		return nil, a.connectFailure(err)
 	}
 	a.phases.Connect = time.Since(start)
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
-	return conn, func() { stop(); conn.Close() }, nil
+	return conn, nil
 }
 
 // acquire waits for a slot; false when ctx ends first.

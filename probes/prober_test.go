@@ -113,6 +113,7 @@ func TestProbeOwnFaults(t *testing.T) {
 			p := newProber(8, slog.New(slog.NewTextHandler(&log, nil)))
 			p.routed = func(netip.Addr, netip.Addr) bool { return test.routed }
 			a := at(test.server, steering.ProbeHTTP, nil)
+			a.probing.Allow = append(a.probing.Allow[:1:1], netip.MustParsePrefix("224.0.0.0/4"))
 			if test.bind != "" {
 				a.vantage.Bind = netip.MustParseAddr(test.bind)
 			}
@@ -215,7 +216,7 @@ func TestSchedulerOverSockets(t *testing.T) {
 		Probe:     &steering.Probe{Type: steering.ProbeHTTP, Every: 50 * time.Millisecond, Timeout: 5 * time.Second},
 		Endpoints: []*steering.Endpoint{{ID: "live/a", URL: "http://127.0.0.1:" + strconv.Itoa(int(server.Port()))}},
 	}}}
-	s.Set(vantages[:1], Targets(revision))
+	s.Set(Aim{Vantages: vantages[:1], Targets: Targets(revision), Allow: loopback})
 	stop := run(t, s)
 	await := func(want steering.Outcome) {
 		t.Helper()

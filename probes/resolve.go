@@ -21,6 +21,12 @@ const maxAddresses = 32
 // it is bound to one, and how long resolving took.
 func (p *prober) addresses(ctx context.Context, a *assignment) ([]netip.Addr, time.Duration, error) {
 	found, took, err := a.addresses, time.Duration(0), error(nil)
+	if a.probe.Type == steering.ProbeDNS {
+		return a.resolvers()
+	}
+	if len(a.probe.At) > 0 {
+		found = a.probe.At
+	}
 	if len(found) == 0 {
 		if literal, notLiteral := netip.ParseAddr(a.host); notLiteral == nil {
 			found = []netip.Addr{literal}
@@ -31,9 +37,12 @@ func (p *prober) addresses(ctx context.Context, a *assignment) ([]netip.Addr, ti
 	usable := make([]netip.Addr, 0, len(found))
 	for _, address := range found {
 		address = address.Unmap()
-		if bind := a.vantage.Bind; !bind.IsValid() || bind.Is4() == address.Is4() {
+		if a.usable(address) {
 			usable = append(usable, address)
 		}
+	}
+	if len(found) > 0 && len(usable) == 0 && a.probe.Family != "" && a.ofVantage(a.probe.Family) {
+		return nil, took, failed(steering.OutcomeDNS, fmt.Sprintf("%s: no %s address among the %d", a.host, familyName(a.probe.Family), len(found)))
 	}
 	slices.SortFunc(usable, netip.Addr.Compare)
 	usable = slices.Compact(usable)
@@ -45,6 +54,44 @@ func (p *prober) addresses(ctx context.Context, a *assignment) ([]netip.Addr, ti
 		usable = usable[:maxAddresses]
 	}
 	return usable, took, nil
+}
+
+// resolvers is whom a DNS probe asks: the one resolver.
+func (a *assignment) resolvers() ([]netip.Addr, time.Duration, error) {
+	server := a.server()
+	if server == "" {
+		var err error
+		if server, err = systemResolver(); err != nil {
+			return nil, 0, err
+		}
+	}
+	at, err := netip.ParseAddrPort(server)
+	if err != nil {
+		return nil, 0, fmt.Errorf("the resolver %s is no address: %w", server, err)
+	}
+	return []netip.Addr{at.Addr().Unmap()}, 0, nil
+}
+
+// usable tells whether an address is of the vantage's family and the probe's.
+func (a *assignment) usable(address netip.Addr) bool {
+	family := steering.OnlyIPv6
+	if address.Is4() {
+		family = steering.OnlyIPv4
+	}
+	return a.ofVantage(family) && (a.probe.Family == "" || a.probe.Family == family)
+}
+
+// ofVantage tells whether the vantage measures a family at all.
+func (a *assignment) ofVantage(family steering.AddressFamily) bool {
+	bind := a.vantage.Bind
+	return !bind.IsValid() || bind.Is4() == (family == steering.OnlyIPv4)
+}
+
+func familyName(f steering.AddressFamily) string {
+	if f == steering.OnlyIPv4 {
+		return "IPv4"
+	}
+	return "IPv6"
 }
 
 // resolve asks for all addresses of the host. A final dot keeps this machine's
@@ -61,6 +108,10 @@ func (p *prober) resolve(ctx context.Context, a *assignment) ([]netip.Addr, time
 		name += "."
 	}
 	start := time.Now()
+	if a.probe.Resolve == steering.ResolvePerRegion && a.vantage.Resolver == "" {
+		found, err := a.resolveAsRegion(ctx, name)
+		return found, time.Since(start), err
+	}
 	found, err := a.resolver().LookupNetIP(ctx, "ip", name)
 	took := time.Since(start)
 	if err != nil {
@@ -69,12 +120,13 @@ func (p *prober) resolve(ctx context.Context, a *assignment) ([]netip.Addr, time
 	return found, took, nil
 }
 
-// resolver returns the system's resolver, or one that asks only Probe.Resolver,
+// resolver returns the system's resolver, or one that asks only the server named,
 // from the vantage's address so that the answer is the one for that place. Both
 // are Go's own: the C library's would hold a thread per question and not heed
 // the context.
 func (a *assignment) resolver() *net.Resolver {
-	if a.probe.Resolver == "" {
+	server := a.server()
+	if server == "" {
 		return &net.Resolver{PreferGo: true}
 	}
 	return &net.Resolver{
@@ -89,15 +141,23 @@ func (a *assignment) resolver() *net.Resolver {
 					dialer.LocalAddr = net.UDPAddrFromAddrPort(from)
 				}
 			}
-			return dialer.DialContext(ctx, network, a.probe.Resolver)
+			return dialer.DialContext(ctx, network, server)
 		},
 	}
 }
 
+// server is the resolver that is asked; empty for the system's.
+func (a *assignment) server() string {
+	if a.probe.Resolve == steering.ResolvePerRegion && a.vantage.Resolver != "" {
+		return a.vantage.Resolver
+	}
+	return a.probe.Resolver
+}
+
 func (a *assignment) resolveFailure(err error) error {
 	asked := "the system's resolver"
-	if a.probe.Resolver != "" {
-		asked = a.probe.Resolver
+	if server := a.server(); server != "" {
+		asked = server
 	}
 	var answer *net.DNSError
 	switch {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -25,11 +26,18 @@ type Config struct {
 	// Seed feeds the jitter: two schedulers with one seed behave alike.
 	Seed uint64
 
+	// Sign adds a provider's token to a URL. Its errors are this node's own faults:
+	// nothing is measured. Default: every URL is open.
+	Sign SignFunc
+
 	// MaxInFlight bounds connections and resolutions under way, over all probes.
 	// Default 512. Each needs a file descriptor; when all are taken, probes start
 	// late and the log says so.
 	MaxInFlight int
 }
+
+// SignFunc adds the token of a provider, by name, to an absolute URL.
+type SignFunc func(provider, url string) (string, error)
 
 // Scheduler probes every target from every vantage, again and again.
 type Scheduler struct {
@@ -37,6 +45,7 @@ type Scheduler struct {
 	logger  *slog.Logger
 	seed    uint64
 	measure measureFunc
+	sign    SignFunc
 
 	mu      sync.Mutex
 	loops   map[loopKey]*loop
@@ -75,11 +84,20 @@ func New(c Config) (*Scheduler, error) {
 	}
 	return &Scheduler{
 		sink:    c.Sink,
+		sign:    c.Sign,
 		logger:  c.Logger,
 		seed:    c.Seed,
 		measure: newProber(c.MaxInFlight, c.Logger).probe,
 		loops:   make(map[loopKey]*loop),
 	}, nil
+}
+
+// Aim is what a Scheduler probes.
+type Aim struct {
+	Vantages []steering.Vantage
+	Targets  []Target
+	Allow    []netip.Prefix          // addresses that are no public ones and may be probed
+	Subnets  map[string]netip.Prefix // a client network of each region, told to resolvers; nil = none
 }
 
 // Set makes vantages × targets the whole of what is probed, before or during
@@ -88,10 +106,10 @@ func New(c Config) (*Scheduler, error) {
 // window) and the place in the file do not count as a change. Files of
 // authorities are read again. Of several targets with one subject the first
 // counts.
-func (s *Scheduler) Set(vantages []steering.Vantage, targets []Target) {
+func (s *Scheduler) Set(aim Aim) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	wanted := s.assignments(vantages, targets)
+	wanted := s.assignments(aim)
 	for key, l := range s.loops {
 		if next := wanted[key]; next == nil || !next.equal(l.assignment) {
 			l.cancel()
@@ -157,10 +175,10 @@ func (s *Scheduler) start(l *loop) {
 }
 
 // assignments pairs vantages and targets.
-func (s *Scheduler) assignments(vantages []steering.Vantage, targets []Target) map[loopKey]*assignment {
+func (s *Scheduler) assignments(aim Aim) map[loopKey]*assignment {
 	trusts := make(map[string]*trust)
-	wanted := make(map[loopKey]*assignment, len(vantages)*len(targets))
-	for _, t := range targets {
+	wanted := make(map[loopKey]*assignment, len(aim.Vantages)*len(aim.Targets))
+	for _, t := range aim.Targets {
 		measure := probeOf(t.Probe.Type)
 		if measure == nil {
 			s.logger.Error("target is not probed: this release does not know the probe's type",
@@ -176,10 +194,11 @@ func (s *Scheduler) assignments(vantages []steering.Vantage, targets []Target) m
 					"probe", t.Probe.Name, "place", t.Probe.Place.String(), "err", authorities.err)
 			}
 		}
-		for _, v := range vantages {
+		with := shared{trust: authorities, signer: s.sign, allow: aim.Allow, subnets: aim.Subnets}
+		for _, v := range aim.Vantages {
 			key := loopKey{t.Subject, v.Name}
 			if wanted[key] == nil {
-				wanted[key] = newAssignment(t, v, measure, authorities)
+				wanted[key] = newAssignment(t, v, measure, with)
 			}
 		}
 	}

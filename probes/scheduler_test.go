@@ -110,7 +110,7 @@ func TestSchedulerProbesEachPairAtItsInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRecorder()
 		s := r.scheduler(t)
-		s.Set(vantages, []Target{testTarget("a", 5*time.Second), testTarget("b", 10*time.Second)})
+		s.Set(Aim{Vantages: vantages, Targets: []Target{testTarget("a", 5*time.Second), testTarget("b", 10*time.Second)}, Allow: loopback})
 		began := time.Now()
 		stop := run(t, s)
 		time.Sleep(time.Minute)
@@ -145,7 +145,7 @@ func TestSchedulerNeverOverlapsAProbe(t *testing.T) {
 			return time.Duration(n%4) * 1500 * time.Millisecond, steering.OutcomeOK
 		}
 		s := r.scheduler(t)
-		s.Set(vantages, []Target{testTarget("a", time.Second)})
+		s.Set(Aim{Vantages: vantages, Targets: []Target{testTarget("a", time.Second)}, Allow: loopback})
 		stop := run(t, s)
 		time.Sleep(5 * time.Minute)
 		stop()
@@ -177,7 +177,7 @@ func TestSchedulerRechecksWithinTheBound(t *testing.T) {
 			return timeout, steering.OutcomeTimeout
 		}
 		s := r.scheduler(t)
-		s.Set(vantages[:1], []Target{testTarget("a", every)})
+		s.Set(Aim{Vantages: vantages[:1], Targets: []Target{testTarget("a", every)}, Allow: loopback})
 		stop := run(t, s)
 		time.Sleep(2 * time.Minute)
 		stop()
@@ -207,7 +207,7 @@ func TestSetLeavesTheUnchangedAlone(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRecorder()
 			s := r.scheduler(t)
-			s.Set(vantages, []Target{testTarget("a", 5*time.Second), testTarget("b", 5*time.Second)})
+			s.Set(Aim{Vantages: vantages, Targets: []Target{testTarget("a", 5*time.Second), testTarget("b", 5*time.Second)}, Allow: loopback})
 			stop := run(t, s)
 			for range 10 {
 				time.Sleep(1700 * time.Millisecond)
@@ -216,7 +216,7 @@ func TestSetLeavesTheUnchangedAlone(t *testing.T) {
 					same.Probe.Place = steering.Place{File: "a.yaml", Line: int(time.Now().Unix() % 100)}
 					same.Probe.Rise, same.Probe.Window = 7, time.Minute
 					other.Path = "/" + time.Now().String()
-					s.Set(vantages, []Target{same, other})
+					s.Set(Aim{Vantages: vantages, Targets: []Target{same, other}, Allow: loopback})
 				}
 			}
 			time.Sleep(20 * time.Second)
@@ -268,11 +268,11 @@ func TestSetChanges(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := newRecorder().scheduler(t)
 			v, targets := fresh()
-			s.Set(v, targets)
+			s.Set(Aim{Vantages: v, Targets: targets, Allow: loopback})
 			before := s.loops[loopKey{"a", "fra"}]
 			v, targets = fresh()
 			test.change(v, targets)
-			s.Set(v, targets)
+			s.Set(Aim{Vantages: v, Targets: targets, Allow: loopback})
 			if got := s.loops[loopKey{"a", "fra"}] != before; got != test.starts {
 				t.Errorf("starts anew = %v, want %v", got, test.starts)
 			}
@@ -286,12 +286,12 @@ func TestSetCancelsTheDropped(t *testing.T) {
 		r.outcome = func(loopKey, int) (time.Duration, steering.Outcome) { return time.Hour, steering.OutcomeOK }
 		s := r.scheduler(t)
 		stop := run(t, s)
-		s.Set(vantages, []Target{testTarget("a", 5*time.Second), testTarget("b", 5*time.Second)})
+		s.Set(Aim{Vantages: vantages, Targets: []Target{testTarget("a", 5*time.Second), testTarget("b", 5*time.Second)}, Allow: loopback})
 		time.Sleep(2 * time.Second)
 		if n := r.running.Load(); n != 4 {
 			t.Fatalf("%d probes under way, want 4", n)
 		}
-		s.Set(vantages[:1], []Target{testTarget("a", 5*time.Second)})
+		s.Set(Aim{Vantages: vantages[:1], Targets: []Target{testTarget("a", 5*time.Second)}, Allow: loopback})
 		synctest.Wait()
 		if n := r.running.Load(); n != 1 {
 			t.Errorf("%d probes under way after three of four were dropped, want 1", n)
@@ -322,7 +322,7 @@ func TestRunEndsAfterEveryProbe(t *testing.T) {
 			r.running.Add(-1)
 			return batch
 		}
-		s.Set(vantages, []Target{testTarget("a", 5*time.Second), testTarget("b", 5*time.Second)})
+		s.Set(Aim{Vantages: vantages, Targets: []Target{testTarget("a", 5*time.Second), testTarget("b", 5*time.Second)}, Allow: loopback})
 		stop := run(t, s)
 		time.Sleep(2 * time.Second)
 		before := time.Now()
@@ -336,7 +336,7 @@ func TestRunEndsAfterEveryProbe(t *testing.T) {
 		if len(r.delivered) != 0 {
 			t.Errorf("cancelled probes delivered: %v", r.delivered)
 		}
-		s.Set(vantages, []Target{testTarget("c", time.Second)})
+		s.Set(Aim{Vantages: vantages, Targets: []Target{testTarget("c", time.Second)}, Allow: loopback})
 		time.Sleep(time.Minute)
 		if n := len(r.times("c", "fra")); n != 0 {
 			t.Errorf("%d probes began after Run had ended", n)
@@ -352,11 +352,11 @@ func TestPlan(t *testing.T) {
 	if got := s.Plan(); got != (Plan{}) {
 		t.Errorf("Plan of nothing = %+v", got)
 	}
-	s.Set(vantages, []Target{testTarget("a", 5*time.Second), testTarget("b", time.Second), testTarget("b", time.Second)})
+	s.Set(Aim{Vantages: vantages, Targets: []Target{testTarget("a", 5*time.Second), testTarget("b", time.Second), testTarget("b", time.Second)}, Allow: loopback})
 	if got, want := s.Plan(), (Plan{Probes: 4, PerMinute: 2*12 + 2*60}); got != want {
 		t.Errorf("Plan = %+v, want %+v", got, want)
 	}
-	s.Set(nil, nil)
+	s.Set(Aim{})
 	if got := s.Plan(); got != (Plan{}) {
 		t.Errorf("Plan after everything was dropped = %+v", got)
 	}
@@ -380,7 +380,7 @@ func TestSetLogsWhatItCannotProbe(t *testing.T) {
 	odd, blind := testTarget("odd", time.Second), testTarget("blind", time.Second)
 	odd.Probe.Type, odd.Probe.Place = "gopher", steering.Place{File: "p.yaml", Line: 3}
 	blind.Probe.CAFile = filepath.Join(t.TempDir(), "missing.pem")
-	s.Set(vantages, []Target{odd, blind, testTarget("a", time.Second)})
+	s.Set(Aim{Vantages: vantages, Targets: []Target{odd, blind, testTarget("a", time.Second)}, Allow: loopback})
 	if got := s.Plan().Probes; got != 4 {
 		t.Errorf("%d pairs are probed, want 4", got)
 	}

@@ -108,8 +108,14 @@ func at(server netip.AddrPort, kind steering.ProbeType, change func(*Target, *st
 	if change != nil {
 		change(&t, p)
 	}
-	return newAssignment(t, steering.Vantage{Name: "fra", Region: "eu"}, probeOf(p.Type), readTrust(p.CAFile))
+	t.Secure = t.Secure || p.Type.Secure() && !p.Type.Media()
+	return newAssignment(t, steering.Vantage{Name: "fra", Region: "eu"}, probeOf(p.Type), shared{
+		trust: readTrust(p.CAFile), allow: loopback,
+	})
 }
+
+// loopback is where the servers of tests are.
+var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 
 func testProber() *prober { return newProber(64, slog.New(slog.DiscardHandler)) }
 
@@ -182,4 +188,13 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 		t.Fatal(err)
 	}
 	return key
+}
+
+func leafOf(t *testing.T, c tls.Certificate) *x509.Certificate {
+	t.Helper()
+	leaf, err := x509.ParseCertificate(c.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return leaf
 }

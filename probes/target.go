@@ -15,7 +15,10 @@ type Target struct {
 	Probe     *steering.Probe
 	Host      string // name without the final dot, for resolution, SNI and Host; may be a literal address
 	Port      int
+	Secure    bool         // over TLS
 	Path      string       // path and query
+	Group     string       // targets whose objects of the same name are the same; empty = of none
+	Provider  string       // whose tokens its URLs have; empty = they are open
 	Addresses []netip.Addr // where to connect; empty = resolve Host
 }
 
@@ -50,6 +53,8 @@ func Targets(r *steering.Revision) []Target {
 				Probe:   pool.Probe,
 				Host:    hostOf(base),
 				Port:    portOf(pool.Probe, base),
+				Secure:  secureOf(pool.Probe, base),
+				Group:   "pool " + pool.Name,
 				Path:    pathOf(pool.Probe),
 			})
 		}
@@ -65,8 +70,13 @@ func endpointTarget(e *steering.Endpoint, p *steering.Probe) (Target, bool) {
 		Subject:   e.Subject(),
 		Probe:     p,
 		Port:      portOf(p, base),
+		Secure:    secureOf(p, base),
+		Group:     "service " + e.Service,
 		Path:      pathOf(p),
 		Addresses: e.Addresses,
+	}
+	if e.Account != nil && e.Account.Tokens != nil {
+		t.Provider = e.Provider
 	}
 	switch {
 	case e.Host != "":
@@ -80,14 +90,14 @@ func endpointTarget(e *steering.Endpoint, p *steering.Probe) (Target, bool) {
 }
 
 // portOf is the probe's own port, else that of a URL with the probe's scheme,
-// else the scheme's. A TCP probe has no scheme and takes the URL's.
+// else the scheme's. TCP and media probes have no scheme and take the URL's.
 func portOf(p *steering.Probe, base *url.URL) int {
 	if p.Port != 0 {
 		return p.Port
 	}
-	scheme := string(p.Type)
-	if p.Type == steering.ProbeTCP && base != nil {
-		scheme = base.Scheme
+	scheme := "http"
+	if secureOf(p, base) {
+		scheme = "https"
 	}
 	if base != nil && base.Scheme == scheme {
 		if port, err := strconv.Atoi(base.Port()); err == nil {
@@ -98,6 +108,18 @@ func portOf(p *steering.Probe, base *url.URL) int {
 		return 80
 	}
 	return 443
+}
+
+// secureOf tells whether there is TLS: as the type says, else as the URL does,
+// which is https unless stated otherwise.
+func secureOf(p *steering.Probe, base *url.URL) bool {
+	switch p.Type {
+	case steering.ProbeHTTP:
+		return false
+	case steering.ProbeHLS, steering.ProbeDASH, steering.ProbeTCP:
+		return base == nil || base.Scheme != "http"
+	}
+	return true
 }
 
 func pathOf(p *steering.Probe) string {

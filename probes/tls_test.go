@@ -123,7 +123,7 @@ func TestSetReadsAuthoritiesAgain(t *testing.T) {
 	set := func() *loop {
 		target := testTarget("a", time.Second)
 		target.Probe.CAFile = a.file
-		s.Set(vantages[:1], []Target{target})
+		s.Set(Aim{Vantages: vantages[:1], Targets: []Target{target}, Allow: loopback})
 		return s.loops[loopKey{"a", "fra"}]
 	}
 	first := set()
@@ -151,9 +151,9 @@ func TestProbeTLSWithoutAuthorities(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range []string{filepath.Join(folder, "missing.pem"), empty} {
-		a := &attempt{assignment: &assignment{trust: readTrust(file)}}
+		a := &attempt{assignment: &assignment{trust: readTrust(file)}, to: spot{secure: true}, recall: &recall{}}
 		var f *failure
-		if err := probeHTTPS(t.Context(), a); err == nil || errors.As(err, &f) || !strings.Contains(err.Error(), file) {
+		if err := probeHTTP(t.Context(), a); err == nil || errors.As(err, &f) || !strings.Contains(err.Error(), file) {
 			t.Errorf("%s: %v, want an error that names the file and is no measurement", file, err)
 		}
 	}

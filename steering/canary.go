@@ -129,5 +129,6 @@ func Together(main, trial *Revision) *Revision {
 			both.Vantages = append(both.Vantages, v)
 		}
 	}
+	both.Probing.Allow = slices.Concat(main.Probing.Allow, trial.Probing.Allow)
 	return &both
 }

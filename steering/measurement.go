@@ -27,8 +27,28 @@ type Measurement struct {
 	Detail  string // what was expected and what came, for people; no secrets
 	Phases  Phases
 	Status  int   // HTTP status; 0 where there was none
-	Bytes   int64 // body bytes received
+	Bytes   int64 // body bytes received; of media, of the segment
+	Seen    Seen
 }
+
+// Seen is what a probe saw beside the phases. What did not show is zero.
+type Seen struct {
+	Protocol string        // as ALPN names it: http/1.1, h2, h3
+	Cache    Cache         // what the CDN says of its cache
+	Reused   bool          // the connection was there already, so it has no phases
+	Expires  time.Time     // when the certificate does
+	EdgeAge  time.Duration // how long ago the newest segment of a live stream began to be available
+	Bitrate  float64       // bit/s that the stream declares
+}
+
+// Cache is a cache's part in a response (RFC 9211).
+type Cache string
+
+// The parts of a cache.
+const (
+	CacheHit  Cache = "hit"
+	CacheMiss Cache = "miss"
+)
 
 // OK tells whether the probe met every expectation.
 func (m *Measurement) OK() bool { return m.Outcome == OutcomeOK }
@@ -60,10 +80,16 @@ const (
 	OutcomeReset   Outcome = "reset"   // the connection broke before the end
 	OutcomeStatus  Outcome = "status"  // an HTTP status outside the expected set
 	OutcomeBody    Outcome = "body"    // a body that breaks the body rule
+	OutcomeDenied  Outcome = "denied"  // the address may not be probed: private, and not allowed
+	OutcomeMedia   Outcome = "media"   // a playlist or MPD that cannot be played
+	OutcomeStale   Outcome = "stale"   // a live stream that stands still, goes back or lags behind
+	OutcomeSlow    Outcome = "slow"    // a segment slower than it plays
+	OutcomeParity  Outcome = "parity"  // other bytes than everywhere else
 )
 
 // Outcomes lists every outcome, for metrics that must know them in advance.
 func Outcomes() []Outcome {
 	return []Outcome{OutcomeOK, OutcomeDNS, OutcomeRefused, OutcomeTimeout, OutcomeConnect,
-		OutcomeTLS, OutcomeReset, OutcomeStatus, OutcomeBody}
+		OutcomeTLS, OutcomeReset, OutcomeStatus, OutcomeBody,
+		OutcomeDenied, OutcomeMedia, OutcomeStale, OutcomeSlow, OutcomeParity}
 }

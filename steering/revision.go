@@ -19,6 +19,7 @@ type Revision struct {
 	Services  []*Service
 	Policies  []*Policy
 	Schedules []*Schedule
+	Probing   Probing
 	Reads     Reads // what the rules of all policies, and the fences, read together
 }
 
@@ -142,51 +143,16 @@ func (e *Endpoint) Subject() Subject {
 	return EndpointSubject(e.ID)
 }
 
-// Probe says how something is measured and when measurements become a verdict.
-type Probe struct {
-	Name    string
-	Type    ProbeType
-	Path    string        // appended to nothing: the whole path and query, such as /live/main.m3u8
-	Port    int           // 0 = the port of the endpoint's URL, else the type's default
-	Every   time.Duration // from start to start, default 5 s
-	Timeout time.Duration // for the whole probe of one address, default 2 s
-	Rise    int           // ok measurements in a row that end down, default 2
-	Fall    int           // failed ones in a row that begin it, default 2
-	FailN   int           // so many failed ones of the last FailOf begin it too; 0 = only those in a row
-	FailOf  int           // 64 at most
-	Drift   float64       // latency at so many times its usual level is degraded; 0 = it is only told
-	Quorum  int           // vantages that must agree on down, default 2; at most the region's number counts
-	Window  time.Duration // how far back p50, p95 and availability look, default 12 × every
-	Stale   time.Duration // older measurements are no evidence, default 3 × every + timeout
-
-	Status       []StatusRange // accepted HTTP statuses, default 200-299
-	BodyContains string        // must occur in the first MaxBytes of the body; empty = no rule
-	MaxBytes     int64         // read at most so much of the body, default 64 KiB
-	CAFile       string        // PEM file of the authorities to trust instead of the system's
-	Resolver     string        // host:port of the resolver to ask; empty = the system's
-	Place        Place
-}
-
-// ProbeType is the protocol a probe speaks.
-type ProbeType string
-
-// The types of probe.
-const (
-	ProbeHTTP  ProbeType = "http"
-	ProbeHTTPS ProbeType = "https"
-	ProbeTCP   ProbeType = "tcp"
-)
-
-// StatusRange is a range of HTTP statuses, both ends included.
-type StatusRange struct{ From, To int }
-
 // Vantage is a place where probes run.
 type Vantage struct {
 	Name    string
 	Region  string     // DefaultRegion when it belongs to none
 	Network string     // those of one network fail together, and count as one for what is down; empty = its own
 	Bind    netip.Addr // the source address of its probes; invalid = the system's choice
-	Place   Place
+	// Resolver is the host:port of whom probes that resolve per region ask from
+	// here, in place of a resolver that is told where the region's clients are.
+	Resolver string
+	Place    Place
 }
 
 // Zone is a DNS zone that we are authoritative for. Names are fully qualified,

@@ -59,8 +59,8 @@ func TestOutcomesAreComplete(t *testing.T) {
 		}
 	}
 	slices.Sort(all)
-	if got := len(slices.Compact(all)); got != 9 {
-		t.Errorf("%d outcomes, want 9 different ones", got)
+	if got := len(slices.Compact(all)); got != 14 {
+		t.Errorf("%d outcomes, want 14 different ones", got)
 	}
 }
 

@@ -45,7 +45,7 @@ func (n *node) prepare(c *configuration) error {
 }
 
 func (n *node) prepareZones(c *configuration) error {
-	if n.signers != nil {
+	if n.roles.http {
 		if _, err := loadSigners(c.Revision); err != nil {
 			return err
 		}

@@ -111,7 +111,7 @@ type node struct {
 	places      atomic.Pointer[geo.Table] // every country and AS apart; nil = not compiled yet
 	refills     chan struct{}             // a zone has come from elsewhere
 	http        *httpserver.Server
-	signers     *signers     // http
+	signers     *signers     // http, probe
 	certificate *certs.Files // of listen.https; nil = there is none
 	api         *api.Server
 }
@@ -331,9 +331,11 @@ func (n *node) makeParts(c *configuration) error {
 	if n.roles.control {
 		n.audience = newAudience(n)
 	}
-	if n.roles.http {
+	if n.roles.http || n.roles.probe {
 		n.signers = newSigners()
 		n.loadTokens(c)
+	}
+	if n.roles.http {
 		secret, err := steeringSecret(c.Node.SteeringSecret)
 		problems = append(problems, err)
 		n.collector, err = n.newCollector(secret)
@@ -360,7 +362,9 @@ func (n *node) makeParts(c *configuration) error {
 			problems = append(problems, err)
 			sink = func(_ context.Context, batch []steering.Measurement) { n.probed(batch); n.pusher.add(batch) }
 		}
-		n.probes, err = probes.New(probes.Config{Sink: sink, Logger: n.log.With("part", "probes"), Seed: uint64(n.started.UnixNano()), MaxInFlight: maxProbes})
+		n.probes, err = probes.New(probes.Config{
+			Sink: sink, Sign: n.signProbe, Logger: n.log.With("part", "probes"), Seed: uint64(n.started.UnixNano()), MaxInFlight: maxProbes,
+		})
 		problems = append(problems, err)
 	}
 	n.api, err = api.New(api.Config{
@@ -636,7 +640,11 @@ func (n *node) aim() {
 	if len(vantages) == 0 {
 		n.log.Error("this node probes nothing: the configuration has none of its vantages", "vantages", n.vantages)
 	}
-	n.probes.Set(vantages, probes.Targets(revision))
+	aim := probes.Aim{Vantages: vantages, Targets: probes.Targets(revision), Allow: revision.Probing.Allow}
+	if slices.ContainsFunc(aim.Targets, func(t probes.Target) bool { return t.Probe.Resolve == steering.ResolvePerRegion }) {
+		aim.Subnets = n.config.Load().geo.Representatives()
+	}
+	n.probes.Set(aim)
 }
 
 // observe takes measurements in, whoever made them.

@@ -56,8 +56,24 @@ func (n *node) loadTokens(configurations ...*configuration) {
 		return
 	}
 	if err := n.signers.set(configurations...); err != nil {
-		n.log.Error("tokens cannot be made: clients of these providers get 503 from redirects until this is mended", "err", err)
+		n.log.Error("tokens cannot be made: until this is mended clients of these providers get 503 from redirects, and probes that sign are not made", "err", err)
 	}
+}
+
+// signProbe adds the token of a provider to what a probe asks for: that of the
+// configuration in force, or of the one on trial.
+func (n *node) signProbe(provider, url string) (string, error) {
+	for _, c := range []*configuration{n.config.Load(), n.canary.Load()} {
+		if c == nil {
+			continue
+		}
+		for _, p := range c.Revision.Providers {
+			if p.Name == provider && p.Tokens != nil {
+				return n.signers.Sign(&steering.Endpoint{Provider: provider, Account: p}, url, netip.Addr{}, "")
+			}
+		}
+	}
+	return "", fmt.Errorf("provider %s has no tokens", provider)
 }
 
 // Sign adds the token of an endpoint's provider.
@@ -101,7 +117,7 @@ func (e tokenError) Error() string {
 }
 
 // unusableTokens warns of providers whose tokens cannot be made here: keys are
-// needed on nodes with the role http only.
+// needed on nodes with the roles http and probe only.
 func unusableTokens(r *steering.Revision) (findings policies.Findings) {
 	for _, p := range r.Providers {
 		if p.Tokens == nil {
@@ -110,7 +126,7 @@ func unusableTokens(r *steering.Revision) (findings policies.Findings) {
 		if _, err := loadSigner(p.Tokens); err != nil {
 			findings = append(findings, policies.Finding{
 				Place: p.Tokens.Place, Severity: policies.Warning, Message: fmt.Sprintf("provider %q: its tokens cannot be made here: %v", p.Name, err),
-				Remedy: "put the key there on every node with the role http; redirects to this provider are 503 without",
+				Remedy: "put the key there on every node with the role http or probe; redirects to this provider are 503 without, and probes are not made",
 			})
 		}
 	}

@@ -41,6 +41,17 @@ type Measurement struct {
 	Phases  Phases    `json:"phases"`
 	Status  int       `json:"status,omitempty"` // HTTP status
 	Bytes   int64     `json:"bytes,omitempty"`
+	Seen    *Seen     `json:"seen,omitempty"`
+}
+
+// Seen is steering.Seen on the wire.
+type Seen struct {
+	Protocol string     `json:"protocol,omitempty"` // as ALPN names it
+	Cache    string     `json:"cache,omitempty"`    // hit or miss
+	Reused   bool       `json:"reused,omitempty"`   // the connection was there already
+	Expires  *time.Time `json:"certificate_expires,omitempty"`
+	EdgeAge  float64    `json:"edge_age_seconds,omitempty"`
+	Bitrate  float64    `json:"declared_bps,omitempty"`
 }
 
 // Phases is steering.Phases on the wire.
@@ -72,6 +83,13 @@ func WireMeasurement(m steering.Measurement) Measurement {
 	}
 	if m.Address.IsValid() {
 		w.Address = m.Address.String()
+	}
+	if s := m.Seen; s != (steering.Seen{}) {
+		w.Seen = &Seen{Protocol: s.Protocol, Cache: string(s.Cache), Reused: s.Reused, EdgeAge: s.EdgeAge.Seconds(), Bitrate: s.Bitrate}
+		if !s.Expires.IsZero() {
+			expires := s.Expires.UTC()
+			w.Seen.Expires = &expires
+		}
 	}
 	return w
 }
@@ -127,10 +145,25 @@ func (w *Measurement) Steering() (steering.Measurement, error) {
 	if m.Phases, ok = w.Phases.steering(); !ok {
 		find("a phase is not within 0 to %v seconds", maxPhase.Seconds())
 	}
+	if w.Seen != nil && !w.Seen.into(&m.Seen) {
+		find("seen has a protocol of more than 20 bytes, a cache that is neither hit nor miss, or a figure out of range")
+	}
 	if wrong != nil {
 		return m, errors.New(strings.Join(wrong, "; "))
 	}
 	return m, nil
+}
+
+// into reads what was seen beside the phases.
+func (w *Seen) into(s *steering.Seen) bool {
+	*s = steering.Seen{Protocol: w.Protocol, Cache: steering.Cache(w.Cache), Reused: w.Reused, Bitrate: w.Bitrate}
+	if w.Expires != nil {
+		s.Expires = *w.Expires
+	}
+	s.EdgeAge = time.Duration(w.EdgeAge * float64(time.Second))
+	const day = 86400
+	return len(w.Protocol) <= 20 && slices.Contains([]steering.Cache{"", steering.CacheHit, steering.CacheMiss}, s.Cache) &&
+		w.EdgeAge >= 0 && w.EdgeAge <= 365*day && w.Bitrate >= 0 && w.Bitrate <= 1e15
 }
 
 func (p Phases) steering() (phases steering.Phases, ok bool) {

@@ -22,6 +22,9 @@ type probes struct {
 	endpoints *prometheus.CounterVec
 	origins   *prometheus.CounterVec
 	phases    *prometheus.HistogramVec
+	caches    *prometheus.CounterVec
+	edges     *prometheus.GaugeVec
+	expiries  *prometheus.GaugeVec
 }
 
 func newProbes(revision func() *steering.Revision) *probes {
@@ -38,6 +41,15 @@ func newProbes(revision func() *steering.Revision) *probes {
 			Name: "fairway_probe_phase_seconds", Help: "Time in each phase of successful probes of endpoints, by provider and the vantage's region.",
 			Buckets: []float64{1e-3, 2.5e-3, 5e-3, 1e-2, 2e-2, 4e-2, 8e-2, 0.15, 0.3, 0.6, 1.2, 2.5, 5},
 		}, []string{"phase", "provider", "region"}),
+		caches: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fairway_probe_cache_total", Help: "Responses to probes that tell what a cache had to do with them, by provider, the vantage's region, and hit or miss.",
+		}, []string{"provider", "region", "cache"}),
+		edges: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "fairway_probe_live_edge_seconds", Help: "Age of a live stream's newest segment at the last probe, by service, provider and the vantage's region.",
+		}, []string{"service", "provider", "region"}),
+		expiries: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "fairway_probe_certificate_expiry_timestamp_seconds", Help: "When the certificates that probes met expire, in Unix time, by service, provider and the vantage's region.",
+		}, []string{"service", "provider", "region"}),
 	}
 }
 
@@ -62,10 +74,24 @@ func (p *probes) count(m *steering.Measurement) {
 		if m.OK() {
 			p.observe(e.Provider, region, m.Phases)
 		}
+		p.see(e.Service, e.Provider, region, m.Seen)
 	case "origin":
 		if pool, _, _ := strings.Cut(rest, " "); p.known.pools[pool] {
 			p.origins.WithLabelValues(pool, region, m.Vantage, string(m.Outcome)).Inc()
 		}
+	}
+}
+
+// see keeps what a probe saw beside the phases.
+func (p *probes) see(service, provider, region string, seen steering.Seen) {
+	if seen.Cache == steering.CacheHit || seen.Cache == steering.CacheMiss {
+		p.caches.WithLabelValues(provider, region, string(seen.Cache)).Inc()
+	}
+	if seen.EdgeAge > 0 {
+		p.edges.WithLabelValues(service, provider, region).Set(seen.EdgeAge.Seconds())
+	}
+	if !seen.Expires.IsZero() {
+		p.expiries.WithLabelValues(service, provider, region).Set(float64(seen.Expires.Unix()))
 	}
 }
 
@@ -91,10 +117,10 @@ func (p *probes) refresh() {
 	}
 	old, now := p.known, namesOf(revision)
 	p.last, p.known = revision, now
-	dropped(old.services, now.services, "service", p.endpoints.MetricVec)
-	dropped(old.providers, now.providers, "provider", p.endpoints.MetricVec, p.phases.MetricVec)
+	dropped(old.services, now.services, "service", p.endpoints.MetricVec, p.edges.MetricVec, p.expiries.MetricVec)
+	dropped(old.providers, now.providers, "provider", p.endpoints.MetricVec, p.phases.MetricVec, p.caches.MetricVec, p.edges.MetricVec, p.expiries.MetricVec)
 	dropped(old.pools, now.pools, "pool", p.origins.MetricVec)
-	dropped(old.regions, now.regions, "region", p.endpoints.MetricVec, p.origins.MetricVec, p.phases.MetricVec)
+	dropped(old.regions, now.regions, "region", p.endpoints.MetricVec, p.origins.MetricVec, p.phases.MetricVec, p.caches.MetricVec, p.edges.MetricVec, p.expiries.MetricVec)
 	for vantage, region := range old.vantages {
 		if now.vantages[vantage] != region {
 			p.endpoints.DeletePartialMatch(prometheus.Labels{"vantage": vantage})
@@ -119,6 +145,9 @@ func (p *probes) Describe(ch chan<- *prometheus.Desc) {
 	p.endpoints.Describe(ch)
 	p.origins.Describe(ch)
 	p.phases.Describe(ch)
+	p.caches.Describe(ch)
+	p.edges.Describe(ch)
+	p.expiries.Describe(ch)
 }
 
 // Collect implements prometheus.Collector.
@@ -129,4 +158,7 @@ func (p *probes) Collect(ch chan<- prometheus.Metric) {
 	p.endpoints.Collect(ch)
 	p.origins.Collect(ch)
 	p.phases.Collect(ch)
+	p.caches.Collect(ch)
+	p.edges.Collect(ch)
+	p.expiries.Collect(ch)
 }
