@@ -24,6 +24,7 @@ type Node struct {
 	SteeringSecret string   // the file with what signs players' steering sessions; empty = none named
 	KeyFolder      string   // where DNSSEC keys are kept; empty = in the data folder
 	KeySecret      string   // the file with the secret that seals them; empty = they are not sealed
+	KeysInStore    bool     // they are in the store; then there is a KeySecret
 	Learning       Learning
 	TSIGKeys       []TSIGKey     // for copies of zones, sorted by name
 	Databases      []string      // MMDB files, in the order of their precedence; "embedded" = the built-in data
@@ -86,12 +87,16 @@ func (c *compiler) node() Node {
 	c.checkHTTPS(n)
 	c.checkToken(n)
 	if v, ok := c.single("dnssec"); ok {
-		f, _ := v.fields("folder secret_file")
+		f, _ := v.fields("keys folder secret_file")
 		if v, ok := f.under("folder"); ok {
 			n.KeyFolder, _ = v.file()
 		}
 		if v, ok := f.under("secret_file"); ok {
 			n.KeySecret, _ = v.file()
+		}
+		n.KeysInStore = f.choice("keys", "folder", "folder", "store") == "store"
+		if n.KeysInStore && n.KeySecret == "" {
+			v.fault("add secret_file: PATH, with the same secret on every node (openssl rand -hex 32)", "keys in the store must be sealed")
 		}
 	}
 	if v, ok := c.single("geo"); ok {

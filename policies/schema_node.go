@@ -44,8 +44,9 @@ func apiSchema() property {
 
 func keysSchema() property {
 	return key("dnssec", "Where the keys of signed zones are kept.", object("",
+		key("keys", "store has them in the store that the nodes share, sealed: every node with the role control looks after them, and one at a time changes them. Keys that lie in the folder are taken over once.", word("folder", "store")).by("folder"),
 		key("folder", "One that every node with the role control or dns can reach, and nobody else. Default: dnssec in the data folder.", text()).like("/var/lib/fairway/keys"),
-		key("secret_file", "A secret of 16 octets or more that the keys are sealed with, AES-256-GCM; the same on every node. Default: they are not sealed.", text()).like("/etc/fairway/keys.secret"),
+		key("secret_file", "A secret of 16 octets or more that the keys are sealed with, AES-256-GCM; the same on every node; keys in the store need it. Default: they are not sealed.", text()).like("/etc/fairway/keys.secret"),
 	))
 }
 

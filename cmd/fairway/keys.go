@@ -1,14 +1,10 @@
 package main
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"fairway/dnsserver/dnssec"
@@ -16,20 +12,14 @@ import (
 )
 
 // newKeeper makes the keeper of the zones' keys, on nodes that sign with them or
-// that make them: those that control. Others of the same data folder follow.
+// that make them: those that control. Others of the same vault follow.
 func (n *node) newKeeper(c *configuration) (*dnssec.Keeper, error) {
 	if !n.roles.dns && !n.roles.control {
 		return nil, nil
 	}
-	var vault dnssec.Vault = dnssec.Folder(cmp.Or(c.Node.KeyFolder, filepath.Join(n.data, "dnssec")))
-	if path := c.Node.KeySecret; path != "" {
-		secret, err := os.ReadFile(path)
-		if err != nil {
-			return nil, fmt.Errorf("dnssec.secret_file: %w", err)
-		}
-		if vault, err = dnssec.Seal(vault, secret); err != nil {
-			return nil, fmt.Errorf("dnssec.secret_file %s: %w", path, err)
-		}
+	vault, err := n.newVault(c.Node)
+	if err != nil {
+		return nil, err
 	}
 	return dnssec.New(dnssec.Config{Vault: vault, Writer: n.roles.control, Logger: n.log.With("part", "dnssec")})
 }

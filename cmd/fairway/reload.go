@@ -162,7 +162,7 @@ func (n *node) take(ctx context.Context, c, canary *configuration, share float64
 
 // nodeSettings are those that only a restart takes up.
 func nodeSettings(c *configuration) string {
-	return fmt.Sprint(c.Node.Listen, c.Node.DNS, c.Node.HTTP, c.Node.TokenFile, c.Node.SteeringSecret, c.Node.Control, c.Node.KeyFolder, c.Node.KeySecret, consulOf(c))
+	return fmt.Sprint(c.Node.Listen, c.Node.DNS, c.Node.HTTP, c.Node.TokenFile, c.Node.SteeringSecret, c.Node.Control, c.Node.KeyFolder, c.Node.KeySecret, c.Node.KeysInStore, consulOf(c))
 }
 
 func consulOf(c *configuration) policies.Consul {

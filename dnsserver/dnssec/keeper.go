@@ -23,7 +23,7 @@ type Config struct {
 	// Vault keeps the keys. Required.
 	Vault Vault
 	// Writer makes and replaces keys. Of the processes that share a vault, one at a
-	// time; the others take up what it saves.
+	// time, unless the vault says ErrConflict; the others take up what it saves.
 	Writer bool
 	// Every is how often steps are looked for, and what others saved. Default 2 s.
 	Every time.Duration
@@ -111,7 +111,7 @@ func (k *Keeper) prepare(zone string, p plan) error {
 	if old == nil {
 		k.take(zone, &active{ring: &Ring{Zone: zone}, plan: p})
 	}
-	if moved := k.step(zone, p, 0); moved != nil && !errors.Is(moved, errNotYet) {
+	if moved := k.step(zone, p, 0); moved != nil && !errors.Is(moved, errNotYet) && !errors.Is(moved, ErrConflict) {
 		return moved
 	}
 	if absent(err) {
@@ -268,7 +268,7 @@ func (k *Keeper) look(ctx context.Context) {
 func (k *Keeper) step(zone string, p plan, seen uint16) (err error) {
 	defer func() {
 		switch {
-		case err == nil:
+		case err == nil, errors.Is(err, ErrConflict): // what the other one saved is seen with the next look
 			delete(k.faults, zone)
 		case k.faults[zone] != err.Error():
 			k.Logger.Error("dnssec: the keys stay as they are", "zone", zone, "err", err)

@@ -18,13 +18,25 @@ import (
 type Vault interface {
 	// Load returns what was saved for a zone; fs.ErrNotExist when nothing was.
 	Load(zone string) ([]byte, error)
+	// Save replaces what Load gave last. A vault that several processes write says
+	// ErrConflict when it is no longer what is there.
 	Save(zone string, data []byte) error
 }
+
+// ErrConflict means that another process has replaced a zone's keys meanwhile.
+var ErrConflict = errors.New("another node has changed the keys meanwhile; look at them again: fairway dnssec status")
 
 // Folder is a vault of files, ZONE.json, that nobody but their owner may read.
 type Folder string
 
-func (f Folder) path(zone string) string {
+func (f Folder) path(zone string) string { return filepath.Join(string(f), FileName(zone)+".json") }
+
+// FileName is a zone's name as one that every file system and store can have: no
+// octets but a-z, 0-9, ".", "-", "_" and "%".
+func FileName(zone string) string {
+	if zone == "." {
+		return "%2e"
+	}
 	var name strings.Builder
 	for _, octet := range []byte(strings.TrimSuffix(zone, ".")) {
 		if 'a' <= octet && octet <= 'z' || '0' <= octet && octet <= '9' || octet == '.' || octet == '-' || octet == '_' {
@@ -33,7 +45,7 @@ func (f Folder) path(zone string) string {
 		}
 		fmt.Fprintf(&name, "%%%02x", octet)
 	}
-	return filepath.Join(string(f), name.String()+".json")
+	return name.String()
 }
 
 // Load reads a zone's file. One that others may read is refused: the keys in it
