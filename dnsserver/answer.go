@@ -117,13 +117,16 @@ func (s *Server) answerQuestion(r *reply, asked dns.Question, q question) *steer
 	l.learning, l.resolver = s.learning, q.resolver
 	l.resolve(asked.Name)
 	l.tailor()
-	if zones.signed && r.edns.dnssecOK() {
+	if zones.signed && (r.edns.dnssecOK() || aboutProofs(asked.Qtype)) {
 		r.opt.compactOK = r.edns.compactOK()
 		l.mint = s.mintOver(q.transport)
 		l.prove()
 		if l.unproven && q.transport != transportUDP {
 			r.fail(dns.RcodeServerFailure)
 			r.explain(dns.ExtendedErrorCodeRRSIGsMissing, "the answer cannot be signed now")
+		}
+		if !r.edns.dnssecOK() {
+			l.strip()
 		}
 	}
 	return l.decision

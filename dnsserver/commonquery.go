@@ -83,11 +83,11 @@ func (q *commonQuery) readQuestion() int {
 	return end
 }
 
-// commonType leaves out what is no type of data (RFC 6895 §3.1), and DS, which
-// may belong to another zone than its name.
+// commonType leaves out what is no type of data (RFC 6895 §3.1), DS, which may belong
+// to another zone than its name, and what is made when it is asked for.
 func commonType(qtype uint16) bool {
 	switch {
-	case qtype == dns.TypeNone, qtype == dns.TypeOPT, qtype == dns.TypeDS, qtype >= 128 && qtype <= 255:
+	case qtype == dns.TypeNone, qtype == dns.TypeOPT, qtype == dns.TypeDS, aboutProofs(qtype), qtype >= 128 && qtype <= 255:
 		return false
 	}
 	return true

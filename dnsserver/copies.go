@@ -93,6 +93,15 @@ func (m *scratch) dropRest() {
 	}
 }
 
+// soaOf is the SOA record of negative answers, which is the caller's to change.
+func (z *zoneSet) soaOf(of *zone) *dns.SOA {
+	soa := dns.Copy(of.negative).(*dns.SOA)
+	if of.moving {
+		z.renumber(of.name, soa)
+	}
+	return soa
+}
+
 // renumber gives a SOA record the serial that the zone has now.
 func (z *zoneSet) renumber(apex string, soa *dns.SOA) {
 	if serial, known := z.copies.Serial(apex); known {

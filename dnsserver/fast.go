@@ -16,6 +16,7 @@ type scratch struct {
 	out      []byte           // where the fast path writes; not shorter than maxUDP
 	layout   *steering.Layout // that names belongs to
 	names    *nameTable
+	epoch    uint64 // of what signs the zone at hand
 	query    commonQuery
 	asked    steering.Query
 	decision steering.Decision
@@ -122,7 +123,9 @@ func (m *scratch) deny(d *denial, rcode uint8, transport string) []byte {
 	s := section{octets: d.octets, authority: 1, rcode: rcode}
 	answer := m.write(&s, transport)
 	if answer != nil && !m.cut {
-		d.relocate(answer, headerLength+len(m.query.question))
+		at := headerLength + len(m.query.question)
+		d.relocate(answer, at)
+		d.renumber(answer, at)
 	}
 	return answer
 }

@@ -41,9 +41,6 @@ const keepSigned = time.Hour
 func (s *Server) exchangeSigned(m *scratch, snapshot *steering.Snapshot, resolver netip.Addr, transport string) []byte {
 	q, t := &m.query, m.names
 	m.decided = false
-	if q.qtype == dns.TypeNSEC || q.qtype == dns.TypeRRSIG {
-		return nil
-	}
 	m.opt.compactOK = q.compactOK
 	e, exists := t.find(q.lower)
 	if !exists {
@@ -51,11 +48,13 @@ func (s *Server) exchangeSigned(m *scratch, snapshot *steering.Snapshot, resolve
 		if !ok || encloser.flags&(flagUnprepared|flagWildcard) != 0 {
 			return nil
 		}
+		m.epoch = t.denials[encloser.denial].epoch(s.config.Signer)
 		return m.writeSigned(s.signedAnswer(m, answerID{}, nil, transport), transport)
 	}
 	if e.flags&flagUnprepared != 0 {
 		return nil
 	}
+	m.epoch = t.denials[e.denial].epoch(s.config.Signer)
 	if e.steered != notSteered {
 		if name := &t.steered[e.steered]; name.offer.has(q.qtype) {
 			return s.steerSigned(m, e.at, name, snapshot, resolver, transport)
@@ -129,8 +128,7 @@ func (s *Server) signedAnswer(m *scratch, id answerID, e *steering.Endpoint, tra
 		kept, name = &t.proofs.minted, m.query.lower
 	}
 	hash := t.hashOf(id, name)
-	epoch := s.config.Signer.Epoch()
-	if found := kept.find(hash, id, name); found != nil && found.epoch == epoch && m.began < found.until {
+	if found := kept.find(hash, id, name); found != nil && found.epoch == m.epoch && m.began < found.until {
 		return found
 	}
 	p := newPreparer(t.proofs.zones)
@@ -139,7 +137,7 @@ func (s *Server) signedAnswer(m *scratch, id answerID, e *steering.Endpoint, tra
 	if made == nil {
 		return nil
 	}
-	made.id, made.name, made.epoch, made.until = id, bytes.Clone(name), epoch, m.began+keepSigned
+	made.id, made.name, made.epoch, made.until = id, bytes.Clone(name), m.epoch, m.began+keepSigned
 	kept.put(hash, made)
 	return made
 }
@@ -248,12 +246,11 @@ func (s *Server) warm(t *nameTable) {
 	}
 	p, left := newPreparer(t.proofs.zones), maxWarm
 	p.mint = func() bool { return true }
-	epoch := s.config.Signer.Epoch()
-	t.each(func(wire []byte, at, steered uint32) {
+	t.each(func(wire []byte, at, denial, steered uint32) {
 		if steered == notSteered {
 			return
 		}
-		name := &t.steered[steered]
+		name, epoch := &t.steered[steered], t.denials[denial].epoch(s.config.Signer)
 		for i := range name.endpoints {
 			for _, g := range name.endpoints[i].given {
 				if left--; left < 0 || !g.handOut {

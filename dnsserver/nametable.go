@@ -128,13 +128,13 @@ func (t *nameTable) find(name []byte) (e entry, ok bool) {
 	return entry{}, false
 }
 
-// each calls f with the name, place and steered index of every entry.
-func (t *nameTable) each(f func(wire []byte, at, steered uint32)) {
+// each calls f with the name, place, denial and steered index of every entry.
+func (t *nameTable) each(f func(wire []byte, at, denial, steered uint32)) {
 	for _, slot := range t.slots {
 		if slot.at != 0 {
 			b := t.octets[slot.at:]
 			length := int(b[0])
-			f(b[1:1+length], slot.at, binary.BigEndian.Uint32(b[1+length+5:]))
+			f(b[1:1+length], slot.at, binary.BigEndian.Uint32(b[1+length+1:]), binary.BigEndian.Uint32(b[1+length+5:]))
 		}
 	}
 }

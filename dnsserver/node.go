@@ -77,7 +77,11 @@ func Unpack(r *steering.Record) (dns.RR, error) {
 	rr, end, err := dns.UnpackRRWithHeader(dns.RR_Header{
 		Name: r.Name, Rrtype: r.Type, Class: dns.ClassINET, Ttl: wholeSeconds(r.TTL), Rdlength: uint16(len(r.Data)),
 	}, []byte(r.Data), 0)
-	if err == nil && (end != len(r.Data) || end == 0) {
+	switch _, known := dns.TypeToRR[r.Type]; {
+	case err != nil:
+	case r.Data == "" && !known: // RFC 3597 §5: "\# 0"
+		rr = &dns.RFC3597{Hdr: *rr.Header()}
+	case end != len(r.Data), end == 0:
 		err = errData
 	}
 	return rr, err

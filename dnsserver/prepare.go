@@ -36,7 +36,11 @@ func prepareNames(z *zoneSet) *nameTable {
 	for _, apex := range slices.Sorted(maps.Keys(z.byName)) {
 		zone := z.byName[apex]
 		index := uint32(len(t.denials))
-		t.denials = append(t.denials, newDenial(zone.negative))
+		d := newDenial(zone.negative)
+		if zone.moving {
+			d.copies, d.zone = z.copies, zone.name
+		}
+		t.denials = append(t.denials, d)
 		for _, name := range slices.Sorted(maps.Keys(zone.nodes)) {
 			if z.longest(name, 0) != zone {
 				continue // a child zone answers for it

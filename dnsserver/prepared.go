@@ -138,7 +138,7 @@ func (p *preparer) prove(l *lookup) {
 
 // pack writes the records of a lookup, and says where each starts.
 func (p *preparer) pack(l *lookup, name string, length int) (s section, starts []int) {
-	if l.undecided || !l.msg.Authoritative || len(l.msg.Extra) > 0 {
+	if l.undecided || !l.msg.Authoritative || len(l.msg.Extra) > 0 || p.mint == nil && p.moves(l) {
 		return section{}, nil
 	}
 	begin, general := headerLength+length+4, generalLength(l, name) // before packRecord takes names away
@@ -154,6 +154,15 @@ func (p *preparer) pack(l *lookup, name string, length int) (s section, starts [
 		octets: p.message[begin:end], spare: uint16(max(end-general, 0)),
 		answers: uint16(len(l.msg.Answer)), authority: uint16(len(l.msg.Ns)), rcode: uint8(l.msg.Rcode), nxname: l.nxname,
 	}, starts
+}
+
+// moves tells whether an answer has a serial that will move. Signed ones are made again
+// then.
+func (p *preparer) moves(l *lookup) bool {
+	return slices.ContainsFunc(l.msg.Ns, func(rr dns.RR) bool {
+		z := p.zones.byName[rr.Header().Name]
+		return rr.Header().Rrtype == dns.TypeSOA && z != nil && z.moving
+	})
 }
 
 // generalLength is the octets of the same answer as the general path writes it.
@@ -203,6 +212,10 @@ const pointer = 0xC000
 type denial struct {
 	octets   []byte
 	pointers []int // where the compressed names are
+
+	copies Copies // knows the serial of a zone that moves; nil for others
+	zone   string
+	serial int // where it is
 }
 
 func newDenial(soa dns.RR) denial {
@@ -225,7 +238,30 @@ func newDenial(soa dns.RR) denial {
 		d.pointers = append(d.pointers, off)
 		off += 2
 	}
+	d.serial = off
 	return d
+}
+
+// renumber puts the serial that the zone has now where the section stands in an answer.
+func (d *denial) renumber(answer []byte, at int) {
+	if d.copies == nil {
+		return
+	}
+	if serial, known := d.copies.Serial(d.zone); known {
+		binary.BigEndian.PutUint32(answer[at+d.serial:], serial)
+	}
+}
+
+// epoch changes when signed answers of the zone should be made again: with the keys,
+// and with the serial that negative ones prove.
+func (d *denial) epoch(signer Signer) uint64 {
+	epoch := signer.Epoch()
+	if d.copies != nil {
+		if serial, known := d.copies.Serial(d.zone); known {
+			epoch = epoch<<32 | uint64(serial)
+		}
+	}
+	return epoch
 }
 
 // relocate makes the compressed names right where the section stands in an answer.

@@ -117,6 +117,10 @@ func (l *lookup) answerFrom(z *zone, n *node, owner string) (next string) {
 	}
 	l.msg.Authoritative = true
 	switch {
+	case n != nil && z.signer != nil && aboutProofs(l.qtype):
+		// There are such records at every name, beside a CNAME too (RFC 4035 §2.5), so
+		// they are what is asked for, and prove finds them.
+		l.deny(z)
 	case n == nil:
 		// RFC 6604 §3: the code is that of the last name in a chain.
 		l.msg.Rcode = dns.RcodeNameError
@@ -135,6 +139,9 @@ func (l *lookup) answerFrom(z *zone, n *node, owner string) (next string) {
 	}
 	return ""
 }
+
+// aboutProofs tells whether a type is that of a record which proves another.
+func aboutProofs(rrtype uint16) bool { return rrtype == dns.TypeNSEC || rrtype == dns.TypeRRSIG }
 
 // answerStatic adds the RRset of the asked type, or says that there is none.
 func (l *lookup) answerStatic(z *zone, n *node, owner string) {
@@ -174,7 +181,7 @@ func (l *lookup) add(owner string, rrset ...dns.RR) {
 // authority section of the response when reporting an NXDOMAIN or indicating
 // that no data of the requested type exists."
 func (l *lookup) deny(z *zone) {
-	l.msg.Ns = append(l.msg.Ns, dns.Copy(z.negative))
+	l.msg.Ns = append(l.msg.Ns, l.zones.soaOf(z))
 }
 
 // refer answers for a name at or below a cut with the name servers to ask

@@ -1,6 +1,7 @@
 package dnsserver
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -157,6 +158,17 @@ func (l *lookup) proveDenial(soa *dns.SOA) error {
 	signed, err := l.withSignatures(z, []dns.RR{soa})
 	l.msg.Ns = append(signed, nsec...)
 	return err
+}
+
+// strip leaves out what a client that does not set DO has not asked for. RFC 4035
+// §3.2.1: it "MUST strip out any authenticating DNSSEC RRs from the response but MUST
+// NOT strip any DNSSEC RR types that the initiating query explicitly requested".
+func (l *lookup) strip() {
+	unasked := func(rr dns.RR) bool {
+		rrtype := rr.Header().Rrtype
+		return aboutProofs(rrtype) && rrtype != l.qtype
+	}
+	l.msg.Answer, l.msg.Ns = slices.DeleteFunc(l.msg.Answer, unasked), slices.DeleteFunc(l.msg.Ns, unasked)
 }
 
 // proveReferral adds the DS records of a delegation, or proves that it has none

@@ -419,3 +419,33 @@ func TestSuccessor(t *testing.T) {
 		}
 	}
 }
+
+// TestNSECBesideCNAME: RFC 4035 §2.5 has NSEC and RRSIG beside a CNAME, as the only
+// types that may be; RFC 1034 §3.6.2 has a CNAME followed for types that are not there.
+// So a question for one of these types is answered at the name itself, with and without
+// DO, and also where a service steers the name.
+func TestNSECBesideCNAME(t *testing.T) {
+	s, k := newSignedServer(t)
+	address, _ := start(t, s)
+	for _, name := range []string{"alias.fairway.test.", "live.fairway.test."} {
+		for _, qtype := range []uint16{dns.TypeNSEC, dns.TypeRRSIG} {
+			for what, change := range map[string]func(*dns.Msg){"DO": withDO, "no DO": withEDNS(4096)} {
+				got := ask(t, address, transportTCP, query(name, qtype, change))
+				if len(got.Answer) == 0 || got.Rcode != dns.RcodeSuccess {
+					t.Fatalf("%s %s, %s: %s", name, dns.Type(qtype), what, summary(got))
+				}
+				for _, rr := range got.Answer {
+					if rr.Header().Name != name || rr.Header().Rrtype == dns.TypeCNAME {
+						t.Errorf("%s %s, %s: %v in the answer", name, dns.Type(qtype), what, rr)
+					}
+					if what == "no DO" && rr.Header().Rrtype != qtype {
+						t.Errorf("%s %s without DO: %v was not asked for", name, dns.Type(qtype), rr)
+					}
+				}
+				if what == "DO" {
+					validate(t, k, got, "fairway.test.")
+				}
+			}
+		}
+	}
+}

@@ -136,7 +136,7 @@ func trouble(s *steering.Split) extendedError {
 // decision: RFC 7871 §7.4 warns that caches may take a negative answer for
 // everybody's, but a scope of 0 would tell them to.
 func (l *lookup) denyHere(z *zone, ttl uint32) {
-	soa := dns.Copy(z.negative)
+	soa := l.zones.soaOf(z)
 	soa.Header().Ttl = min(soa.Header().Ttl, ttl)
 	l.msg.Ns = append(l.msg.Ns, soa)
 }

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"net"
 	"net/netip"
 	"path/filepath"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -60,6 +62,18 @@ func (n *node) aimAliases() {
 		}
 	}
 	n.aliases.Set(targets)
+}
+
+// aliasPatience is how long a start waits for hosts that were never looked up before.
+const aliasPatience = 3 * time.Second
+
+// awaitAliases gives the lookups time before the node says that it is ready, and before
+// copies of zones are made: a secondary would keep one without addresses.
+func (n *node) awaitAliases(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, aliasPatience)
+	defer cancel()
+	n.aliases.Await(ctx)
+	n.aliased.Store(true)
 }
 
 // aliasTargets are the hosts of the services with a name that is answered with

@@ -111,6 +111,7 @@ type node struct {
 	places      atomic.Pointer[geo.Table] // every country and AS apart; nil = not compiled yet
 	refills     chan struct{}             // a zone has come from elsewhere
 	http        *httpserver.Server
+	aliased     atomic.Bool  // the hosts behind names were looked up once; see awaitAliases
 	signers     *signers     // http, probe
 	certificate *certs.Files // of listen.https; nil = there is none
 	api         *api.Server
@@ -221,7 +222,9 @@ func (n *node) build() error {
 		return err
 	}
 	n.aimAliases() // the copies have what was found before, from the first on
-	n.primary.Look()
+	if _, _, unknown := n.aliases.Count(); unknown == 0 {
+		n.primary.Look() // else Run does, when there is something behind the names
+	}
 	return nil
 }
 
@@ -508,7 +511,10 @@ func (n *node) Run(stop context.Context, signals signals) error {
 	}
 	start("learning", n.learning.Run)
 	if n.primary != nil {
-		start("transfer", n.primary.Run)
+		start("transfer", func(ctx context.Context) error {
+			n.awaitAliases(ctx)
+			return n.primary.Run(ctx)
+		})
 		start("transfer", n.secondary.Run)
 	}
 	if n.http != nil {
@@ -696,6 +702,8 @@ func (n *node) ready() error {
 		return errors.New("draining")
 	case (n.roles.doors() || n.roles.control) && n.current.Load() == nil:
 		return errors.New("no snapshot yet")
+	case n.roles.dns && !n.aliased.Load():
+		return errors.New("the hosts behind names that are answered with addresses are being looked up")
 	case n.roles.doors() && n.loop == nil && n.followed.Load() == nil:
 		return errors.New("no decision of a control node yet: static weights serve")
 	}

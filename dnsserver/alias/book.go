@@ -54,6 +54,8 @@ type key struct{ host, region string }
 type entry struct {
 	target Target
 	found  atomic.Pointer[found]
+	asked  chan struct{} // closed by first, when it was looked up once
+	first  sync.Once
 }
 
 // found is what a target's lookup gave; it never changes.
@@ -106,7 +108,7 @@ func (b *Book) Set(targets []Target) {
 		e := before[k]
 		if e == nil || e.target != t {
 			known := e
-			e = &entry{target: t}
+			e = &entry{target: t, asked: make(chan struct{})}
 			if known != nil {
 				e.found.Store(known.found.Load())
 			} else {
@@ -122,6 +124,21 @@ func (b *Book) Set(targets []Target) {
 	select {
 	case b.changed <- struct{}{}:
 	default:
+	}
+}
+
+// Await returns when there is an answer for every target, or it was asked for once and
+// there is none, or ctx has ended.
+func (b *Book) Await(ctx context.Context) {
+	for _, e := range *b.entries.Load() {
+		if e.found.Load() != nil {
+			continue
+		}
+		select {
+		case <-e.asked:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
@@ -210,6 +227,7 @@ func (b *Book) follow(ctx context.Context, e *entry) {
 			return
 		}
 		e.found.Store(next)
+		e.first.Do(func() { close(e.asked) })
 		var wait time.Duration
 		if err == nil {
 			failures, wait = 0, time.Until(next.Until)

@@ -140,6 +140,30 @@ func TestBook(t *testing.T) {
 	})
 }
 
+// TestBookAwait: a start waits until everything was looked up once, found or not, and
+// no longer than it is willing to.
+func TestBookAwait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCDN()
+		slow := func(ctx context.Context, request *dns.Msg, resolver string) (*dns.Msg, error) {
+			time.Sleep(2 * time.Second)
+			return c.exchange(ctx, request, resolver)
+		}
+		b := running(t, Config{Resolvers: []string{"good:53"}, Exchange: slow})
+		b.Set([]Target{target("eu", "192.0.2.0/24"), {Host: "none.example.", Region: "eu"}})
+		hasty, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		b.Await(hasty)
+		if got := behind(b, "eu"); got != "nothing" || hasty.Err() == nil {
+			t.Errorf("before its time: %s", got)
+		}
+		b.Await(t.Context())
+		if got := behind(b, "eu"); got == "nothing" {
+			t.Error("nothing was awaited")
+		}
+	})
+}
+
 // TestBookLastGood: what was found last stands, marked, whatever fails and however
 // long; what comes back is taken up.
 func TestBookLastGood(t *testing.T) {

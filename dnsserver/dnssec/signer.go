@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"sync/atomic"
 	"time"
 
@@ -129,31 +130,51 @@ func (s *signature) holds(now time.Time) bool {
 	return now.Before(s.renewAt) && now.Unix() >= int64(s.rrsig.Inception)+int64((backdate-slack)/time.Second)
 }
 
-// make signs. It holds from an hour ago until the end of the validity, less a part
-// of it that depends on what is signed: so the signatures that are made in one
-// moment, at a start or a roll, are not all renewed in one moment. They are renewed
-// when a third of the validity is left: what caches took before stays valid for as
-// long as its TTL lets them keep it.
+// make signs, from the signature's turn on (see turn) and an hour before, for the
+// validity. So the signature is renewed when a third of the validity is left: what
+// caches took before stays valid for as long as its TTL lets them keep it.
+//
+// The same records give the same signature until its next turn, on every node that
+// has the keys and after every restart: secondaries are not told of a change that is
+// none.
 func (a *active) make(k signingKey, rrset []dns.RR, of digest, now time.Time) (*signature, error) {
 	if now.Before(earliest) {
 		return nil, fmt.Errorf("dnssec: the clock shows %s, which is before this release was made; nothing is signed until it is right", now.UTC().Format(time.RFC3339))
 	}
-	spread := a.plan.Validity / 8
-	early := time.Duration(binary.LittleEndian.Uint64(of[8:]) % uint64(spread))
-	ends := now.Add(a.plan.Validity - early)
+	began, next := turn(of, a.plan.Validity*2/3, now)
 	rrsig := &dns.RRSIG{
 		Hdr:        dns.RR_Header{Ttl: rrset[0].Header().Ttl},
 		Algorithm:  k.Algorithm,
 		OrigTtl:    rrset[0].Header().Ttl,
-		Inception:  uint32(now.Add(-backdate).Unix()),
-		Expiration: uint32(ends.Unix()),
+		Inception:  uint32(began.Add(-backdate).Unix()),
+		Expiration: uint32(began.Add(a.plan.Validity).Unix()),
 		KeyTag:     k.Tag,
 		SignerName: a.ring.Zone,
 	}
-	if err := rrsig.Sign(k.private, rrset); err != nil {
+	if err := rrsig.Sign(repeatable{k.private}, rrset); err != nil {
 		return nil, fmt.Errorf("dnssec: sign %s %s: %w", rrset[0].Header().Name, dns.Type(rrset[0].Header().Rrtype), err)
 	}
-	return &signature{of: of, rrsig: rrsig, renewAt: ends.Add(-a.plan.Validity / 3)}, nil
+	return &signature{of: of, rrsig: rrsig, renewAt: next}, nil
+}
+
+// turn gives the time since when a signature is the current one, and when the next
+// one will be. Every so long it is each signature's turn once, when depends on what is
+// signed: so what is signed in one moment, at a start or a roll, is not all renewed in
+// one moment.
+func turn(of digest, every time.Duration, now time.Time) (began, next time.Time) {
+	offset := time.Duration(binary.LittleEndian.Uint64(of[8:]) % uint64(every))
+	late := (time.Duration(now.UnixNano()) - offset) % every
+	began = now.Add(-late).Truncate(time.Second)
+	return began, began.Add(every)
+}
+
+// repeatable signs alike whenever it signs the same: ECDSA without chance (RFC 6979),
+// as crypto/ecdsa does where it is given none. Ed25519 knows no chance.
+type repeatable struct{ crypto.Signer }
+
+// Sign implements crypto.Signer.
+func (r repeatable) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	return r.Signer.Sign(nil, digest, opts)
 }
 
 // digestOf names what is signed and by which key.

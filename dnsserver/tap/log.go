@@ -83,6 +83,9 @@ func lineOf(s *Seen) line {
 			}
 		}
 	}
+	if len(m.Question) == 1 && (m.Question[0].Qtype == dns.TypeAXFR || m.Question[0].Qtype == dns.TypeIXFR) {
+		return out // a zone, or the first part of one
+	}
 	for _, rr := range m.Answer {
 		data := strings.TrimPrefix(rr.String(), rr.Header().String())
 		if unknown, ok := rr.(*dns.RFC3597); ok { // whose text has another header

@@ -192,6 +192,23 @@ func TestLog(t *testing.T) {
 	until(t, "a new file", func() bool { tap.Saw(exchange(t, 2)); return read() != "" })
 }
 
+// TestLogOfTransfers: a line of the log tells of a transfer, and holds no zone.
+func TestLogOfTransfers(t *testing.T) {
+	for _, qtype := range []uint16{dns.TypeAXFR, dns.TypeIXFR} {
+		m := new(dns.Msg).SetQuestion("video.example.", qtype)
+		for range 100 {
+			m.Answer = append(m.Answer, &dns.TXT{Hdr: dns.RR_Header{Name: "a.video.example.", Rrtype: dns.TypeTXT, Class: dns.ClassINET}, Txt: []string{"secret"}})
+		}
+		packed, err := m.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := lineOf(&Seen{Exchange: dnsserver.Exchange{Answer: packed}}); len(got.Answer) > 0 || got.Type != dns.TypeToString[qtype] || got.Octets != len(packed) {
+			t.Errorf("%+v", got)
+		}
+	}
+}
+
 // stuck is a sink that takes nothing until it is let go.
 type stuck struct {
 	go_  chan struct{}

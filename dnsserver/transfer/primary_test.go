@@ -228,6 +228,65 @@ func TestSOAHasTheSerial(t *testing.T) {
 	}
 }
 
+// TestDenialsHaveTheSerial: RFC 2308 §3 has "the SOA record of the zone" in negative
+// answers, which is the one that the zone has now; in a signed zone with a signature
+// over this one.
+func TestDenialsHaveTheSerial(t *testing.T) {
+	for what, make := range map[string]func(*testing.T, func(*Config, *steering.Zone)) *world{"plain": newWorld, "signed": newSignedWorld} {
+		w := make(t, nil)
+		server := w.run()
+		for round := range 2 {
+			w.steer(nil, 1-round)
+			want := w.look()
+			for _, name := range []string{"nothing." + apex, "ns1." + apex} { // NXDOMAIN, NODATA
+				q := new(dns.Msg).SetQuestion(name, dns.TypeMX).SetEdns0(4096, what == "signed")
+				r, _, err := (&dns.Client{Timeout: 30 * time.Second}).Exchange(q, server)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, rr := range r.Ns {
+					if soa, ok := rr.(*dns.SOA); ok && soa.Serial != want {
+						t.Errorf("%s, %s: serial %d, want %d", what, name, soa.Serial, want)
+					}
+				}
+				if what == "signed" {
+					verifySOA(t, server, r.Ns)
+				}
+			}
+		}
+	}
+}
+
+// verifySOA checks the signature over the SOA record of a negative answer.
+func verifySOA(t *testing.T, server string, section []dns.RR) {
+	t.Helper()
+	r, _, err := (&dns.Client{Net: "tcp", Timeout: 30 * time.Second}).Exchange(new(dns.Msg).SetQuestion(apex, dns.TypeDNSKEY), server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var soa []dns.RR
+	var sig *dns.RRSIG
+	for _, rr := range section {
+		switch r := rr.(type) {
+		case *dns.SOA:
+			soa = append(soa, r)
+		case *dns.RRSIG:
+			if r.TypeCovered == dns.TypeSOA {
+				sig = r
+			}
+		}
+	}
+	if len(soa) != 1 || sig == nil {
+		t.Fatalf("no SOA record with a signature: %v", section)
+	}
+	for _, rr := range r.Answer {
+		if key := rr.(*dns.DNSKEY); key.KeyTag() == sig.KeyTag && sig.Verify(key, soa) == nil {
+			return
+		}
+	}
+	t.Errorf("%v does not verify %v", sig, soa)
+}
+
 // RFC 1995 §4: the new SOA record first and last; in each step the old SOA record,
 // what is deleted, the new SOA record, what is added.
 func TestIXFR(t *testing.T) {

@@ -15,7 +15,13 @@ import (
 // newSignedWorld has a delegation with glue, and one with a DS, beside the rest.
 func newSignedWorld(t *testing.T, change func(*Config, *steering.Zone)) *world {
 	t.Helper()
-	keeper, err := dnssec.New(dnssec.Config{Vault: dnssec.Folder(t.TempDir()), Writer: true})
+	return newSignedWorldOf(t, dnssec.Folder(t.TempDir()), change)
+}
+
+// newSignedWorldOf has the keys of a vault.
+func newSignedWorldOf(t *testing.T, vault dnssec.Vault, change func(*Config, *steering.Zone)) *world {
+	t.Helper()
+	keeper, err := dnssec.New(dnssec.Config{Vault: vault, Writer: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,6 +128,19 @@ func TestSignedZoneIsQuiet(t *testing.T) {
 	w.reload(0)
 	if got := w.look(); got != first {
 		t.Errorf("serial %d after a reload, was %d", got, first)
+	}
+}
+
+// TestSignedSerialSurvivesRestart: the same keys sign the same content alike, so that a
+// restart, and another node, have the same zone by the same serial.
+func TestSignedSerialSurvivesRestart(t *testing.T) {
+	vault, kept := dnssec.Folder(t.TempDir()), file(t)
+	start := func() uint32 {
+		w := newSignedWorldOf(t, vault, func(c *Config, z *steering.Zone) { c.File = kept })
+		return w.look()
+	}
+	if first, again := start(), start(); first != again {
+		t.Errorf("serial %d, and after a restart %d", first, again)
 	}
 }
 

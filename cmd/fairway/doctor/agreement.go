@@ -42,6 +42,8 @@ func (x *examination) checkNumber(good []*visit) {
 		networks[network] = true
 	}
 	switch {
+	case len(addresses) < 2 && len(x.visits) > 1:
+		x.find("servers", Warning, "put a name server into another network (RFC 2182)", "all %d servers are at %s: one failure takes them all", len(x.visits), x.visits[0].addr.Addr().Unmap())
 	case len(addresses) < 2:
 		x.find("servers", Warning, "add a second name server in another network (RFC 2182)", "there is one server: when it is away, so is the zone")
 	case len(networks) < 2:
