@@ -76,6 +76,7 @@ refused or taken back.`,
 	f.StringVar(&a.canary, "canary", "", "put it on trial for this share of the clients first, such as 5%")
 	f.DurationVar(&a.watch, "watch", 0, "watch it for so long, such as 10m")
 	f.StringVar(&a.request.RevertIf, "revert-if", "", "take it back when this holds while it is watched")
+	f.BoolVar(&a.request.ConfirmShrink, "confirm-shrink", false, "less than half of the services, hostnames or endpoints are meant to be left")
 	f.BoolVar(&a.request.Promote, "promote", false, "the canary serves everybody when the watch has passed")
 	f.BoolVarP(&a.yes, "yes", "y", false, "do not ask")
 	f.BoolVar(&a.detach, "detach", false, "do not wait for the end of the watch")

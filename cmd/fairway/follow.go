@@ -46,6 +46,9 @@ func (n *node) followChange(ctx context.Context) error {
 	if err != nil || c == nil {
 		return err
 	}
+	if n.replica != nil && n.holdBack(c, force.Vouched) {
+		return nil
+	}
 	if n.loop != nil {
 		n.rollout.Follow(stored, force, canary.revisionOf())
 	}

@@ -131,7 +131,7 @@ func (n *node) contact() replica.Contact {
 // standing is what metrics show of this node's place in the fleet.
 func (n *node) standing() metrics.Fleet {
 	contact := n.contact()
-	f := metrics.Fleet{Leads: n.leads(), Contact: contact.At, Away: contact.Err != nil, Doubted: contact.Doubt != nil, Disk: contact.Disk != nil}
+	f := metrics.Fleet{Leads: n.leads(), Contact: contact.At, Away: contact.Err != nil, Doubted: contact.Doubt != nil, Disk: contact.Disk != nil, Held: n.heldBack.Load() != nil}
 	if l, known := n.shared.Leader(); known {
 		f.Term = l.Term
 	}

@@ -102,7 +102,7 @@ On a running node:
 	}
 	root.SetVersionTemplate("fairway {{.Version}}\n")
 	root.AddCommand(formatCommand(), schemaCommand(), importCommand(), manifestCommand())
-	root.AddCommand(fleetCommand())
+	root.AddCommand(fleetCommand(), storeCommand())
 	root.AddCommand(planCommand(), recordCommand(), replayCommand(), benchCommand(), cookiesCommand(), quarantineCommand())
 	root.AddCommand(demoCommand(), runCommand(), checkCommand(), testCommand(), initCommand(),
 		statusCommand(), explainCommand(), usageCommand(), reportsCommand(), drainCommand(), undrainCommand(), forceCommand(), weightCommand(),

@@ -103,6 +103,9 @@ func (n *node) self() fleetNode {
 	}
 	contact := n.contact()
 	f.Contact = contact.At
+	if h := n.heldBack.Load(); h != nil {
+		f.Trouble = append(f.Trouble, fmt.Sprintf("held back: revision %.12s: %s", h.hash, h.why))
+	}
 	for what, err := range map[string]error{"shared store": contact.Err, "not believed": contact.Doubt, "copy on disk": contact.Disk} {
 		if err != nil {
 			f.Trouble = append(f.Trouble, what+": "+err.Error())

@@ -57,6 +57,11 @@ func (n *node) reload(ctx context.Context, why string) {
 	}
 	c, findings, err := n.compileFiles(files, err)
 	if err == nil {
+		if why := shrinks(n.config.Load().Revision, c.Revision); why != "" {
+			err = fmt.Errorf("held for confirmation: %s; if that is meant: fairway apply %s --confirm-shrink", why, n.path)
+		}
+	}
+	if err == nil {
 		err = n.prepare(c)
 	}
 	if err != nil {

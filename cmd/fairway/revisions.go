@@ -42,6 +42,9 @@ func (r *revisions) Apply(ctx context.Context, q api.ApplyRequest, watch time.Du
 		return api.Applied{}, err
 	}
 	made.Hash = c.Revision.Hash
+	if why := shrinks(r.config.Load().Revision, c.Revision); why != "" && !q.ConfirmShrink {
+		return api.Applied{}, &api.Error{Status: http.StatusConflict, Message: "nothing changed: " + why, Remedy: "if that is meant, apply it with --confirm-shrink"}
+	}
 	request := rollout.Request{
 		Revision: made, Expect: q.Expect, Share: q.Canary, Watch: watch, RevertIf: q.RevertIf, Promote: q.Promote,
 	}

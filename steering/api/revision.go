@@ -46,8 +46,11 @@ type ApplyRequest struct {
 	Canary   float64 `json:"canary,omitempty"`    // share of the clients at first, 0..1; 0 = all
 	Watch    string  `json:"watch,omitempty"`     // such as "10m"; empty = not watched
 	RevertIf string  `json:"revert_if,omitempty"` // when to take it back while watched: see policies.RevertIf
-	Promote  bool    `json:"promote,omitempty"`   // the canary serves everybody when the watch has passed
-	DryRun   bool    `json:"dry_run,omitempty"`   // check only
+	// ConfirmShrink says that less than half of the services, hostnames or endpoints
+	// are meant to be left.
+	ConfirmShrink bool `json:"confirm_shrink,omitempty"`
+	Promote       bool `json:"promote,omitempty"` // the canary serves everybody when the watch has passed
+	DryRun        bool `json:"dry_run,omitempty"` // check only
 }
 
 // File is one configuration file, verbatim: base64 in JSON.

@@ -372,6 +372,7 @@ func ended(revision uint64, how store.EndedHow, by, detail string) *store.Ended 
 // put stores what is to be in force and then puts it in force: what serves is
 // what a restart serves. When it cannot be put in force, the record goes back.
 func (r *Rollout) put(ctx context.Context, next store.InForce, serving store.Revision, canary *store.Revision) error {
+	next.Vouched = serving.Hash
 	version, err := r.Store.PutInForce(ctx, next)
 	if err != nil {
 		return fmt.Errorf("nothing changed, since it could not be stored: %w", err)
@@ -388,6 +389,7 @@ func (r *Rollout) put(ctx context.Context, next store.InForce, serving store.Rev
 
 // record stores what is in force already.
 func (r *Rollout) record(ctx context.Context, next store.InForce) {
+	next.Vouched = r.Serving.Hash
 	version, err := r.Store.PutInForce(ctx, next)
 	if err != nil {
 		r.Logger.Error("what is in force is not stored: a restart would begin from before", "revision", next.Revision, "err", err)

@@ -93,6 +93,7 @@ func (r *Rollout) restore(ctx context.Context, next store.InForce, number uint64
 // takeBack puts an earlier revision in force for everybody, whether or not the
 // store takes it.
 func (r *Rollout) takeBack(ctx context.Context, next store.InForce, serving store.Revision) error {
+	next.Vouched = serving.Hash
 	version, err := r.Store.PutInForce(ctx, next)
 	if err != nil {
 		r.Logger.Error("what is taken back is not stored: a restart would bring it back", "revision", r.InForce.Revision, "err", err)

@@ -13,6 +13,9 @@ type InForce struct {
 	// that then had the hash Disk; else the files on disk are what serves.
 	Applied bool
 	Disk    string
+	// Vouched is the hash of the revision that a control node put in force: it took
+	// away no more than half of the world, or an operator said that this is meant.
+	Vouched string  `json:",omitempty"`
 	Canary  *Canary `json:",omitempty"` // nil = nothing is on trial
 	Watch   *Watch  `json:",omitempty"` // nil = nothing is watched
 	Ended   *Ended  `json:",omitempty"` // how the last trial or watch ended; nil = there was none
