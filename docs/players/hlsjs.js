@@ -22,6 +22,8 @@ export function hlsConfig({ contentId, sessionId, collector, segment = 6, behind
   return {
     fragLoadPolicy: policy(Math.max(8000, segment * 1500)),
     playlistLoadPolicy: policy(5000),
+    // By default up to ten minutes: paid for, and out of steering's reach.
+    maxBufferLength: 30, maxMaxBufferLength: 30,
     ...(behind && { liveSyncDuration: behind, liveMaxLatencyDuration: behind * 3 }),
     ...(collector && {
       cmcd: {
