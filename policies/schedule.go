@@ -1,6 +1,7 @@
 package policies
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -133,11 +134,64 @@ func (v value) moment(zone *time.Location) (time.Time, bool) {
 	for _, layout := range []string{"2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02T15:04:05", "2006-01-02 15:04:05"} {
 		t, err := time.ParseInLocation(layout, v.node.Value, zone)
 		if err == nil && t.Year() >= 2000 && t.Year() < 2200 {
-			return t, true
+			return t, v.exists(t, layout)
 		}
 	}
 	v.wrong("a date and a time of day", "write 2026-11-28T18:00, in the schedule's zone")
 	return time.Time{}, false
+}
+
+// exists tells whether a moment is one of its zone's clock, and not one that is
+// skipped when the clock is put forward.
+func (v value) exists(t time.Time, layout string) bool {
+	if t.Format(layout) == v.node.Value {
+		return true
+	}
+	gap := gapAt(t)
+	v.fault(fmt.Sprintf("write %s or later, or a time before %s", gap.after.Format("15:04"), gap.before.Format("15:04")),
+		"%s does not exist in %s: the clock is put forward from %s to %s that day",
+		v.node.Value, t.Location(), gap.before.Format("15:04"), gap.after.Format("15:04"))
+	return false
+}
+
+// gap is what a clock skips when it is put forward.
+type gap struct{ before, after time.Time }
+
+// gapAt finds the gap that a time of day was moved over: the hours around hold it.
+func gapAt(t time.Time) gap {
+	for at := t.Add(-4 * time.Hour).Truncate(time.Minute); at.Before(t.Add(4 * time.Hour)); at = at.Add(time.Minute) {
+		_, was := at.Add(-time.Minute).Zone()
+		if _, is := at.Zone(); is > was {
+			return gap{before: at.In(time.FixedZone("", was)), after: at}
+		}
+	}
+	return gap{t, t}
+}
+
+// warnOfGap tells of the first day of a weekly window on which it opens or closes at
+// another time than it says, since the clock skips that one.
+func (v value) warnOfGap(w *steering.Window) {
+	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, w.Zone)
+	for day := range 366 {
+		y, m, d := begin.AddDate(0, 0, day).Date()
+		for _, at := range [2]time.Duration{w.Start, w.End} {
+			date := d
+			if at == w.End && w.End <= w.Start {
+				date++
+			}
+			t := w.Clock(y, m, date, at)
+			opens := time.Date(y, m, d, 12, 0, 0, 0, w.Zone).Weekday()
+			clock := time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute
+			if !w.Days[opens] || clock == at%(24*time.Hour) {
+				continue
+			}
+			gap := gapAt(t)
+			v.warn(fmt.Sprintf("use %s or later, or a time before %s, if that day matters", gap.after.Format("15:04"), gap.before.Format("15:04")),
+				"%02d:%02d does not exist in %s on days like %s, when the clock is put forward from %s to %s: %s counts then",
+				int(at.Hours()), int(at.Minutes())%60, w.Zone, t.Format(time.DateOnly), gap.before.Format("15:04"), gap.after.Format("15:04"), t.Format("15:04"))
+			return
+		}
+	}
 }
 
 var weekdays = [7]string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
@@ -178,6 +232,9 @@ func (v value) weekly(w *steering.Window) bool {
 	if good && w.Days == [7]bool{} {
 		f.fault("name a day", "no day is named")
 		return false
+	}
+	if good {
+		v.warnOfGap(w)
 	}
 	return good
 }

@@ -90,14 +90,22 @@ func (w *Window) between(from, to time.Time) []stretch {
 			if w.End <= w.Start {
 				last++
 			}
-			list = append(list, stretch{w.clock(y, m, d, w.Start), w.clock(y, m, last, w.End)})
+			list = append(list, stretch{w.Clock(y, m, d, w.Start), w.Clock(y, m, last, w.End)})
 		}
 	}
 }
 
-// clock is a time of a day.
-func (w *Window) clock(y int, m time.Month, d int, at time.Duration) time.Time {
-	return time.Date(y, m, d, int(at/time.Hour), int(at%time.Hour/time.Minute), 0, 0, w.Zone)
+// Clock is a time of a day, by the zone's clock. One that the clock skips, when it is
+// put forward, is that of the clock before (RFC 5545, section 3.3.5: it "is interpreted
+// using the UTC offset before the gap in local times").
+func (w *Window) Clock(y int, m time.Month, d int, at time.Duration) time.Time {
+	hour, minute := int(at/time.Hour), int(at%time.Hour/time.Minute)
+	t := time.Date(y, m, d, hour, minute, 0, 0, w.Zone)
+	if t.Hour() == hour%24 && t.Minute() == minute {
+		return t
+	}
+	_, before := t.Add(-4 * time.Hour).Zone()
+	return time.Date(y, m, d, hour, minute, 0, 0, time.FixedZone("", before)).In(w.Zone)
 }
 
 // Overlaps returns the first moment at which both windows are open. Of two that

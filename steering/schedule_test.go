@@ -132,3 +132,27 @@ func TestLayoutAt(t *testing.T) {
 		t.Error("a layout that no time changes is to be looked at again")
 	}
 }
+
+// RFC 5545, section 3.3.5: "If the local time described does not occur (when changing
+// from standard to daylight time), the DATE-TIME value is interpreted using the UTC
+// offset before the gap in local times."
+func TestClockInAGap(t *testing.T) {
+	for zone, want := range map[string]string{
+		"Europe/Berlin":    "2026-03-29T01:30:00Z",
+		"America/New_York": "2026-03-08T07:30:00Z",
+		"UTC":              "2026-03-08T02:30:00Z",
+	} {
+		location, err := time.LoadLocation(zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		day := 8
+		if zone == "Europe/Berlin" {
+			day = 29
+		}
+		w := steering.Window{Zone: location}
+		if got := w.Clock(2026, 3, day, 2*time.Hour+30*time.Minute).UTC().Format(time.RFC3339); got != want {
+			t.Errorf("%s: 02:30 is %s, want %s", zone, got, want)
+		}
+	}
+}

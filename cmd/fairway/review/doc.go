@@ -23,7 +23,9 @@
 // Over cells: on each of them every rule has one outcome, so "both match" is
 // not guessed from the text of conditions but seen. Each claim is shown by a
 // client, so there are no false alarms about what an expression might mean; what
-// differs only where the geo data know nothing is not found. A rule that reads
+// differs only where the geo data know nothing is not found. Rules that read services
+// are asked about a few with different labels, those that read the time at one time at
+// which they match. A rule that reads
 // an attribute which the geo data cannot tell (ASNs without an ASN database), or
 // names a region that nobody is in, is left alone: package geo warns of that.
 //

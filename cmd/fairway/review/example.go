@@ -2,6 +2,7 @@ package review
 
 import (
 	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,10 +29,16 @@ func firstOf(a, b bitset, in bool) int {
 // client describes a client of one of a policy's points as an operator knows
 // clients.
 func (r *reviewer) client(p *used, point int) string {
-	cell, way := p.point(point)
+	cell, a := p.point(point)
 	text := r.describe(cell)
 	if len(p.ways) > 1 {
-		text += wayText(way)
+		text += wayText(a.way)
+	}
+	if slices.ContainsFunc(p.askers, func(o asker) bool { return o.service != a.service }) {
+		text += " service=" + a.service.Key
+	}
+	if !a.now.IsZero() {
+		text += " at " + a.now.Format("Mon 15:04 MST")
 	}
 	return text
 }

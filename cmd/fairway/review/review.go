@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"fairway/policies"
 	"fairway/steering"
@@ -28,13 +29,14 @@ type Told struct{ Country, Subdivision, Continent, ASN bool }
 func Review(l *steering.Layout, told Told) policies.Findings {
 	r := &reviewer{
 		layout: l, told: told, cells: l.Table.Cells(), reach: reachOf(l.Revision),
-		peopled: make(map[string]bool), matches: make(map[string]bitset),
+		peopled: make(map[string]bool), matches: make(map[string]bitset), moment: make(map[string]time.Time), moments: moments(),
 	}
 	for i := range r.cells {
 		r.peopled[r.cells[i].Region] = true
 	}
 	r.sample = sampleOf(r.cells, maxCells)
 	for _, p := range r.policies() {
+		r.look(p)
 		r.neverMatching(p)
 		r.overlaps(p)
 		r.weights(p)
@@ -55,8 +57,10 @@ type reviewer struct {
 	layout   *steering.Layout
 	told     Told
 	cells    []steering.Cell
-	sample   []uint32            // the cells that conditions run on
-	matches  map[string]bitset   // condition → which of the sample it matches
+	sample   []uint32             // the cells that conditions run on
+	matches  map[string]bitset    // condition → which of the sample it matches
+	moment   map[string]time.Time // condition → a time at which it matches somebody; zero = none
+	moments  []time.Time
 	peopled  map[string]bool     // the regions that have a cell
 	reach    map[string][]string // region → the pools its clients come to; none for regions without a pool
 	findings policies.Findings
@@ -69,16 +73,17 @@ type used struct {
 	regions  map[*steering.Rule][]string // where each rule decides
 	sample   []uint32                    // cells
 	ways     []steering.Way              // in which the clients of each cell can ask
+	askers   []asker                     // whom rules tell apart within a cell
 	decided  map[*steering.Rule]bitset   // which of the points each rule decides
 	matches  map[*steering.Rule]bitset   // which each matches, where that is the policy's own affair
 }
 
-// A point is clients of one cell who ask in one way: the i-th is those of
-// sample[i / len(ways)] in ways[i % len(ways)].
-func (p *used) points() int { return len(p.sample) * len(p.ways) }
+// A point is clients of one cell who ask alike: the i-th is those of
+// sample[i / len(askers)] that are askers[i % len(askers)].
+func (p *used) points() int { return len(p.sample) * len(p.askers) }
 
-func (p *used) point(i int) (cell uint32, way *steering.Way) {
-	return p.sample[i/len(p.ways)], &p.ways[i%len(p.ways)]
+func (p *used) point(i int) (cell uint32, a *asker) {
+	return p.sample[i/len(p.askers)], &p.askers[i%len(p.askers)]
 }
 
 // policies joins the services of one policy: they share its groups.
@@ -103,52 +108,21 @@ func (r *reviewer) policies() []*used {
 }
 
 func (r *reviewer) use(s *steering.ServiceLayout) *used {
-	p := &used{
-		Policy: s.Service.Policy, sample: r.sample, ways: s.Ways(),
+	return &used{
+		Policy: s.Service.Policy, ways: s.Ways(),
 		regions: make(map[*steering.Rule][]string),
 		decided: make(map[*steering.Rule]bitset),
 		matches: make(map[*steering.Rule]bitset),
 	}
-	if len(p.ways) > 1 {
-		p.sample = sampleOf(r.cells, max(1, maxCells/len(p.ways)))
-	}
-	for _, rule := range p.Rules {
-		p.decided[rule] = newBitset(p.points())
-	}
-	for i := range p.points() {
-		p.decided[s.Matched(p.point(i))].set(i)
-	}
-	return p
 }
 
-// matched runs a condition over the points, once for all rules with its text
-// where it reads nothing but cells.
-func (r *reviewer) matched(p *used, rule *steering.Rule) bitset {
-	shared := len(p.ways) == 1 && !rule.Reads.Service
-	if known := p.matches[rule]; known != nil {
-		return known
+// look finds which clients each rule of a policy decides.
+func (r *reviewer) look(p *used) {
+	p.sample = r.sample
+	if p.askers = r.askersOf(p); len(p.askers) > 1 {
+		p.sample = sampleOf(r.cells, max(1, maxCells/len(p.askers)))
 	}
-	if known := r.matches[rule.WhenText]; shared && known != nil {
-		return known
-	}
-	m := newBitset(p.points())
-	asks := make([]steering.Facts, len(p.ways)) // one for each way, and not one for each point
-	for w := range asks {
-		asks[w] = p.ways[w].Facts(rule)
-		asks[w].Service = p.services[0].Service
-	}
-	for i := range p.points() {
-		facts := &asks[i%len(p.ways)]
-		facts.Cell = &r.cells[p.sample[i/len(p.ways)]]
-		if rule.When(facts) {
-			m.set(i)
-		}
-	}
-	if shared {
-		r.matches[rule.WhenText] = m
-	}
-	p.matches[rule] = m
-	return m
+	r.decide(p)
 }
 
 // holds runs a condition on one point.
@@ -185,3 +159,9 @@ type bitset []uint64
 func newBitset(n int) bitset { return make(bitset, (n+63)/64) }
 
 func (b bitset) set(i int) { b[i/64] |= 1 << (i % 64) }
+
+func (b bitset) empty() bool {
+	return !slices.ContainsFunc(b, func(word uint64) bool { return word != 0 })
+}
+
+func (b bitset) has(i int) bool { return b[i/64]&(1<<(i%64)) != 0 }

@@ -94,11 +94,11 @@ func (r *reviewer) untold(rule *steering.Rule) bool {
 // settled and not reported.
 func (r *reviewer) overlaps(p *used) {
 	for j, later := range p.Rules {
-		if later.When == nil || p.regions[later] == nil || later.Reads.Service {
+		if later.When == nil || p.decided[later].empty() {
 			continue
 		}
 		for _, earlier := range p.Rules[:j] {
-			if earlier.When == nil || p.regions[earlier] == nil || earlier.Reads.Service || alike(earlier, later) || r.exception(p, earlier, later) {
+			if earlier.When == nil || p.decided[earlier].empty() || alike(earlier, later) || r.exception(p, earlier, later) {
 				continue
 			}
 			both := firstOf(p.decided[earlier], r.matched(p, later), true)
@@ -125,7 +125,7 @@ func (r *reviewer) exception(p *used, earlier, later *steering.Rule) bool {
 		region := r.layout.Revision.Region(name)
 		return region == nil || len(region.Prefixes) == 0
 	}
-	return !slices.ContainsFunc(p.regions[earlier], unlisted) && slices.ContainsFunc(p.regions[later], unlisted)
+	return !slices.ContainsFunc(r.regionsOf(p, earlier), unlisted) && slices.ContainsFunc(r.regionsOf(p, later), unlisted)
 }
 
 // alike tells whether two rules do the same to whom they match.
