@@ -17,7 +17,7 @@ import (
 
 func explainCommand() *cobra.Command {
 	var ask asking
-	var service, client, door, path string
+	var service, client, door, path, at string
 	var resolver bool
 	c := &cobra.Command{
 		Use:   "explain --service S --client IP",
@@ -26,7 +26,7 @@ func explainCommand() *cobra.Command {
 the rule that matched (with its place in your files), what each stage put aside
 and why, every endpoint's measurements with their age, what holds a move back,
 and what each door answers.`,
-		Example: "  fairway explain --service live --client 203.0.113.7",
+		Example: "  fairway explain --service live --client 203.0.113.7\n  fairway explain --service live --client 203.0.113.7 --at 2026-03-01T20:15:00Z",
 		RunE: func(c *cobra.Command, _ []string) error {
 			address, err := netip.ParseAddr(client)
 			if err != nil {
@@ -49,7 +49,12 @@ and what each door answers.`,
 			if err != nil {
 				return err
 			}
-			x, err := node.Explain(c.Context(), service, q)
+			var x *steering.Explanation
+			if at == "" {
+				x, err = node.Explain(c.Context(), service, q)
+			} else {
+				x, err = explainAt(c, node, service, q, at)
+			}
 			if err != nil {
 				return err
 			}
@@ -60,6 +65,7 @@ and what each door answers.`,
 	c.Flags().StringVar(&client, "client", "", "the client's IP address (required)")
 	c.Flags().StringVar(&door, "door", "", "where it asks, if rules read it: dns, redirect, steering or decide")
 	c.Flags().StringVar(&path, "path", "", "what it asks an HTTP door for behind the service, such as /vod/a.m3u8, if rules read it")
+	c.Flags().StringVar(&at, "at", "", "explain what was decided at this time, as 2026-03-01T20:15:00Z or 90m for so long ago")
 	c.Flags().BoolVar(&resolver, "resolver", false, "the address is that of a resolver which does not say who the client is")
 	c.MarkFlagRequired("service")
 	c.MarkFlagRequired("client")

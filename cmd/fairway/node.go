@@ -30,6 +30,7 @@ import (
 	"fairway/steering/api/console"
 	"fairway/steering/certs"
 	"fairway/steering/geo"
+	"fairway/steering/history"
 	"fairway/steering/httpserver"
 	"fairway/steering/learn"
 	"fairway/steering/metrics"
@@ -51,8 +52,9 @@ type nodeOptions struct {
 	listen policies.Listen         // instead of the configuration's, where it names something
 	extra  map[string]http.Handler // further paths of the API
 
-	name     string   // in the fleet; empty = the machine's, with the API's port
-	vantages []string // probe as these only; nil = as all
+	name     string         // in the fleet; empty = the machine's, with the API's port
+	vantages []string       // probe as these only; nil = as all
+	history  history.Config // Folder is filled in
 	log      *slog.Logger
 	*lineage // nil = the process neither succeeds another nor is succeeded
 }
@@ -108,6 +110,7 @@ type node struct {
 	secondary   *transfer.Secondary       // dns
 	learning    *learn.Table              // dns with http
 	collector   *rum.Collector            // http
+	chronicle   *chronicle                // control
 	audience    *audience                 // control
 	places      atomic.Pointer[geo.Table] // every country and AS apart; nil = not compiled yet
 	refills     chan struct{}             // a zone has come from elsewhere
@@ -334,6 +337,7 @@ func (n *node) makeParts(c *configuration) error {
 	}
 	if n.roles.control {
 		n.audience = newAudience(n)
+		n.chronicle = newChronicle(n)
 	}
 	if n.roles.http || n.roles.probe {
 		n.signers = newSigners()
@@ -373,7 +377,7 @@ func (n *node) makeParts(c *configuration) error {
 	}
 	n.api, err = api.New(api.Config{
 		Listen: n.listening(c.Node).Listen.API, Open: n.sockets.Listen, Token: token, Control: &control{n}, Revisions: n.revisions(), Usage: n.carriers(), Ready: n.ready, Alive: n.alive, Forward: n.forward,
-		Players: n.players(),
+		Players: n.players(), History: n.past(),
 		Metrics: n.metrics.Handler(), Console: console.Handler(), Extra: n.extraPaths(), Logger: n.log.With("part", "api"),
 	})
 	return errors.Join(append(problems, err)...)
@@ -453,6 +457,7 @@ func (n *node) firstSnapshot(c *configuration) error {
 	}
 	loop := publish.Config{
 		Layout: c.layout, Overrides: overrides, Publish: n.publish, Save: n.save, Handed: n.metrics.Handed, Logger: n.log.With("part", "publish"),
+		Changed: n.chronicle.changed,
 	}
 	if known {
 		loop.Saved = &state
@@ -537,6 +542,9 @@ func (n *node) Run(stop context.Context, signals signals) error {
 	if n.probes != nil {
 		n.aim()
 		start("probes", n.probes.Run)
+	}
+	if n.chronicle != nil {
+		start("history", n.chronicle.Run)
 	}
 	if n.collector != nil || n.audience != nil {
 		start("players", n.hearPlayers)

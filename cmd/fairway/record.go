@@ -15,7 +15,7 @@ import (
 
 func recordCommand() *cobra.Command {
 	var to connection
-	var out string
+	var out, from string
 	var length, every time.Duration
 	c := &cobra.Command{
 		Use:   "record --out FILE",
@@ -31,6 +31,9 @@ addresses) of clients, so it is readable by its owner only. Ctrl-C ends early.`,
 			node, err := to.open()
 			if err != nil {
 				return err
+			}
+			if from != "" {
+				return recordPast(c, node, out, from, length)
 			}
 			if every <= 0 || length <= 0 {
 				return usageError{fmt.Errorf("--for and --every must be above 0"), c.CommandPath()}
@@ -56,6 +59,7 @@ addresses) of clients, so it is readable by its owner only. Ctrl-C ends early.`,
 		},
 	}
 	c.Flags().StringVar(&out, "out", "", "file to write (required)")
+	c.Flags().StringVar(&from, "from", "", "record what the node has kept, from this time on: 2026-03-01T20:00:00Z, or 3h for so long ago")
 	c.Flags().DurationVar(&length, "for", time.Minute, "how long")
 	c.Flags().DurationVar(&every, "every", time.Second, "how often the node is asked")
 	c.MarkFlagRequired("out")

@@ -8,10 +8,12 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"fairway/policies"
+	"fairway/steering/history"
 )
 
 func runCommand() *cobra.Command {
@@ -19,6 +21,7 @@ func runCommand() *cobra.Command {
 		config, data, roleList, level, name string
 		listen                              policies.Listen
 		vantages                            []string
+		kept                                history.Config
 	)
 	c := &cobra.Command{
 		Use:   "run --config PATH",
@@ -49,7 +52,7 @@ signal ends it at once.`,
 			if err != nil {
 				return err
 			}
-			n, err := newNode(nodeOptions{path: config, data: data, roles: r, listen: listen, name: name, vantages: vantages, log: log, lineage: lineage})
+			n, err := newNode(nodeOptions{path: config, data: data, roles: r, listen: listen, name: name, vantages: vantages, history: kept, log: log, lineage: lineage})
 			if err != nil {
 				return err
 			}
@@ -65,6 +68,8 @@ signal ends it at once.`,
 	c.Flags().StringVar(&name, "name", "", "what this node is called in a fleet (default the machine's name with the API's port)")
 	c.Flags().StringSliceVar(&listen.DNS, "dns", nil, "the same for listen.dns")
 	c.Flags().StringSliceVar(&listen.HTTP, "http", nil, "the same for listen.http")
+	c.Flags().DurationVar(&kept.Keep, "history-keep", 7*24*time.Hour, "how long control keeps what was measured and decided, for explain --at and record --from")
+	c.Flags().Int64Var(&kept.MaxBytes, "history-bytes", 256<<20, "the most octets that this may take; the oldest give way")
 	c.Flags().StringVar(&level, "log", "info", "log level: debug, info, warn, error")
 	c.MarkFlagRequired("config")
 	return c

@@ -22,6 +22,8 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("/api/v1/measurements", s.protect(methods{"POST": s.postMeasurements}))
 	mux.Handle("/api/v1/usage", s.protect(methods{"GET": s.getUsage, "POST": s.postUsage}))
 	mux.Handle("/api/v1/players", s.protect(methods{"GET": s.getPlayers, "POST": s.postPlayers}))
+	mux.Handle("/api/v1/history", s.protect(methods{"GET": s.getHistory}))
+	mux.Handle("/api/v1/history/state", s.protect(methods{"GET": s.getHistoryState}))
 	mux.Handle(revisionsPath, s.protect(methods{"GET": s.getRevisions, "POST": s.postRevision}))
 	mux.Handle(revisionsPath+"/{number}", s.protect(methods{"GET": s.getStoredRevision}))
 	mux.Handle(revisionsPath+"/{number}/rollback", s.protect(methods{"POST": s.postRollback}))
@@ -139,7 +141,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func nothingAt() *Error {
-	return notFound("the API is below /api/v1/: status, explain, revision, state, queries, revisions, canary, overrides, measurements, usage, players", "there is nothing at this path")
+	return notFound("the API is below /api/v1/: status, explain, revision, state, queries, revisions, canary, overrides, measurements, usage, players, history", "there is nothing at this path")
 }
 
 // check answers for load balancers and supervisors.

@@ -37,6 +37,9 @@ type Config struct {
 	// Players is what a control node knows of players. Unset = this node answers 503
 	// there.
 	Players Audience
+	// History is what a control node keeps of the past. Unset = this node answers 503
+	// there.
+	History Past
 	// Ready answers /readyz: nil, or why this node should get no traffic now (no
 	// snapshot yet, draining). Unset = always ready.
 	Ready func() error

@@ -37,6 +37,8 @@ type Config struct {
 	// Handed returns what this node's doors have handed out since they began; see
 	// steering.Handed. nil = this node has no doors.
 	Handed func() []steering.Handed
+	// Changed is told of verdicts that changed. It must return at once. nil = nobody is.
+	Changed func([]health.Change)
 	// Coalesce is the least time between two decision rounds, default 100 ms.
 	// Larger saves work and delays every reaction by so much at most.
 	Coalesce time.Duration
@@ -63,7 +65,6 @@ type Loop struct {
 	estimates estimates
 	played    steering.PlayedTable
 	causes    []steering.Cause
-	changes   []health.Change // of the last round
 	overrides []steering.Override
 	table     steering.HealthTable
 	traffic   *traffic

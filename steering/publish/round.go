@@ -61,7 +61,9 @@ func later(a, b time.Time) time.Time {
 func (l *Loop) judgeAll(now time.Time) {
 	table, changes := l.judge.Judge(now)
 	l.table = table
-	l.changes = changes
+	if len(changes) > 0 && l.config.Changed != nil {
+		l.config.Changed(changes)
+	}
 	if len(changes) > 0 || l.causes != nil {
 		l.name(l.judge.Causes())
 	}

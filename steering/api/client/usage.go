@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"time"
 
 	"fairway/steering/api"
 	"fairway/steering/rum"
@@ -37,6 +39,22 @@ func (c *Client) ReportPlayers(ctx context.Context, cells []*rum.Cell) (api.Play
 		return taken, fmt.Errorf("report players: %w", err)
 	}
 	return taken, nil
+}
+
+// History returns what was kept between two times.
+func (c *Client) History(ctx context.Context, from, to time.Time, states bool) (api.History, error) {
+	var h api.History
+	query := url.Values{"from": {from.Format(time.RFC3339Nano)}, "to": {to.Format(time.RFC3339Nano)}}
+	if states {
+		query.Set("states", "true")
+	}
+	return h, c.Do(ctx, http.MethodGet, "/api/v1/history?"+query.Encode(), nil, &h)
+}
+
+// StateAt returns what was known and decided at a time.
+func (c *Client) StateAt(ctx context.Context, at time.Time) (api.State, error) {
+	var s api.State
+	return s, c.Do(ctx, http.MethodGet, "/api/v1/history/state?at="+url.QueryEscape(at.Format(time.RFC3339Nano)), nil, &s)
 }
 
 // pack gives a value as packed JSON.

@@ -1,0 +1,114 @@
+package history
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// ErrNothing is returned by At where nothing is kept of a time.
+var ErrNothing = errors.New("nothing is kept of that time")
+
+// Between calls yield with every entry from one time to another, both included, the
+// oldest first, until it returns false.
+func (r *Ring) Between(from, to time.Time, yield func(*Entry) bool) error {
+	list, err := r.segments()
+	if err != nil {
+		return fmt.Errorf("history: %w", err)
+	}
+	for i, s := range list {
+		if s.begins.After(to) {
+			break
+		}
+		if i+1 < len(list) && list[i+1].begins.Before(from) {
+			continue
+		}
+		more := true
+		err := readSegment(s.path, func(e *Entry) bool {
+			if !e.At.Before(from) && !e.At.After(to) {
+				more = yield(e)
+			}
+			return more
+		})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // it may just have been given up
+			return fmt.Errorf("history: %w", err)
+		}
+		if !more {
+			break
+		}
+	}
+	return nil
+}
+
+// At returns the newest entry with a State that is not after a time, nor older than
+// slack before it.
+func (r *Ring) At(at time.Time, slack time.Duration) (*Entry, error) {
+	var newest *Entry
+	err := r.Between(at.Add(-slack), at, func(e *Entry) bool {
+		if e.State != nil {
+			newest = e
+		}
+		return true
+	})
+	if err == nil && newest == nil {
+		err = ErrNothing
+	}
+	return newest, err
+}
+
+// readSegment reads frames until one is not whole.
+func readSegment(path string, yield func(*Entry) bool) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	unpack, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(16*mostFrame))
+	if err != nil {
+		return err
+	}
+	defer unpack.Close()
+	in := bufio.NewReader(file)
+	for {
+		e, err := readFrame(in, unpack)
+		if err != nil {
+			return nil // the end, or what a crash left: nothing that counts stands behind it
+		}
+		if !yield(e) {
+			return nil
+		}
+	}
+}
+
+func readFrame(in io.Reader, unpack *zstd.Decoder) (*Entry, error) {
+	var head [frameHead]byte
+	if _, err := io.ReadFull(in, head[:]); err != nil {
+		return nil, err
+	}
+	length := binary.BigEndian.Uint32(head[:])
+	if length > mostFrame {
+		return nil, errors.New("no frame")
+	}
+	packed := make([]byte, length)
+	if _, err := io.ReadFull(in, packed); err != nil {
+		return nil, err
+	}
+	if crc32.Checksum(packed, castagnoli()) != binary.BigEndian.Uint32(head[4:]) {
+		return nil, errors.New("damaged")
+	}
+	text, err := unpack.DecodeAll(packed, nil)
+	if err != nil {
+		return nil, err
+	}
+	e := new(Entry)
+	return e, json.Unmarshal(text, e)
+}
