@@ -210,7 +210,6 @@ type decided struct {
 		Pool     string  `json:"pool"`
 		Host     string  `json:"host"`
 		URL      string  `json:"url"`
-		Pathway  string  `json:"pathway"`
 		Weight   float64 `json:"weight"`
 		Reason   string  `json:"reason"`
 	} `json:"endpoints"`
@@ -238,24 +237,6 @@ func (d *doors) decideFor(service string, client netip.Addr, session string) (de
 		return answer, fmt.Errorf("decide: HTTP %d", r.StatusCode)
 	}
 	return answer, json.NewDecoder(r.Body).Decode(&answer)
-}
-
-// steer is the first pathway that the HTTP door tells a client.
-func (d *doors) steer(service string, client netip.Addr) (string, error) {
-	q, _ := http.NewRequest(http.MethodGet, fmt.Sprintf("http://%s/steer/v1/%s/hls", d.http, service), nil)
-	q.Header.Set("X-Forwarded-For", client.String())
-	r, err := direct.Do(q)
-	if err != nil {
-		return "", err
-	}
-	defer r.Body.Close()
-	var answer struct {
-		Priority []string `json:"PATHWAY-PRIORITY"`
-	}
-	if err := json.NewDecoder(r.Body).Decode(&answer); err != nil || len(answer.Priority) == 0 {
-		return "", fmt.Errorf("steer: HTTP %d, %v", r.StatusCode, err)
-	}
-	return answer.Priority[0], nil
 }
 
 // redirect is the Location that the HTTP door gives a client.
