@@ -88,7 +88,11 @@ func inventory(r *steering.Revision) map[name]item {
 		policy := name{"policy", p.Name}
 		items[policy] = item{value: *p, place: p.Place}
 		for _, rule := range p.Rules {
-			items[name{"rule", p.Name + "/" + rule.Name}] = item{*rule, rule.Place, policy}
+			// A rule that is only fallen back to is not among the policy's own; a pool that
+			// is fallen back to is no rule of its own, and its name no rule's.
+			for r := rule; r != nil && !strings.HasPrefix(r.Name, "pool:"); r = r.Fallback {
+				items[name{"rule", p.Name + "/" + r.Name}] = item{*r, r.Place, policy}
+			}
 		}
 	}
 	for _, s := range r.Services {

@@ -29,6 +29,8 @@ func TestChanges(t *testing.T) {
 		"a moved line": {[]string{"providers:", "\n\nproviders:"}, ""},
 		"a rule before": {[]string{"      - name: best\n", "      - {name: us, when: client.country == \"US\"}\n      - name: best\n"},
 			"added rule live/us 0 27; changed policy live 25 25 rules: [best] > [us, best]"},
+		"a rule that is only fallen back to": {[]string{"      - name: best\n", "      - name: best\n        fallback: {rule: spare}\n", "        split: best\n", "        split: best\n      - {name: spare, split: score}\n"},
+			"changed rule live/best 27 27 fallback: none > spare; added rule live/spare 0 31"},
 		"a service with its endpoints": {[]string{"  live:\n    hostnames: [live", "  vod:\n    hostnames: [vod"},
 			"removed service live 15 0; added service vod 0 15"},
 	} {

@@ -75,7 +75,7 @@ func (p *play) decide() error {
 	p.overrides = slices.DeleteFunc(slices.Clone(p.overrides), func(o steering.Override) bool { return !o.Active(p.now) })
 	view, err := publish.Still(publish.World{Detail: true,
 		Layout: p.layout.At(p.now), Health: p.health, Overrides: p.overrides, Now: p.now, State: p.state,
-		Traffic: publish.Traffic{Carried: carried(p.usage, p.now)},
+		Traffic: publish.Traffic{Carried: carried(p.usage, p.revision.RegionNames(), p.now)},
 	})
 	if err != nil {
 		return err

@@ -60,8 +60,9 @@ func (p *parser) usage(v value) []carriage {
 	return list
 }
 
-// carried sums up what was said of usage so far; nil when nothing was.
-func carried(said []carriage, now time.Time) *usage.Standing {
+// carried sums up what was said of usage so far; nil when nothing was. What a provider
+// carries as a whole is taken to be alike in all regions where nothing is said of any.
+func carried(said []carriage, regions []string, now time.Time) *usage.Standing {
 	if said == nil {
 		return nil
 	}
@@ -86,6 +87,12 @@ func carried(said []carriage, now time.Time) *usage.Standing {
 		}
 	}
 	for _, a := range s.Accounts {
+		if a.Known && len(a.Regions) == 0 {
+			each := usage.Volume{BPS: a.BPS / float64(len(regions)), RPS: a.RPS / float64(len(regions)), Known: true, Newest: now}
+			for _, region := range regions {
+				a.Regions[region] = each
+			}
+		}
 		sum := usage.Volume{}
 		for _, v := range a.Regions {
 			sum.MonthBytes, sum.BPS, sum.RPS = sum.MonthBytes+v.MonthBytes, sum.BPS+v.BPS, sum.RPS+v.RPS
