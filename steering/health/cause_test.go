@@ -36,7 +36,7 @@ func TestFailuresOfMany(t *testing.T) {
 	}
 }
 
-// TestDriftAlarms: two million good measurements with the long tail of real latencies,
+// TestDriftAlarms: half a million good measurements with the long tail of real latencies,
 // of which one in fifty is several times the usual, raise fewer alarms than one in
 // 200,000: one in twelve days at a measurement each five seconds.
 func TestDriftAlarms(t *testing.T) {
@@ -44,7 +44,7 @@ func TestDriftAlarms(t *testing.T) {
 	alarms := 0
 	var d drift
 	at, was := int64(0), int64(0)
-	for range 2_000_000 {
+	for range 500_000 {
 		at += int64(5 * time.Second)
 		d.add(latency(random, 40*time.Millisecond), at)
 		if d.since != 0 && was == 0 {
@@ -52,7 +52,7 @@ func TestDriftAlarms(t *testing.T) {
 		}
 		was = d.since
 	}
-	if alarms > 10 {
+	if alarms > 2 {
 		t.Errorf("%d alarms", alarms)
 	}
 }
