@@ -12,6 +12,12 @@ SLOW_TIMEOUT ?= 100m
 # finer than a tenth.
 ROUNDS ?= 15
 
+# How many worlds of each scenario, how much of each, and how many outages `make
+# quality` lives through.
+QUALITY_SEEDS   ?= 20
+QUALITY_LENGTH  ?= 24h
+QUALITY_OUTAGES ?= 200
+
 # The whole-program tests hold a running node to its promised seconds, so they
 # have the machine to themselves.
 WHOLE := fairway/cmd/fairway
@@ -85,6 +91,13 @@ slow: setup consul ## the tests of `make test` and those too slow for it
 slow-fuzz: need-go ## the parser and the checker of policies, ten minutes each
 	go test -run '^$$' -fuzz '^FuzzCompile$$' -fuzztime 10m ./policies
 	go test -run '^$$' -fuzz '^FuzzReview$$' -fuzztime 10m ./cmd/fairway/review
+
+.PHONY: quality
+quality: build ## compare policies in simulated worlds, for most of an hour; writes docs/STEERING-QUALITY.md
+	bin/fairway sim --first-seed 1001 --seeds $(QUALITY_SEEDS) --length $(QUALITY_LENGTH) -o json > bin/quality.json
+	bin/fairway sim --first-seed 1001 --evacuation $(QUALITY_OUTAGES) > bin/evacuation.txt
+	go run ./tools/quality -from bin/quality.json -evacuation bin/evacuation.txt \
+		-command 'fairway sim --first-seed 1001 --seeds $(QUALITY_SEEDS) --length $(QUALITY_LENGTH)'
 
 .PHONY: compare-dns
 compare-dns: need-go ## compare the DNS door with gdnsd, Knot and PowerDNS (installs them); writes docs/PERFORMANCE.md

@@ -87,6 +87,7 @@ Start here:
   fairway run --config PATH         run it
   fairway doctor ZONE               what the world sees of your DNS zone, and what to do
   fairway plan PATH                 who moves where if this configuration were applied
+  fairway sim                       how good policies are in simulated worlds
 
 On a running node:
   fairway status                    who serves whom, and how healthy it is
@@ -103,6 +104,7 @@ On a running node:
 	root.SetVersionTemplate("fairway {{.Version}}\n")
 	root.AddCommand(formatCommand(), schemaCommand(), importCommand(), manifestCommand())
 	root.AddCommand(fleetCommand(), storeCommand())
+	root.AddCommand(simCommand())
 	root.AddCommand(planCommand(), recordCommand(), replayCommand(), benchCommand(), cookiesCommand(), quarantineCommand())
 	root.AddCommand(demoCommand(), runCommand(), checkCommand(), testCommand(), initCommand(),
 		statusCommand(), explainCommand(), usageCommand(), reportsCommand(), drainCommand(), undrainCommand(), forceCommand(), weightCommand(),

@@ -2,6 +2,7 @@ package estimate
 
 import (
 	"math"
+	"strings"
 	"time"
 
 	"fairway/steering"
@@ -51,7 +52,8 @@ func (b *Book) Configure(r *steering.Revision) {
 			continue
 		}
 		for place := range l.places {
-			if _, vantage := b.vantages[place]; !vantage && b.wholes[place] != k.region {
+			vantage, is := strings.CutPrefix(place, vantagePrefix)
+			if _, stays := b.vantages[vantage]; is && !stays || !is && b.wholes[place] != k.region {
 				delete(l.places, place)
 			}
 		}
@@ -78,6 +80,11 @@ func (l *level) place(name string) *offset {
 	return o
 }
 
+// vantagePrefix tells vantages from regions among places: no region's name has it.
+const vantagePrefix = "vantage "
+
+func vantagePlace(name string) string { return vantagePrefix + name }
+
 // probeNoise is the variance of the logarithm of a single probe's latency.
 const probeNoise = 0.15 * 0.15
 
@@ -90,13 +97,13 @@ func (b *Book) Probe(m *steering.Measurement) {
 		return
 	}
 	l := b.level(endpoint, b.wholes[region])
-	at := unix(m.At)
+	o, at := l.place(vantagePlace(m.Vantage)), unix(m.At)
 	if !m.OK() {
-		l.probes.add(1, 1, at)
+		o.probes.add(1, 1, at)
 	} else {
-		l.probes.add(0, 1, at)
+		o.probes.add(0, 1, at)
 		if ms := float64(m.Phases.Latency()) / float64(time.Millisecond); ms > 0 {
-			l.observe(l.place(m.Vantage), math.Log(ms), probeNoise, at)
+			l.observe(o, math.Log(ms), probeNoise, at)
 		}
 	}
 	b.changed = true
@@ -173,26 +180,26 @@ func (b *Book) Table(now time.Time) *Table {
 		parts[b.wholes[region]] = append(parts[b.wholes[region]], region)
 	}
 	for k, l := range b.levels {
-		if !l.known && l.probes.tries == 0 && l.players.tries == 0 {
+		if !l.known { // nothing ever answered there: health says what is to be said
 			continue
 		}
-		l.probes.forget(max(at, l.probes.at))
+		probed := l.probed(at)
 		l.players.forget(max(at, l.players.at))
 		for _, region := range parts[k.region] {
-			t.by[key{k.endpoint, region}] = b.estimate(l, region, at)
+			t.by[key{k.endpoint, region}] = b.estimate(l, region, probed, at)
 		}
 	}
 	return t
 }
 
 // estimate is what is known of an endpoint in a region that shares a level.
-func (b *Book) estimate(l *level, region string, at float64) Estimate {
-	e := Estimate{Errors: max(l.probes.share(), l.players.share())}
+func (b *Book) estimate(l *level, region string, probed, at float64) Estimate {
+	e := Estimate{Errors: max(probed, l.players.share())}
 	mean, variance := l.mean, l.variance+levelDrift*max(0, at-l.at)
 	o := l.places[region]
 	if o != nil {
 		o.players.forget(max(at, o.players.at))
-		e.Errors = max(l.probes.share(), o.players.within(l.players.share()))
+		e.Errors = max(probed, o.players.within(l.players.share()))
 	}
 	if o == nil || !o.seen { // a vantage that stands there stands for it
 		o = b.standing(l, region)
@@ -215,7 +222,8 @@ func (b *Book) standing(l *level, region string) *offset {
 	var best *offset
 	name := ""
 	for place, o := range l.places {
-		if b.vantages[place] != region || !o.seen {
+		vantage, is := strings.CutPrefix(place, vantagePrefix)
+		if !is || b.vantages[vantage] != region || !o.seen {
 			continue
 		}
 		if best == nil || o.variance < best.variance || o.variance == best.variance && place < name {

@@ -23,8 +23,9 @@
 //
 // Failures and tries are counted with a half-life, for probes and for players apart;
 // the rate is what is left after one standard deviation of chance is taken off the
-// failures: a single failed probe says nothing. The worse of the two sides counts, so
-// failures that probes cannot see are seen where players report. A network's own rate
+// failures: a single failed probe says nothing. Of a region's vantages the one that sees
+// most failures is left out, so that one alone makes nothing bad. The worse of the two
+// sides counts, so failures that probes cannot see are seen where players report. A network's own rate
 // is shrunk towards its region's.
 //
 // # Promises

@@ -116,6 +116,7 @@ func TestFailures(t *testing.T) {
 	b, e := country()
 	for i := range 30 {
 		b.Probe(probe(e, "fra", time.Duration(i)*10*time.Second, 40, true))
+		b.Probe(probe(e, "ber", time.Duration(i)*10*time.Second, 40, true))
 	}
 	b.Probe(probe(e, "fra", 300*time.Second, 0, false))
 	if got := b.want(t, "de", 300*time.Second, 40, 2); got.Errors != 0 {
@@ -124,15 +125,37 @@ func TestFailures(t *testing.T) {
 	for i := range 6 {
 		b.Probe(probe(e, "fra", 301*time.Second+time.Duration(i)*time.Second, 0, false))
 	}
+	if got := b.want(t, "de", 310*time.Second, 40, 2); got.Errors != 0 {
+		t.Errorf("one vantage alone makes a rate of %v", got.Errors)
+	}
+	for i := range 6 {
+		b.Probe(probe(e, "ber", 301*time.Second+time.Duration(i)*time.Second, 0, false))
+	}
 	if got := b.want(t, "de", 310*time.Second, 40, 2); got.Errors < 0.2 {
 		t.Errorf("seven failures make a rate of %v only", got.Errors)
 	}
 	for i := range 60 {
 		b.Probe(probe(e, "fra", 320*time.Second+time.Duration(i)*10*time.Second, 40, true))
+		b.Probe(probe(e, "ber", 320*time.Second+time.Duration(i)*10*time.Second, 40, true))
 	}
 	if got := b.want(t, "de", 15*time.Minute, 40, 2); got.Errors > 0.001 {
 		t.Errorf("ten minutes later the rate is still %v", got.Errors)
 	}
+}
+
+// A vantage that tells ten times the latency of the others moves its own figure.
+func TestOneVantageMovesLittle(t *testing.T) {
+	b, e := country()
+	for i := range 120 {
+		for _, vantage := range []string{"fra", "ber", "muc"} {
+			ms := 40.0
+			if vantage == "fra" && i >= 60 {
+				ms = 400
+			}
+			b.Probe(probe(e, vantage, time.Duration(i)*10*time.Second, ms, true))
+		}
+	}
+	b.want(t, "de", 20*time.Minute, 42, 10)
 }
 
 // What probes cannot see players tell, and a network that fails alone is told apart.

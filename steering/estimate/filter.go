@@ -22,7 +22,6 @@ type level struct {
 	belief
 	at      float64 // Unix seconds of the last observation
 	known   bool
-	probes  rate
 	players rate
 	places  map[string]*offset
 }
@@ -34,7 +33,8 @@ type offset struct {
 	seen    bool
 	outlier float64 // the last observation, if it was disbelieved
 	doubted bool
-	players rate
+	probes  rate // of a vantage
+	players rate // of a network
 }
 
 // observe takes in an observation of a logarithm with its variance, at a time.
@@ -94,6 +94,34 @@ func (r *rate) forget(at float64) {
 	r.fails *= keep
 	r.tries *= keep
 	r.at = at
+}
+
+// probed is the rate of failures that vantages see: of all of them but the one that
+// sees most, so that one alone, which may lie or be cut off, makes no endpoint bad.
+// Where there is only one, its word counts.
+func (l *level) probed(at float64) float64 {
+	var all, worst rate
+	vantages, most := 0, -1.0
+	for _, o := range l.places {
+		if o.probes.tries == 0 {
+			continue
+		}
+		o.probes.forget(max(at, o.probes.at))
+		if o.probes.tries < 0.01 { // silent for minutes
+			continue
+		}
+		vantages++
+		all.fails += o.probes.fails
+		all.tries += o.probes.tries
+		if share := o.probes.fails / o.probes.tries; share > most || share == most && o.probes.tries > worst.tries {
+			worst, most = o.probes, share
+		}
+	}
+	if vantages > 1 {
+		all.fails = max(0, all.fails-worst.fails)
+		all.tries -= worst.tries
+	}
+	return all.share()
 }
 
 // sure is the failures that are more than chance.

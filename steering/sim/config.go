@@ -1,0 +1,148 @@
+package sim
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"fairway/policies"
+	"fairway/steering"
+	"fairway/steering/geo"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Candidate is a configuration of Fairway that takes part.
+type Candidate struct {
+	Name string // in results
+	// Policies is a configuration's section policies. It declares the policy default,
+	// or a single one with another name.
+	Policies []byte
+	// File is what findings call Policies; empty = Name.
+	File string
+	// ASN has Fairway steer each ASN by itself, not each region as a whole.
+	ASN bool
+	// RUM has it hear players' reports.
+	RUM bool
+}
+
+// configuration is the world as an operator would describe it: what there is, without
+// how to choose.
+func configuration(w *World, c Candidate, policy string) string {
+	var b strings.Builder
+	line := func(format string, a ...any) { fmt.Fprintf(&b, format+"\n", a...) }
+	line("zones: [{name: sim.example, ns: [ns.other.example]}]")
+	line("vantages:")
+	for r := range w.R {
+		for k := range w.Spec.Vantages {
+			home := regionName(r)
+			if c.ASN { // an operator knows in which network a vantage stands
+				home = partName(r, w.vantages[r*w.Spec.Vantages+k]%w.A)
+			}
+			line("  %s: {region: %s}", vantageName(r, k), home)
+		}
+	}
+	line("regions:")
+	for r := range w.R {
+		line("  %s: {prefixes: [%s]}", regionName(r), regionPrefix(r))
+		for a := 0; c.ASN && a < w.A; a++ {
+			line("  %s: {prefixes: [%s], within: %s}", partName(r, a), prefix(r, a), regionName(r))
+		}
+	}
+	line("providers:")
+	for cdn := range w.C {
+		line("  %s:", cdnName(cdn))
+		line("    headroom: %.4g%%", 100*(1-w.Spec.Capacity.Knee))
+		line("    regions:")
+		for r := range w.R {
+			limit := ""
+			if gbps := w.Stated[r*w.C+cdn]; gbps > 0 {
+				limit = fmt.Sprintf(", cap_gbps: %.6g", max(gbps, 0.001))
+			}
+			line("      %s: {price_per_gb: %.6g%s}", regionName(r), w.Price[r*w.C+cdn], limit)
+		}
+	}
+	line("probes:")
+	line("  page: {type: http, path: /, every: %v, timeout: %v}", w.Probes.Every, min(w.Probes.Every, 2*second))
+	line("services:")
+	line("  live:")
+	line("    hostnames: [live.sim.example]")
+	line("    ttl: %v", w.TTL)
+	line("    ttl_min: %v", min(w.TTL, 5*second))
+	line("    probe: page")
+	line("    policy: %s", policy)
+	line("    endpoints:")
+	for cdn := range w.C {
+		line("      - {provider: %s, addresses: [%s], url: \"http://%s.example\"}", cdnName(cdn), cdnAddress(cdn), cdnName(cdn))
+	}
+	return b.String()
+}
+
+const second = time.Second
+
+func cdnName(c int) string        { return fmt.Sprintf("cdn%d", c+1) }
+func regionName(r int) string     { return fmt.Sprintf("r%d", r+1) }
+func partName(r, a int) string    { return fmt.Sprintf("r%d-as%d", r+1, a+1) }
+func vantageName(r, k int) string { return fmt.Sprintf("v%d-%d", r+1, k+1) }
+func cdnAddress(c int) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, 2, byte(c + 1)}) }
+func regionPrefix(r int) netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(r), 0, 0}), 16)
+}
+
+// prefix is where the viewers of an ASN are.
+func prefix(r, a int) netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(r), byte(a), 0}), 24)
+}
+
+// Client is an address of a viewer of an ASN.
+func (w *World) Client(g int) netip.Addr { return prefix(g/w.A, g%w.A).Addr().Next() }
+
+// compile makes a layout of a candidate's policies and the world.
+func compile(w *World, c Candidate) (*steering.Layout, error) {
+	name, err := c.policyName()
+	if err != nil {
+		return nil, err
+	}
+	file := c.File
+	if file == "" {
+		file = c.Name
+	}
+	made, findings := policies.Compile([]policies.File{
+		{Name: file, Data: c.Policies}, {Name: "the world", Data: []byte(configuration(w, c, name))},
+	})
+	if made == nil {
+		var all []string
+		for _, f := range findings {
+			if f.Severity == policies.Error {
+				all = append(all, f.String())
+			}
+		}
+		return nil, fmt.Errorf("the policy cannot be simulated:\n%s", strings.Join(all, "\n"))
+	}
+	table, _, err := geo.Compile(geo.Config{Regions: made.Revision.Regions, Reads: made.Revision.Reads})
+	if err != nil {
+		return nil, err
+	}
+	return steering.NewLayout(made.Revision, table)
+}
+
+// policyName is the policy that the simulated service follows.
+func (c *Candidate) policyName() (string, error) {
+	var file struct {
+		Policies map[string]yaml.Node `yaml:"policies"`
+	}
+	if err := yaml.Unmarshal(c.Policies, &file); err != nil {
+		return "", fmt.Errorf("%s: %w", c.Name, err)
+	}
+	if _, ok := file.Policies["default"]; ok || len(file.Policies) == 0 {
+		return "default", nil
+	}
+	if len(file.Policies) > 1 {
+		return "", fmt.Errorf("%s declares %d policies and none is called default: which one is to be simulated?", c.Name, len(file.Policies))
+	}
+	for name := range file.Policies {
+		return name, nil
+	}
+	return "default", nil
+}

@@ -1,0 +1,227 @@
+package sim
+
+import (
+	"math"
+	"slices"
+)
+
+// oracle knows the truth of now, and minimises what it costs. It knows nothing of
+// what comes.
+//
+// Where everybody fits at their best CDN that is the optimum. Where not, it descends:
+// it moves ever smaller parts of an ASN's viewers between two CDNs as long as the
+// region gains by it, from where it was before. The cost is convex but where load
+// has made latency as bad as it gets, so this is close to the optimum, but nobody
+// proved that it is one.
+type oracle struct {
+	name     string
+	regional bool // all ASNs of a region alike
+	now      bool // viewers follow at once
+	vantages bool // it knows only what the vantages meet
+	world    *World
+	ms, errs []float64 // ASN × CDN, unloaded: what it knows
+	busy     []bool    // region: it descended in the last step
+	share    []float64
+	load     []float64 // of the region at hand, by CDN
+}
+
+// The oracles: O1 and O2 move viewers as slowly as everybody, by region and by ASN;
+// O3 at once. OP, which moves them as slowly, knows the truth of now of the ASNs in
+// which vantages stand, as far as probes meet it, and nothing of the others but that
+// they are in the same region. For these it takes the mean over those that it knows,
+// without what only passes there. That is the most that can be known from probes
+// alone: what the vantages' ASNs have in common with each other, by chance and for
+// ever, nobody can tell from what they have in common with the region.
+func newOracles() []Policy {
+	return []Policy{&oracle{name: "OP", vantages: true}, &oracle{name: "O1", regional: true}, &oracle{name: "O2"}, &oracle{name: "O3", now: true}}
+}
+
+func (o *oracle) Name() string  { return o.name }
+func (o *oracle) instant() bool { return o.now }
+
+func (o *oracle) see(w *World) {
+	o.world, o.ms, o.errs = w, w.Latency, w.Errors
+	if !o.vantages {
+		return
+	}
+	o.ms, o.errs = append([]float64(nil), w.SeenMs...), append([]float64(nil), w.SeenErr...)
+	for r := range w.R {
+		known := w.vantages[r*w.Spec.Vantages : (r+1)*w.Spec.Vantages]
+		for c := range w.C {
+			log, errs := 0.0, 0.0
+			for _, g := range known {
+				log += (math.Log(w.SeenMs[g*w.C+c]) - w.groups[g*w.C+c].at) / float64(len(known))
+				errs += w.SeenErr[g*w.C+c] / float64(len(known))
+			}
+			for g := r * w.A; g < (r+1)*w.A; g++ {
+				if !slices.Contains(known, g) {
+					o.ms[g*w.C+c], o.errs[g*w.C+c] = math.Exp(log), errs
+				}
+			}
+		}
+	}
+}
+
+func (o *oracle) Steer(_ *Sight, want []float64) {
+	w := o.world
+	if o.busy == nil {
+		o.busy, o.share, o.load = make([]bool, w.R), make([]float64, len(want)), make([]float64, w.C)
+	}
+	for r := range w.R {
+		if !o.busy[r] {
+			o.best(r)
+		}
+		if o.count(r); !o.full(r) {
+			if o.busy[r] {
+				o.busy[r] = false
+				o.best(r)
+				o.count(r)
+			}
+		}
+		if o.full(r) {
+			o.busy[r] = true
+			o.descend(r)
+		}
+	}
+	copy(want, o.share)
+}
+
+// at is what an unloaded viewer of an ASN costs at a CDN.
+func (o *oracle) at(g, c int) float64 {
+	i := g*o.world.C + c
+	return o.ms[i] + o.world.ErrorMs*o.errs[i]
+}
+
+// best puts everybody of a region where they are served best.
+func (o *oracle) best(r int) {
+	w := o.world
+	common := 0
+	if o.regional {
+		least := 0.0
+		for c := range w.C {
+			sum := 0.0
+			for a := range w.A {
+				sum += w.Demand[r*w.A+a] * o.at(r*w.A+a, c)
+			}
+			if c == 0 || sum < least {
+				common, least = c, sum
+			}
+		}
+	}
+	for a := range w.A {
+		g := r*w.A + a
+		best := common
+		for c := 0; c < w.C && !o.regional; c++ {
+			if o.at(g, c) < o.at(g, best) {
+				best = c
+			}
+		}
+		clear(o.share[g*w.C : (g+1)*w.C])
+		o.share[g*w.C+best] = 1
+	}
+}
+
+func (o *oracle) count(r int) {
+	w := o.world
+	clear(o.load)
+	for a := range w.A {
+		g := r*w.A + a
+		for c := range w.C {
+			o.load[c] += o.share[g*w.C+c] * w.Demand[g]
+		}
+	}
+}
+
+func (o *oracle) full(r int) bool {
+	w := o.world
+	for c := range w.C {
+		if o.load[c] > w.Spec.Capacity.Knee*w.Capacity[r*w.C+c] {
+			return true
+		}
+	}
+	return false
+}
+
+// cost is what the viewers of a CDN in a region cost together.
+func (o *oracle) cost(r, c int) float64 {
+	w := o.world
+	slower, shed := w.Spec.Capacity.strain(o.load[c] / w.Capacity[r*w.C+c])
+	sum := 0.0
+	for a := range w.A {
+		g := r*w.A + a
+		i := g*w.C + c
+		sum += o.share[i] * w.Demand[g] * (o.ms[i]*slower + w.ErrorMs*(1-(1-o.errs[i])*(1-shed)))
+	}
+	return sum
+}
+
+// descend moves ever smaller parts while that is worth it.
+func (o *oracle) descend(r int) {
+	units := o.world.A
+	if o.regional {
+		units = 1
+	}
+	for _, part := range []float64{0.25, 0.05, 0.01} {
+		for range 60 {
+			gained := false
+			for u := range units {
+				gained = o.improve(r, u, part) || gained
+			}
+			if !gained {
+				break
+			}
+		}
+	}
+}
+
+// improve makes the best move of a part of one ASN's viewers (or of everybody's), if
+// there is one.
+func (o *oracle) improve(r, unit int, part float64) bool {
+	w := o.world
+	most, from, to := 1e-9, -1, -1
+	for a := range w.C {
+		had := o.cost(r, a)
+		if !o.shift(r, unit, a, a, part) {
+			continue
+		}
+		for b := range w.C {
+			if a == b {
+				continue
+			}
+			before := had + o.cost(r, b)
+			o.shift(r, unit, a, b, part)
+			gain := before - o.cost(r, a) - o.cost(r, b)
+			o.shift(r, unit, b, a, part)
+			if gain > most {
+				most, from, to = gain, a, b
+			}
+		}
+	}
+	if from < 0 {
+		return false
+	}
+	return o.shift(r, unit, from, to, part)
+}
+
+// shift moves a part of the viewers from a to b, where they have so much there. From
+// a CDN to itself it only tells whether it could.
+func (o *oracle) shift(r, unit, a, b int, part float64) bool {
+	w := o.world
+	first, last := r*w.A+unit, r*w.A+unit+1
+	if o.regional {
+		first, last = r*w.A, (r+1)*w.A
+	}
+	if o.share[first*w.C+a] < part-1e-9 {
+		return false
+	}
+	if a == b {
+		return true
+	}
+	for g := first; g < last; g++ {
+		o.share[g*w.C+a] = max(0, o.share[g*w.C+a]-part)
+		o.share[g*w.C+b] += part
+		o.load[a] -= part * w.Demand[g]
+		o.load[b] += part * w.Demand[g]
+	}
+	return true
+}
