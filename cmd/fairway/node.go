@@ -173,6 +173,9 @@ func (n *node) build() error {
 	}
 	n.config.Store(c)
 	n.served += fingerprint(c.Node.Databases)
+	if n.roles.http {
+		n.served += fingerprint(tokenFiles(c.Revision))
+	}
 	shown := metrics.Config{
 		Version:   version(),
 		Snapshot:  n.current.Load,
