@@ -21,19 +21,11 @@ func (c *compiler) probing() steering.Probing {
 	if !ok {
 		return p
 	}
-	f, _ := v.fields("allow budget references")
+	f, _ := v.fields("allow budget")
 	for _, item := range f.texts("allow") {
 		if network, ok := item.prefix(); ok {
 			p.Allow = append(p.Allow, network)
 		}
-	}
-	for _, item := range f.oneOrMore("references") {
-		if u, ok := item.baseURL(); ok {
-			p.References = append(p.References, u)
-		}
-	}
-	if len(p.References) == 1 {
-		f.byKey["references"].warn("name two or more, of different operators", "with one reference alone, its own failure silences every vantage")
 	}
 	if b, ok := f.under("budget"); ok {
 		b, _ := b.as("probing.budget").fields("connections connections_per_target mbps mbps_per_target probes_per_minute")

@@ -52,8 +52,6 @@ func probingSchema() property {
 	return key("probing", "What holds for probing as a whole.",
 		object("",
 			key("allow", "Networks that are no public ones and may be probed all the same: private, loopback, link-local.", list(prefix())).like([]string{"10.1.0.0/16"}),
-			key("references", "Neutral sites, as base URLs. While a vantage cannot reach most of them it is itself the sick one, and what it measures does not count.",
-				oneOrSome(baseURL())).like([]string{"https://www.example.com", "https://www.example.org"}),
 			key("budget", "What probing may cost, at one node.",
 				object("",
 					key("connections", "Under way at once.", whole(1, 1_000_000)).by(defaultInFlight),

@@ -34,7 +34,7 @@ func (l *loop) run(ctx context.Context, p *pace, measure measureFunc, sink func(
 		if len(batch) > 0 {
 			sink(ctx, batch)
 		}
-		timer.Reset(time.Until(p.next(ended, seen.turned(batch))))
+		timer.Reset(time.Until(p.next(ended, seen.take(batch))))
 	}
 }
 
@@ -42,10 +42,14 @@ func (l *loop) run(ctx context.Context, p *pace, measure measureFunc, sink func(
 // interval since 1970, moved by the assignment's hash, each with its jitter.
 type pace struct {
 	every   time.Duration
-	phase   float64 // place within the interval, in [0, 1)
+	fastest time.Duration // while something changes
+	slowest time.Duration // once all has long been well
+	phase   float64       // place within the interval, in [0, 1)
 	random  *rand.Rand
 	tick    time.Time // grid point of the last regular probe
 	recheck bool      // the last probe was a recheck
+	restive int       // so many more probes keep to the fastest interval
+	calm    int       // good probes in a row
 }
 
 const (
@@ -58,14 +62,22 @@ const (
 	// recheckWithin bounds the pause before a recheck: long enough for a single
 	// lost packet to be over, short enough not to matter in the detection bound.
 	recheckWithin = 250 * time.Millisecond
+	// restless is how many probes after a change keep to the fastest interval:
+	// enough for rise and fall, and for a flapping address to show itself.
+	restless = 10
+	// calmed is how many good probes in a row double the interval, up to the
+	// slowest.
+	calmed = 20
 )
 
 func newPace(a *assignment, seed uint64) *pace {
 	hash := a.hash()
 	return &pace{
-		every:  a.probe.Every,
-		phase:  float64(hash>>11) / (1 << 53),
-		random: rand.New(rand.NewPCG(seed, hash)),
+		every:   a.probe.Every,
+		fastest: orElse(a.probe.Fastest, a.probe.Every),
+		slowest: orElse(a.probe.Slowest, a.probe.Every),
+		phase:   float64(hash>>11) / (1 << 53),
+		random:  rand.New(rand.NewPCG(seed, hash)),
 	}
 }
 
@@ -82,16 +94,25 @@ func (p *pace) first(now time.Time) time.Time {
 	return start
 }
 
-// next says when the next probe begins, after one that ended then; turned tells
-// that it saw a new failure. Never before ended.
-func (p *pace) next(ended time.Time, turned bool) time.Time {
-	if turned && !p.recheck {
+func orElse(d, otherwise time.Duration) time.Duration {
+	if d > 0 {
+		return d
+	}
+	return otherwise
+}
+
+// next says when the next probe begins, after one that ended then and saw this.
+// Never before ended.
+func (p *pace) next(ended time.Time, saw news) time.Time {
+	p.note(saw)
+	if saw.failed && !p.recheck {
 		p.recheck = true
 		return ended.Add(min(p.every/10, recheckWithin))
 	}
 	p.recheck = false
-	p.tick = p.tick.Add(p.every)
-	jitter := (2*p.random.Float64() - 1) * jitterShare * float64(p.every)
+	interval := p.interval()
+	p.tick = p.tick.Add(interval)
+	jitter := (2*p.random.Float64() - 1) * jitterShare * float64(interval)
 	start := p.tick.Add(time.Duration(jitter))
 	if start.Before(ended) {
 		p.tick, start = ended, ended // late: the grid moves along
@@ -99,20 +120,52 @@ func (p *pace) next(ended time.Time, turned bool) time.Time {
 	return start
 }
 
+// note counts how long nothing has changed.
+func (p *pace) note(saw news) {
+	if p.restive = max(0, p.restive-1); saw.failed || saw.mended {
+		p.restive = restless
+	}
+	if p.calm++; !saw.well {
+		p.calm = 0
+	}
+}
+
+// interval is the time to the next regular probe.
+func (p *pace) interval() time.Duration {
+	if p.restive > 0 {
+		return p.fastest
+	}
+	interval := p.every
+	for range p.calm / calmed {
+		if interval *= 2; interval >= p.slowest {
+			return p.slowest
+		}
+	}
+	return interval
+}
+
+// news is what a probe saw that its pace depends on.
+type news struct {
+	failed bool // an address failed that was fine before, or is new
+	mended bool // one is fine that had failed
+	well   bool // all are fine
+}
+
 // history remembers whether each address was fine when it was last probed. The
 // invalid address stands for the name's resolution.
 type history map[netip.Addr]bool
 
-// turned takes in a batch and tells whether an address failed in it that was
-// fine before, or that is new. Addresses that are gone are forgotten, except
-// when the name did not resolve at all.
-func (h history) turned(batch []steering.Measurement) bool {
-	turned := false
+// take takes in a batch. Addresses that are gone are forgotten, except when the
+// name did not resolve at all.
+func (h history) take(batch []steering.Measurement) news {
+	saw := news{well: len(batch) > 0}
 	now := make(map[netip.Addr]bool, len(batch))
 	for i := range batch {
 		m := &batch[i]
 		before, known := h[m.Address]
-		turned = turned || !m.OK() && (before || !known)
+		saw.failed = saw.failed || !m.OK() && (before || !known)
+		saw.mended = saw.mended || m.OK() && known && !before
+		saw.well = saw.well && m.OK()
 		now[m.Address] = m.OK()
 	}
 	if _, unresolved := now[netip.Addr{}]; !unresolved {
@@ -121,5 +174,5 @@ func (h history) turned(batch []steering.Measurement) bool {
 	for address, ok := range now {
 		h[address] = ok
 	}
-	return turned
+	return saw
 }

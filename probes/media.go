@@ -57,7 +57,7 @@ func (v *viewer) get(ctx context.Context, what string, u *url.URL, more http.Hea
 			u = next
 			continue
 		}
-		got, err := v.read(u, response, most, keep)
+		got, err := v.take(u, response, most, keep)
 		response.end()
 		return got, prefixed(what, err)
 	}
@@ -97,8 +97,8 @@ func (v *viewer) start(ctx context.Context, u *url.URL, more http.Header) (*resp
 	return response, nil
 }
 
-// read takes a response's body in.
-func (v *viewer) read(u *url.URL, r *response, most int64, keep bool) (*fetched, error) {
+// take takes a response's body in.
+func (v *viewer) take(u *url.URL, r *response, most int64, keep bool) (*fetched, error) {
 	v.status = r.StatusCode
 	if r.StatusCode != http.StatusOK && r.StatusCode != http.StatusPartialContent {
 		return nil, failed(steering.OutcomeStatus, fmt.Sprintf("got %d, want 200", r.StatusCode))
@@ -111,6 +111,7 @@ func (v *viewer) read(u *url.URL, r *response, most int64, keep bool) (*fetched,
 		into = io.MultiWriter(sum, &text)
 	}
 	n, err := io.Copy(into, io.LimitReader(r.Body, most))
+	v.attempt.read += n
 	got := &fetched{url: u, bytes: n, text: []byte(text.String()), took: time.Since(r.first)}
 	sum.Sum(got.sum[:0])
 	if err == nil && n == most && keep {

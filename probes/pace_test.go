@@ -32,7 +32,7 @@ func TestPaceKeepsItsPlace(t *testing.T) {
 		}
 		last := first
 		for n := range 20 {
-			next := p.next(last, false)
+			next := p.next(last, news{well: true})
 			gap := next.Sub(last)
 			if gap > every*105/100 || n > 0 && gap < every*95/100 {
 				t.Fatalf("probe %d begins %v after the last, want %v ± 5 %%", n+1, gap, every)
@@ -57,7 +57,7 @@ func TestPaceSpreads(t *testing.T) {
 		p := paceOf(fmt.Sprint("endpoint live/cdn/", i), every, 1)
 		at := p.first(start)
 		first[int(at.Sub(start)*100/time.Second)]++
-		at = p.next(p.next(at, false), false)
+		at = p.next(p.next(at, news{well: true}), news{well: true})
 		later[int(at.UnixNano()%int64(every)*100/int64(every))]++
 	}
 	for name, buckets := range map[string][100]int{"first": first, "later": later} {
@@ -73,7 +73,7 @@ func TestPaceIsSeeded(t *testing.T) {
 		at := p.first(start)
 		for range 10 {
 			all = append(all, at)
-			at = p.next(at, false)
+			at = p.next(at, news{well: true})
 		}
 		return all
 	}
@@ -92,17 +92,17 @@ func TestPaceRechecksOnce(t *testing.T) {
 	}
 	for _, test := range tests {
 		p := paceOf("endpoint a", test.every, 1)
-		begun := p.next(p.first(start), false)
+		begun := p.next(p.first(start), news{well: true})
 		ended := begun.Add(test.every / 5)
-		recheck := p.next(ended, true)
+		recheck := p.next(ended, news{failed: true})
 		if got := recheck.Sub(ended); got != test.pause {
 			t.Errorf("every %v: recheck after %v, want %v", test.every, got, test.pause)
 		}
-		regular := p.next(recheck.Add(test.every/5), true)
+		regular := p.next(recheck.Add(test.every/5), news{failed: true})
 		if gap := regular.Sub(begun); gap < test.every*95/100 || gap > test.every*105/100 {
 			t.Errorf("every %v: the probe after a recheck comes %v after the last regular one", test.every, gap)
 		}
-		if got := p.next(regular, true).Sub(regular); got != test.pause {
+		if got := p.next(regular, news{failed: true}).Sub(regular); got != test.pause {
 			t.Errorf("every %v: the next transition is rechecked after %v, want %v", test.every, got, test.pause)
 		}
 	}
@@ -112,13 +112,13 @@ func TestPaceRechecksOnce(t *testing.T) {
 // not made up for.
 func TestPaceLate(t *testing.T) {
 	p := paceOf("endpoint a", time.Second, 1)
-	begun := p.next(p.first(start), false)
+	begun := p.next(p.first(start), news{well: true})
 	ended := begun.Add(3500 * time.Millisecond)
-	next := p.next(ended, false)
+	next := p.next(ended, news{well: true})
 	if !next.Equal(ended) {
 		t.Errorf("next probe %v after the late one ended, want at once", next.Sub(ended))
 	}
-	if gap := p.next(next, false).Sub(next); gap < 950*time.Millisecond {
+	if gap := p.next(next, news{well: true}).Sub(next); gap < 950*time.Millisecond {
 		t.Errorf("the probe after that comes %v later, want 1s: ticks were queued", gap)
 	}
 }
@@ -153,11 +153,11 @@ func TestHistoryTurned(t *testing.T) {
 	}
 	h := make(history)
 	for i, step := range steps {
-		if got := h.turned(step.batch); got != step.want {
+		if got := h.take(step.batch).failed; got != step.want {
 			t.Fatalf("step %d (%s): turned = %v, want %v", i, step.why, got, step.want)
 		}
 	}
-	if !make(history).turned(batch(bad(a))) {
+	if !make(history).take(batch(bad(a))).failed {
 		t.Error("a first result that failed is not a turn")
 	}
 }

@@ -20,6 +20,7 @@ import (
 type prober struct {
 	slots   chan struct{}
 	book    *book // of bytes, for parity
+	budget  *budget
 	logger  *slog.Logger
 	crowded seldom
 	unable  seldom
@@ -27,7 +28,7 @@ type prober struct {
 }
 
 func newProber(maxInFlight int, logger *slog.Logger) *prober {
-	return &prober{slots: make(chan struct{}, maxInFlight), book: newBook(), logger: logger, routed: hasRoute}
+	return &prober{slots: make(chan struct{}, maxInFlight), book: newBook(), budget: newBudget(), logger: logger, routed: hasRoute}
 }
 
 // probeFunc makes one attempt and fills in its phases, status and bytes. Nil
@@ -69,6 +70,7 @@ type attempt struct {
 	phases steering.Phases
 	status int
 	bytes  int64
+	read   int64 // bytes of all bodies, for the budget
 	seen   steering.Seen
 	inPath bool   // the token stands in the path, where what is named relatively has it too
 	note   string // what came, where nothing is wrong with it
@@ -91,16 +93,34 @@ func (p *prober) probe(ctx context.Context, a *assignment) []steering.Measuremen
 		return p.measurements(unresolved, err)
 	}
 	a.memory.keep(addresses)
+	allowance := p.budget.of(a.subject)
+	if !p.budget.await(ctx, allowance) {
+		return nil
+	}
 	each := make([][]steering.Measurement, len(addresses))
 	var attempts sync.WaitGroup
 	for i, address := range addresses {
 		attempts.Go(func() {
 			one := p.attempt(a, address, took)
-			each[i] = p.measurements(one, p.try(ctx, one))
+			each[i] = p.measurements(one, p.within(ctx, allowance, one))
+			read := time.Now()
+			p.budget.all.spend(one.read, read)
+			allowance.meter.spend(one.read, read)
 		})
 	}
 	attempts.Wait()
 	return slices.Concat(each...)
+}
+
+// within makes an attempt once its target has a connection to spare.
+func (p *prober) within(ctx context.Context, allowance *allowance, a *attempt) error {
+	select {
+	case allowance.slots <- struct{}{}:
+		defer func() { <-allowance.slots }()
+		return p.try(ctx, a)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // try makes an attempt, within the probe's timeout, once there is a slot.

@@ -36,6 +36,7 @@ func (a *attempt) readBody(r *response) (whole bool, err error) {
 		into = io.Discard
 	}
 	a.bytes, err = io.Copy(into, io.LimitReader(r.Body, a.probe.MaxBytes))
+	a.read += a.bytes
 	a.phases.Transfer = time.Since(r.first)
 	switch {
 	case err != nil:

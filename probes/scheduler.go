@@ -46,6 +46,7 @@ type Scheduler struct {
 	seed    uint64
 	measure measureFunc
 	sign    SignFunc
+	budget  *budget
 
 	mu      sync.Mutex
 	loops   map[loopKey]*loop
@@ -82,12 +83,14 @@ func New(c Config) (*Scheduler, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	p := newProber(c.MaxInFlight, c.Logger)
 	return &Scheduler{
 		sink:    c.Sink,
 		sign:    c.Sign,
 		logger:  c.Logger,
 		seed:    c.Seed,
-		measure: newProber(c.MaxInFlight, c.Logger).probe,
+		measure: p.probe,
+		budget:  p.budget,
 		loops:   make(map[loopKey]*loop),
 	}, nil
 }
@@ -97,6 +100,7 @@ type Aim struct {
 	Vantages []steering.Vantage
 	Targets  []Target
 	Allow    []netip.Prefix          // addresses that are no public ones and may be probed
+	Budget   steering.ProbeBudget    // but for InFlight, which is the Scheduler's MaxInFlight
 	Subnets  map[string]netip.Prefix // a client network of each region, told to resolvers; nil = none
 }
 
@@ -109,6 +113,7 @@ type Aim struct {
 func (s *Scheduler) Set(aim Aim) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.budget.set(aim.Budget, aim.Targets)
 	wanted := s.assignments(aim)
 	for key, l := range s.loops {
 		if next := wanted[key]; next == nil || !next.equal(l.assignment) {

@@ -135,9 +135,8 @@ const (
 
 // Probing is what holds for probing as a whole.
 type Probing struct {
-	Allow      []netip.Prefix // addresses that are no public ones and may be probed all the same
-	Budget     ProbeBudget
-	References []string // URLs of neutral sites: a vantage that cannot reach them is itself the sick one
+	Allow  []netip.Prefix // addresses that are no public ones and may be probed all the same
+	Budget ProbeBudget
 }
 
 // ProbeBudget bounds what probing costs, at one node.

@@ -73,7 +73,8 @@ type checkResult struct {
 	Findings        policies.Findings `json:"findings"`
 	Services        int               `json:"services"`
 	Endpoints       int               `json:"endpoints"`
-	ProbesPerMinute float64           `json:"probes_per_minute"`
+	ProbesPerMinute float64           `json:"probes_per_minute"` // from all vantages together
+	MostMbps        float64           `json:"most_mbps"`         // what they may read: max_bytes of each, whole
 	Cells           int               `json:"cells"`
 }
 
@@ -128,7 +129,18 @@ func (r *checkResult) count(c *configuration) {
 	}
 	r.Cells = len(c.layout.Table.Cells())
 	for _, t := range probes.Targets(c.Revision) {
-		r.ProbesPerMinute += float64(len(c.Revision.Vantages)) * float64(time.Minute) / float64(t.Probe.Every)
+		perMinute := float64(len(c.Revision.Vantages)) * float64(time.Minute) / float64(t.Probe.Every)
+		r.ProbesPerMinute += perMinute
+		if t.Probe.Type.Fetches() {
+			r.MostMbps += perMinute / 60 * float64(max(1, len(t.Addresses))) * 8 * float64(t.Probe.MaxBytes) / 1e6
+		}
+	}
+	budget := c.Revision.Probing.Budget
+	if budget.PerMinute > 0 && r.ProbesPerMinute > float64(budget.PerMinute) {
+		r.add(policies.Warning, fmt.Sprintf("%.0f probes a minute are more than probing.budget.probes_per_minute, %d: raise every, or the budget", r.ProbesPerMinute, budget.PerMinute))
+	}
+	if budget.Bandwidth > 0 && r.MostMbps*1e6 > budget.Bandwidth {
+		r.add(policies.Warning, fmt.Sprintf("probes may read up to %.1f Mbit/s, more than probing.budget.mbps, %g: they will wait; lower max_bytes, raise every, or the budget", r.MostMbps, budget.Bandwidth/1e6))
 	}
 }
 
@@ -149,8 +161,8 @@ func (r *checkResult) print(c *cobra.Command) {
 	if !r.OK {
 		verdict = "refused by --strict"
 	}
-	fmt.Fprintf(w, "%s: %s, %s; %s, %s, %s, %.0f probes a minute\n", r.Path, verdict, count(r.Warnings, "warning"),
-		count(r.Services, "service"), count(r.Endpoints, "endpoint"), count(r.Cells, "cell"), r.ProbesPerMinute)
+	fmt.Fprintf(w, "%s: %s, %s; %s, %s, %s, %.0f probes a minute (%.1f Mbit/s at most)\n", r.Path, verdict, count(r.Warnings, "warning"),
+		count(r.Services, "service"), count(r.Endpoints, "endpoint"), count(r.Cells, "cell"), r.ProbesPerMinute, r.MostMbps)
 }
 
 func initCommand() *cobra.Command {

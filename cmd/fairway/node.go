@@ -374,7 +374,7 @@ func (n *node) makeParts(c *configuration) error {
 			sink = func(_ context.Context, batch []steering.Measurement) { n.probed(batch); n.pusher.add(batch) }
 		}
 		n.probes, err = probes.New(probes.Config{
-			Sink: sink, Sign: n.signProbe, Logger: n.log.With("part", "probes"), Seed: uint64(n.started.UnixNano()), MaxInFlight: maxProbes,
+			Sink: sink, Sign: n.signProbe, Logger: n.log.With("part", "probes"), Seed: uint64(n.started.UnixNano()), MaxInFlight: c.Revision.Probing.Budget.InFlight,
 		})
 		problems = append(problems, err)
 	}
@@ -416,9 +416,6 @@ func (n *node) listening(settings policies.Node) policies.Node {
 	}
 	return settings
 }
-
-// maxProbes bounds the connections that probing holds open at once.
-const maxProbes = 2048
 
 // listen binds every listener, so that an address in use is told before
 // anything has begun.
@@ -658,7 +655,7 @@ func (n *node) aim() {
 	if len(vantages) == 0 {
 		n.log.Error("this node probes nothing: the configuration has none of its vantages", "vantages", n.vantages)
 	}
-	aim := probes.Aim{Vantages: vantages, Targets: probes.Targets(revision), Allow: revision.Probing.Allow}
+	aim := probes.Aim{Vantages: vantages, Targets: probes.Targets(revision), Allow: revision.Probing.Allow, Budget: revision.Probing.Budget}
 	if slices.ContainsFunc(aim.Targets, func(t probes.Target) bool { return t.Probe.Resolve == steering.ResolvePerRegion }) {
 		aim.Subnets = n.config.Load().geo.Representatives()
 	}
