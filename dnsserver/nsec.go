@@ -43,6 +43,11 @@ func (l *lookup) types(z *zone, n *node) []uint16 {
 			}
 		}
 	}
+	for _, rrtype := range signalTypes() {
+		if len(z.signalled(n, rrtype)) > 0 {
+			types = append(types, rrtype)
+		}
+	}
 	for _, rrtype := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeHTTPS} {
 		if rrtype != l.qtype && l.zones.offers(n).has(rrtype) {
 			types = append(types, rrtype)

@@ -50,6 +50,8 @@ func prepareNames(z *zoneSet) *nameTable {
 			}
 		}
 	}
+	hugePages(t.slots)
+	hugePages(t.octets)
 	return t
 }
 
@@ -77,7 +79,7 @@ func (p *preparer) name(t *nameTable, z *zone, name string, denial uint32) bool 
 		t.steered = append(t.steered, p.steered(n, name, length))
 	}
 	answers := p.statics(z, n, name, length)
-	if z.signer != nil && name == z.name {
+	if z.signer != nil && (name == z.name || z.signals[n] != "") {
 		for _, qtype := range keyTypes() {
 			answers = append(answers, staticAnswer{qtype: qtype}) // keys come and go
 		}

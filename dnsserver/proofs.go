@@ -38,7 +38,12 @@ func (s *Server) Proofs(layout *steering.Layout, apex string, contents ...[]*ste
 		return nil, err
 	}
 	p := &prover{zone: z}
-	p.collect(contents)
+	signals, err := z.signalRecords()
+	if err != nil {
+		return nil, err
+	}
+	p.proofs = append(p.proofs, signals...)
+	p.collect(append(contents, signals))
 	if err := p.addKeys(); err != nil {
 		return nil, err
 	}

@@ -37,6 +37,8 @@ type zone struct {
 	signer   Signer   // nil = the zone is not signed
 	nodes    map[string]*node
 	moving   bool // its serial moves while the layout stays; see Copies
+
+	signals map[*node]string // names that speak for another zone of ours; see signal
 }
 
 // offer is what the endpoints of a service can answer at all, whichever is
@@ -120,6 +122,9 @@ func (z *zone) rrset(n *node, rrtype uint16) []dns.RR {
 		for _, rr := range z.signer.Apex(z.name, rrtype) {
 			set = append(set, dns.Copy(rr))
 		}
+	}
+	for _, rr := range z.signalled(n, rrtype) {
+		set = append(set, dns.Copy(rr))
 	}
 	return set
 }
