@@ -118,21 +118,22 @@ func cnames(d *doors) map[string]string {
 	return all
 }
 
-// settled waits until all edges give the same answers, several of them, for longer
-// than the dwell.
+// settled waits until all edges answer by a decision of control, and the same.
+// Nothing is measured in these fleets: a machine so busy that emulated CDNs look down
+// changes no answer.
 func (f *fleetUnderTest) settled(edges ...string) map[string]string {
 	f.t.Helper()
 	var want map[string]string
 	since := time.Now()
 	until(f.t, 3*patience, "all edges stand at the same", func() bool {
 		for _, edge := range edges {
-			now := cnames(f.doors[edge])
-			if different(now) < 2 || !maps.Equal(now, want) {
+			now, self := cnames(f.doors[edge]), f.self(edge)
+			if self.Health != "ready" || self.Generation == 0 || now["eu"] == "" || !maps.Equal(now, want) {
 				want, since = now, time.Now()
 				return false
 			}
 		}
-		return time.Since(since) > 8*time.Second
+		return time.Since(since) > 2*time.Second
 	})
 	return want
 }
@@ -201,7 +202,7 @@ func (o *oracle) faultless(t *testing.T) {
 // leader goes, and another one decides; Consul goes, and every edge answers on,
 // also one that was killed.
 func TestFleet(t *testing.T) {
-	f := startFleet(t, 1, map[string]string{"control-1": "control", "control-2": "control", "probe-1": "probe", "dns-1": "dns", "dns-2": "dns"})
+	f := startFleet(t, 1, map[string]string{"control-1": "control", "control-2": "control", "dns-1": "dns", "dns-2": "dns"})
 	edges := []string{"dns-1", "dns-2"}
 	leader := f.leader("control-1", "control-2")
 	other := map[string]string{"control-1": "control-2", "control-2": "control-1"}[leader]
@@ -235,7 +236,7 @@ func TestFleet(t *testing.T) {
 				}
 			}
 		}
-		return ready == 5
+		return ready == 4
 	})
 
 	f.consul[0].Kill() // from here on nothing new reaches an edge
