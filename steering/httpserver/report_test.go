@@ -122,7 +122,7 @@ func TestReportPreflight(t *testing.T) {
 // read to its end may go on, one that never sends its body is not waited for.
 func TestReportKeepsConnection(t *testing.T) {
 	players := &listener{}
-	r := start(t, Config{Players: players}, func(s *Server) { s.limits.header = 300 * time.Millisecond })
+	r := start(t, Config{Players: players}, func(s *Server) { s.limits.header = 2 * time.Second })
 	post := "POST /cmcd/v2/live HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\ne=t"
 	answer := r.raw(t, post+post+"POST /cmcd/v2/live HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3\r\ne=t\r\n0\r\n\r\n"+
 		"POST /cmcd/v2/live HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30\r\n\r\ne=t", 30*time.Second)

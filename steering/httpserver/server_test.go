@@ -156,8 +156,8 @@ func TestDrainIsBounded(t *testing.T) {
 		t.Errorf("Run: %v", err)
 	}
 	r.ended <- nil
-	if took := time.Since(began); took < 250*time.Millisecond || took > 3*time.Second {
-		t.Errorf("drain took %v, want about 300 ms", took)
+	if took := time.Since(began); took < 250*time.Millisecond || took > 30*time.Second {
+		t.Errorf("drain took %v, want about 300 ms, and not the minute of grace", took)
 	}
 }
 
