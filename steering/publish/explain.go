@@ -27,8 +27,15 @@ func (v *View) Explain(service string, q steering.Query) (*steering.Explanation,
 		return nil, fmt.Errorf("service %q: %w", service, ErrNoService)
 	}
 	q.Service = i
-	d := v.Snapshot.Decide(q)
-	decided := v.main
+	return v.ExplainDecision(q, v.Snapshot.Decide(q)), nil
+}
+
+// ExplainDecision is Explain for a decision about q that this view's snapshot has:
+// that for its client, or that of another group which decides for a share of such
+// clients. The view must have decided, not follow another node's.
+func (v *View) ExplainDecision(q steering.Query, d steering.Decision) *steering.Explanation {
+	layout, decided, service := v.Snapshot.Layout, v.main, d.Service.Key
+	i := layout.ByKey(service)
 	if d.Canary {
 		layout, decided = v.Snapshot.Canary.Snapshot.Layout, v.canary
 		i = layout.ByKey(service)
@@ -77,7 +84,7 @@ func (v *View) Explain(service string, q steering.Query) (*steering.Explanation,
 		x.Stages = append(x.Stages, steering.StageTrace{Stage: "correction", Note: text, Left: endpointIDs(d.Split.Picks())})
 	}
 	x.Endpoints = v.endpoints(d, &ev.chain, prev, fresh)
-	return x, nil
+	return x
 }
 
 // endpoints lists what the client should try in order, then what the rule

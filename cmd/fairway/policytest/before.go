@@ -42,12 +42,27 @@ func (p *parser) before(v value, now time.Time) *steering.State {
 			state.Services[service.Key] = make(steering.GroupRecords)
 		}
 		for _, region := range regions {
-			for _, rule := range service.Policy.Rules {
-				state.Services[service.Key][steering.Group{Region: region, Rule: rule}.Key()] = record
+			for _, group := range groupsIn(region, service.Policy) {
+				state.Services[service.Key][group.Key()] = record
 			}
 		}
 	}
 	return state
+}
+
+// groupsIn lists what the rules of a policy decide in a region, and those of the
+// policies that it gives shares to.
+func groupsIn(region string, policy *steering.Policy) []steering.Group {
+	var groups []steering.Group
+	for _, rule := range policy.Rules {
+		groups = append(groups, steering.Group{Region: region, Rule: rule})
+		for _, share := range rule.Split.Policies {
+			for _, r := range share.Policy.Rules {
+				groups = append(groups, steering.Group{Region: region, Via: rule, Policy: share.Policy, Rule: r})
+			}
+		}
+	}
+	return groups
 }
 
 // record makes a stored decision out of shares.

@@ -14,91 +14,127 @@ type answer struct {
 	decision steering.Decision
 	ranked   []*steering.Candidate // in the order in which the client should try them
 	shared   bool                  // which one is first depends on an address that the test does not give
+	part     float64               // of the clients that are meant get this answer
 }
 
-func (p *play) answer(x *expectation) answer {
+// answers is what the clients that are meant get: one answer, or one by each policy
+// where a rule gives its clients to policies and no address says which one is met.
+func (p *play) answers(x *expectation) []answer {
+	snapshot := p.view.Snapshot
 	q := x.query
-	q.Service, q.Client = p.layout.ByKey(x.service.Key), x.client.address
-	d := p.view.Snapshot.Decide(q)
-	a := answer{decision: d}
+	q.Service, q.Client = snapshot.Layout.ByKey(x.service.Key), x.client.address
+	d := snapshot.Decide(q)
 	if x.client.real {
-		a.ranked = d.AppendRanked(nil)
-		return a
+		return []answer{{decision: d, ranked: d.AppendRanked(nil), part: 1}}
 	}
-	for i := range d.Split.Candidates {
-		a.ranked = append(a.ranked, &d.Split.Candidates[i])
+	var all []answer
+	service := snapshot.Layout.Services[q.Service]
+	cell, _ := snapshot.Layout.Table.Locate(q.Client)
+	for _, part := range service.Parts(cell, q) {
+		a := answer{decision: d, part: part.Share}
+		a.decision.Group, a.decision.Split = service.Groups[part.Group], snapshot.Splits(q.Service)[part.Group]
+		a.decision.TTL = a.decision.Split.TTL
+		for i := range a.decision.Split.Candidates {
+			a.ranked = append(a.ranked, &a.decision.Split.Candidates[i])
+		}
+		a.shared = len(a.decision.Split.Picks()) > 1
+		all = append(all, a)
 	}
-	a.shared = len(d.Split.Picks()) > 1
-	return a
+	return all
 }
 
-// check compares what a client gets with what it must get; nil when they agree.
+// check compares what clients get with what they must get; nil when they agree.
+// Shares are those of all who are meant; the rest must hold by whichever policy.
 func (p *play) check(x *expectation) *Failure {
-	a := p.answer(x)
-	matched := a.decision.Group.Matched()
-	p.reached[matched], p.reached[a.decision.Group.Rule] = true, true
+	answers := p.answers(x)
+	for i := range answers {
+		group := &answers[i].decision.Group
+		p.reached[group.Matched()], p.reached[group.Rule] = true, true
+	}
 	var all []Difference
-	differ := func(what, want, got string) {
-		if want != got {
-			all = append(all, Difference{What: what, Want: want, Got: got})
+	differ := func(what, want string, got func(a *answer) string) {
+		for i := range answers {
+			if is := got(&answers[i]); is != want {
+				all = append(all, Difference{What: what, Want: want, Got: is + answers[i].whose()})
+				return
+			}
 		}
 	}
 	if x.region != "" {
-		differ("region", x.region, a.decision.Cell.Region)
+		differ("region", x.region, func(a *answer) string { return a.decision.Cell.Region })
 	}
-	if x.rule != "" && x.rule != matched.Name {
-		differ("rule", x.rule, a.decision.Group.Rule.Name)
+	if x.rule != "" {
+		differ("rule", x.rule, func(a *answer) string { return a.rule(x.rule) })
 	}
 	if x.none {
-		differ("none", "nothing is handed out", a.nothing())
+		differ("none", nothing, (*answer).nothing)
 	}
 	if x.first != nil {
-		differ("first", x.first.name, a.first(*x.first))
+		differ("first", x.first.name, func(a *answer) string { return a.first(*x.first) })
 	}
-	if len(x.shares) > 0 && !a.hasShares(x) {
-		differ("shares", wanted(x.shares), a.shares(x.shares))
+	if len(x.shares) > 0 && !hasShares(answers, x) {
+		all = append(all, Difference{What: "shares", Want: wanted(x.shares), Got: shares(answers, x.shares)})
 	}
 	if len(x.order) > 0 {
-		differ("order", names(x.order), a.order(x.order))
+		differ("order", names(x.order), func(a *answer) string { return a.order(x.order) })
 	}
 	for _, n := range x.never {
-		differ("never", n.name+" is no candidate", a.candidacy(n))
+		differ("never", n.name+" is no candidate", func(a *answer) string { return a.candidacy(n) })
 	}
 	if x.reason != "" {
-		differ("reason", x.reason, a.reason())
+		differ("reason", x.reason, (*answer).reason)
 	}
 	for _, r := range x.reasons {
-		differ("reason of "+r.name, r.code, p.reasonOf(x, r))
+		differ("reason of "+r.name, r.code, func(a *answer) string { return p.reasonOf(x, a, r) })
 	}
 	for _, code := range x.held {
-		differ("held", code, a.held(code))
+		differ("held", code, func(a *answer) string { return a.held(code) })
 	}
 	if x.ttl != 0 {
-		differ("ttl", x.ttl.String(), a.decision.TTL.String())
+		differ("ttl", x.ttl.String(), func(a *answer) string { return a.decision.TTL.String() })
 	}
 	if all == nil {
 		return nil
 	}
 	return &Failure{
 		Place: x.place, Client: x.client.text, Service: x.service.Key, At: p.now,
-		Differences: all, Why: p.why(x, &a),
+		Differences: all, Why: p.why(x, answers),
 	}
 }
 
+// whose says which of the clients that are meant get this answer; nothing where all
+// do.
+func (a *answer) whose() string {
+	if a.part == 1 {
+		return ""
+	}
+	return fmt.Sprintf(", by policy %s for %s of these clients", a.decision.Group.Policy.Name, percent(a.part))
+}
+
+// rule is the rule that is asked for if it matched, else the one that decides.
+func (a *answer) rule(asked string) string {
+	if a.decision.Group.Matched().Name == asked {
+		return asked
+	}
+	return a.decision.Group.Rule.Name
+}
+
+const nothing = "nothing is handed out"
+
 func (a *answer) nothing() string {
 	if len(a.decision.Split.Picks()) == 0 {
-		return "nothing is handed out"
+		return nothing
 	}
-	return a.shares(nil)
+	return a.split()
 }
 
 // first says who is first, in the words of the question where they fit.
 func (a *answer) first(want named) string {
 	switch {
 	case len(a.decision.Split.Picks()) == 0:
-		return "nothing is handed out"
+		return nothing
 	case a.shared:
-		return "depends on the client's address: " + a.shares(nil)
+		return "depends on the client's address: " + a.split()
 	}
 	e := a.ranked[0].Endpoint
 	switch {
@@ -110,19 +146,29 @@ func (a *answer) first(want named) string {
 	return e.ID
 }
 
-func (a *answer) share(n named) float64 {
+// split tells the shares within this answer.
+func (a *answer) split() string {
+	alone := *a
+	alone.part = 1
+	return shares([]answer{alone}, nil)
+}
+
+// shareOf is the part of the clients that is sent to those whom meant means.
+func shareOf(answers []answer, meant func(*steering.Endpoint) bool) float64 {
 	sum := 0.0
-	for _, c := range a.ranked {
-		if n.means(c.Endpoint) {
-			sum += c.Weight
+	for _, a := range answers {
+		for _, c := range a.ranked {
+			if meant(c.Endpoint) {
+				sum += a.part * c.Weight
+			}
 		}
 	}
 	return sum
 }
 
-func (a *answer) hasShares(x *expectation) bool {
+func hasShares(answers []answer, x *expectation) bool {
 	return !slices.ContainsFunc(x.shares, func(s share) bool {
-		off := a.share(s.named) - s.want
+		off := shareOf(answers, s.means) - s.want
 		return off > x.tolerance+1e-9 || off < -x.tolerance-1e-9
 	})
 }
@@ -136,14 +182,20 @@ func wanted(shares []share) string {
 }
 
 // shares tells the shares of what was asked, then of whoever else has one.
-func (a *answer) shares(asked []share) string {
+func shares(answers []answer, asked []share) string {
 	var parts []string
 	for _, s := range asked {
-		parts = append(parts, s.name+" "+percent(a.share(s.named)))
+		parts = append(parts, s.name+" "+percent(shareOf(answers, s.means)))
 	}
-	for _, c := range a.ranked {
-		if c.Weight > 0 && !slices.ContainsFunc(asked, func(s share) bool { return s.means(c.Endpoint) }) {
-			parts = append(parts, c.Endpoint.ID+" "+percent(c.Weight))
+	told := make(map[*steering.Endpoint]bool)
+	for _, a := range answers {
+		for _, c := range a.decision.Split.Picks() {
+			if told[c.Endpoint] || slices.ContainsFunc(asked, func(s share) bool { return s.means(c.Endpoint) }) {
+				continue
+			}
+			told[c.Endpoint] = true
+			all := shareOf(answers, func(e *steering.Endpoint) bool { return e == c.Endpoint })
+			parts = append(parts, c.Endpoint.ID+" "+percent(all))
 		}
 	}
 	return strings.Join(parts, ", ")
@@ -191,13 +243,9 @@ func (a *answer) reason() string {
 
 // reasonOf is why an endpoint has its share, or none. For a provider with
 // several endpoints it is the asked one if any of them has it.
-func (p *play) reasonOf(x *expectation, want reason) string {
-	explained, err := p.explain(x)
-	if err != nil {
-		return err.Error()
-	}
+func (p *play) reasonOf(x *expectation, a *answer, want reason) string {
 	found := make(map[string]bool)
-	for _, e := range explained.Endpoints {
+	for _, e := range p.explain(x, a).Endpoints {
 		for _, meant := range want.endpoints(x.service) {
 			if meant.ID == e.ID {
 				found[string(e.Reason.Code)] = true
@@ -210,10 +258,10 @@ func (p *play) reasonOf(x *expectation, want reason) string {
 	return strings.Join(slices.Sorted(maps.Keys(found)), ", ")
 }
 
-func (p *play) explain(x *expectation) (*steering.Explanation, error) {
+func (p *play) explain(x *expectation, a *answer) *steering.Explanation {
 	q := x.query
 	q.Client = x.client.address
-	return p.view.Explain(x.service.Key, q)
+	return p.view.ExplainDecision(q, a.decision)
 }
 
 func (a *answer) held(code string) string {

@@ -168,6 +168,88 @@ tests:
 `)
 }
 
+// trial has rule "trial" give its clients to two policies, one of which has weights.
+var trial = strings.Replace(strings.Replace(base, "        score: latency\n", "", 1), "policies:\n", `policies:
+  main:
+    rules: [{name: by-latency, score: latency}]
+    switch: {dwell: 1m}
+  new:
+    rules: [{name: by-weight, split: {weights: {alpha: 25, bravo: 75}}}]
+    switch: {dwell: 0s}
+`, 1) + `        split: {policies: {main: 80%, new: 20%}}
+`
+
+// TestSharesOverPolicies: where a rule gives its clients to policies, the shares of
+// clients that are known by what they are, not by an address, are those over all of
+// them; whatever else is expected holds by whichever policy.
+func TestSharesOverPolicies(t *testing.T) {
+	playing(t, trial, `
+tests:
+  - name: it
+    measurements: {alpha: 10ms}
+    expect:
+      - {client: {region: telekom}, service: live, rule: rest, shares: {alpha: 85%, bravo: 15%}, tolerance: 0%}
+      - {client: {country: ES}, service: live, shares: {bravo: 15%}, rule: rest}
+    steps:
+      - after: 5m
+        measurements: {alpha in telekom: down}
+        expect:
+          - {client: {region: telekom}, service: live, shares: {bravo: 100%}, first: bravo, order: [bravo], reason: only, reasons: {alpha: down}}
+          - {client: {region: eu, country: ES}, service: live, shares: {alpha: 85%}}
+`)
+}
+
+// TestBeforeOfPolicies: what was decided earlier holds the policies back to which a
+// rule gives its clients, each by its own bounds.
+func TestBeforeOfPolicies(t *testing.T) {
+	playing(t, trial, `
+tests:
+  - name: it
+    measurements: {alpha: 100ms, bravo: 10ms}
+    before: [{service: live, shares: {alpha: 100%}, ago: 50s}]
+    expect: [{client: {region: telekom}, service: live, shares: {alpha: 85%, bravo: 15%}}]
+    steps: [{after: 11s, expect: [{client: {region: telekom}, service: live, shares: {alpha: 5%, bravo: 95%}}]}]
+`)
+}
+
+// TestSharesOverPoliciesThatFail: a failure tells the shares over all clients, and
+// of each policy what it decides and why.
+func TestSharesOverPoliciesThatFail(t *testing.T) {
+	t.Chdir(write(t, map[string]string{"fairway.yaml": trial, "a_test.yaml": `
+tests:
+  - name: it
+    measurements: {alpha: 10ms}
+    expect:
+      - {client: {region: telekom}, service: live, shares: {bravo: 20%}, first: alpha, rule: by-weight}
+      - {client: {region: telekom}, service: live, rule: small}
+`}))
+	report, err := Run(Config{Paths: []string{"a_test.yaml"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	report.Print(&out, false)
+	for _, want := range []string{`
+      - rule: by-weight
+      + rule: by-latency, by policy main for 80 % of these clients
+      - first: alpha
+      + first: depends on the client's address: live/bravo 75 %, live/alpha/one 25 %, by policy new for 20 % of these clients
+      - shares: bravo 20 %
+      + shares: bravo 15 %, live/alpha/one 85 %
+        rule "rest" (fairway.yaml:53:9) matched, region telekom
+        policy "main" decides for 80 % of these clients, by rule "by-latency" (fairway.yaml:36:13)
+        live/bravo was in the running to the end: worse: score 0.667
+        live/alpha/one has 100 %: best: score 0.909
+        policy "new" decides for 20 % of these clients, by rule "by-weight" (fairway.yaml:39:13)
+        live/bravo has 75 %: weighted: score 1.667
+        live/alpha/one has 25 %: weighted: score 1.909
+`, `rule "small" (fairway.yaml:48:15) does not match: client.asn == 64501`} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the report\n%s\nlacks\n%s", &out, want)
+		}
+	}
+}
+
 // playing runs a test file over a configuration of its own.
 func playing(t *testing.T, configuration, text string) {
 	t.Helper()
@@ -209,8 +291,7 @@ tests:
 				t.Fatal(err)
 			}
 		}
-		a := played.answer(tests[0].steps[0].expect[0])
-		return a.decision.Split.Weight("live/bravo")
+		return played.answers(tests[0].steps[0].expect[0])[0].decision.Split.Weight("live/bravo")
 	}
 	seen := make(map[float64]bool)
 	for _, seconds := range []int{5, 35, 70, 150, 300} {

@@ -9,17 +9,31 @@ import (
 	"fairway/steering"
 )
 
-// why explains an answer that was not the expected one: the rule, what became
-// of the endpoints that were expected, and which bounds hold the answer back.
-func (p *play) why(x *expectation, a *answer) []string {
-	explained, err := p.explain(x)
-	if err != nil {
-		return []string{err.Error()}
+// why explains answers that were not the expected ones: the rule, and for each
+// policy that decides what became of the endpoints that were expected, and which
+// bounds hold its answer back.
+func (p *play) why(x *expectation, answers []answer) []string {
+	d := &answers[0].decision
+	rule := d.Group.Matched()
+	lines := []string{fmt.Sprintf("rule %q (%s) matched, region %s", rule.Name, rule.Place, d.Cell.Region)}
+	if x.rule != "" && x.rule != rule.Name && !slices.ContainsFunc(answers, func(a answer) bool { return a.decision.Group.Rule.Name == x.rule }) {
+		lines = append(lines, otherRule(x, &answers[0]))
 	}
-	rule := a.decision.Group.Matched()
-	lines := []string{fmt.Sprintf("rule %q (%s) matched, region %s", rule.Name, rule.Place, a.decision.Cell.Region)}
-	if x.rule != "" && x.rule != rule.Name {
-		lines = append(lines, otherRule(x, a))
+	for i := range answers {
+		lines = append(lines, p.whyOne(x, &answers[i])...)
+	}
+	return lines
+}
+
+func (p *play) whyOne(x *expectation, a *answer) []string {
+	var lines []string
+	explained := p.explain(x, a)
+	if g := &a.decision.Group; g.Via != nil {
+		whom := "this client"
+		if a.part < 1 {
+			whom = percent(a.part) + " of these clients"
+		}
+		lines = append(lines, fmt.Sprintf("policy %q decides for %s, by rule %q (%s)", g.Policy.Name, whom, g.Rule.Name, g.Rule.Place))
 	}
 	for _, e := range x.service.Endpoints {
 		if x.expects(e) && !a.serves(e) {
