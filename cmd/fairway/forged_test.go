@@ -37,6 +37,7 @@ http: {trusted_proxies: [127.0.0.1/32], steering_secret_file: steering.secret}
 zones: [{name: video.test, ns: [ns1.video.test]}]
 vantages: {one: {}, two: {}, three: {}}
 providers: {alpha: {}, bravo: {}}
+probing: {allow: [127.0.0.0/8]}
 probes: {up: {type: tcp, every: 1s, timeout: 30s}}
 services:
   live:
