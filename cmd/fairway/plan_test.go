@@ -17,7 +17,12 @@ import (
 )
 
 // TestPlanComesTrue plans a change on a running node, applies it, and asks the
-// same networks over DNS before and after: what the plan said has happened.
+// same networks over DNS before and after: what the plan said has happened, all
+// together and for each way from one endpoint to another.
+//
+// By the queries a plan counts just the networks that are asked again, so chance has
+// no part in it, and it must be right to a point of the clients. Without them it
+// counts other networks: there it must be right as far as two samples can agree.
 func TestPlanComesTrue(t *testing.T) {
 	config, d := startWorld(t)
 	temp := t.TempDir()
@@ -27,8 +32,7 @@ func TestPlanComesTrue(t *testing.T) {
 	steady := edited(t, string(text), "split: best", "split: {weights: {alpha: 70, bravo: 30}}",
 		"on_all_down: all", "on_all_down: all\n    degraded: allow", "fall: 2", "fall: 20")
 	write(t, filepath.Dir(config), filepath.Base(config), steady)
-	p := start(t, temp, "run", "--config", config, "--data", t.TempDir())
-	d.answering("live.fairway.test.", "live", patience)
+	data := t.TempDir()
 
 	// planned plans a text as the changed configuration.
 	planned := func(text string, exit int, more ...string) *plan.Plan {
@@ -54,7 +58,6 @@ func TestPlanComesTrue(t *testing.T) {
 			return quiet >= 5
 		})
 	}
-	settled(steady)
 	for _, c := range []struct {
 		name   string
 		change func(text string) string
@@ -68,14 +71,20 @@ func TestPlanComesTrue(t *testing.T) {
 			return text[:begin] + text[begin+1+end:]
 		}},
 	} {
+		// A node that has just begun has no sample, and keeps all of the first 10,000
+		// queries; of more it would draw a part.
+		p := start(t, temp, "run", "--config", config, "--data", data)
+		d.answering("live.fairway.test.", "live", patience)
+		settled(steady)
 		changed := c.change(steady)
 		blind := planned(changed, 2)
 		networks := networksFor(9000)
 		before := d.everyone(networks)
 		// Now the node has a sample of just those who will be asked again.
 		informed := planned(changed, 2)
-		if informed.Basis != plan.ByQueries {
-			t.Errorf("%s: planned by %s, want by the queries", c.name, informed.Basis)
+		inEurope, unasked := rowIn(t, informed, "live", "eu"), rowIn(t, blind, "live", "eu")
+		if inEurope.Basis != plan.ByQueries || unasked.Basis == plan.ByQueries {
+			t.Errorf("%s: planned by %s, and by %s before the first query; want by the queries only then", c.name, inEurope.Basis, unasked.Basis)
 		}
 		steady = changed
 		loads := strings.Count(p.output.String(), "configuration loaded")
@@ -85,16 +94,33 @@ func TestPlanComesTrue(t *testing.T) {
 		settled(steady)
 		after := d.everyone(networks)
 
-		check := func(what string, planned float64, in byte) {
-			really := moved(networks, before, after, in)
-			t.Logf("%s: %s, planned %.2f %%, really %.2f %%", c.name, what, 100*planned, 100*really)
-			if math.Abs(planned-really) > 0.01 || really < 0.1 {
+		check := func(what string, planned, really, tolerance float64) {
+			t.Helper()
+			t.Logf("%s: %s, planned %.2f %%, really %.2f %%, tolerance %.2f", c.name, what, 100*planned, 100*really, 100*tolerance)
+			if math.Abs(planned-really) > tolerance {
 				t.Errorf("%s: %s, %.2f %% were planned to move, %.2f %% did", c.name, what, 100*planned, 100*really)
 			}
 		}
-		check("of all", informed.Moved, 0)
-		check("in eu", rowIn(t, informed, "live", "eu").Moved, inEU)
-		check("in eu without a query", rowIn(t, blind, "live", "eu").Moved, inEU)
+		const point = 0.01
+		all, _ := moved(networks, before, after, 0)
+		really, ways := moved(networks, before, after, inEU)
+		if really < 0.1 {
+			t.Errorf("%s: %.2f %% moved in eu: too few to tell anything", c.name, 100*really)
+		}
+		check("of all", informed.Moved, all, point)
+		check("in eu", inEurope.Moved, really, point)
+		check("in eu without a query", unasked.Moved, really, chance(really, len(networks)*3/4, unasked.Asked))
+		planned := make(map[way]float64)
+		for _, m := range inEurope.Moves {
+			planned[way{m.From, m.To}] = m.Share
+		}
+		for w := range planned {
+			ways[w] += 0 // nobody may have gone there
+		}
+		for w := range ways {
+			check("in eu from "+w.from+" to "+w.to, planned[w], ways[w], point)
+		}
+		p.stop(syscall.SIGTERM, patience)
 	}
 }
 
@@ -124,19 +150,40 @@ func (d *doors) everyone(networks []netip.Addr) []string {
 	return answers
 }
 
+// chance is by how much two samples, of n and of m networks, may differ in a share:
+// three standard deviations.
+func chance(share float64, n, m int) float64 {
+	return 3 * math.Sqrt(share*(1-share)*(1/float64(n)+1/float64(m)))
+}
+
+// way is from where to where a client moves: the ids of two endpoints.
+type way struct{ from, to string }
+
 // moved is the share of networks, all or those below one /8, whose answers
-// differ.
-func moved(networks []netip.Addr, before, after []string, in byte) float64 {
-	n, others := 0.0, 0.0
+// differ, and how much of that goes which way.
+func moved(networks []netip.Addr, before, after []string, in byte) (all float64, ways map[way]float64) {
+	n, ways := 0.0, make(map[way]float64)
 	for i, a := range networks {
 		if in == 0 || a.As4()[0] == in {
 			n++
 			if before[i] != after[i] {
-				others++
+				all++
+				ways[way{liveAt(before[i]), liveAt(after[i])}]++
 			}
 		}
 	}
-	return others / n
+	for w := range ways {
+		ways[w] /= n
+	}
+	return all / n, ways
+}
+
+// liveAt is the endpoint of service live that has a host name of the demo:
+// POOL.CDN.ZONE.
+func liveAt(host string) string {
+	pool, rest, _ := strings.Cut(host, ".")
+	cdn, _, _ := strings.Cut(rest, ".")
+	return "live/" + cdn + "/" + pool
 }
 
 func rowIn(t *testing.T, p *plan.Plan, service, region string) plan.Row {
