@@ -17,6 +17,7 @@ import (
 	"fairway/steering"
 	"fairway/steering/api"
 
+	"fairway/tools/freeport"
 	"github.com/miekg/dns"
 )
 
@@ -213,7 +214,7 @@ func TestBrokenFilesBesideAnAppliedRevision(t *testing.T) {
 func TestCanary(t *testing.T) {
 	config, d := startWorld(t)
 	a, data := newApplier(t, config, d), t.TempDir()
-	other := func() string { return fmt.Sprintf("127.0.0.1:%d", freePort(t)) }
+	other := func() string { return fmt.Sprintf("127.0.0.1:%d", freeport.Find(t, "127.0.0.1")) }
 	role := func(name string, more ...string) *process {
 		return start(t, a.temp, append([]string{"run", "--config", config, "--data", data, "--role", name}, more...)...)
 	}

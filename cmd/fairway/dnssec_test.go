@@ -12,6 +12,7 @@ import (
 	"github.com/miekg/dns"
 
 	"fairway/dnsserver/dnssec"
+	"fairway/tools/freeport"
 )
 
 // TestDNSSEC: the node with the role control makes and replaces keys, the one with
@@ -37,7 +38,7 @@ services:
 		info, err := os.Stat(keys)
 		return err == nil && info.Mode().Perm() == 0o600
 	})
-	api := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	api := fmt.Sprintf("127.0.0.1:%d", freeport.Find(t, "127.0.0.1"))
 	start(t, temp, "run", "--config", config, "--data", data, "--role", "dns", "--api", api)
 
 	ask := func(name string, qtype uint16) *dns.Msg {

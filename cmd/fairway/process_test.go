@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -18,6 +17,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"fairway/tools/freeport"
 )
 
 // TestMain removes the program that the tests built.
@@ -132,26 +133,6 @@ func run(t *testing.T, temp string, args ...string) (stdout, stderr string, code
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
-// freePort returns a port that was free a moment ago for TCP and UDP.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 50 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		u, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", port))
-		l.Close()
-		if err == nil {
-			u.Close()
-			return port
-		}
-	}
-	t.Fatal("no port is free for TCP and UDP")
-	return 0
-}
-
 // doors is where a node answers, with what a test asks it.
 type doors struct {
 	t              *testing.T
@@ -160,7 +141,7 @@ type doors struct {
 }
 
 func newDoors(t *testing.T) *doors {
-	address := func() string { return fmt.Sprintf("127.0.0.1:%d", freePort(t)) }
+	address := func() string { return fmt.Sprintf("127.0.0.1:%d", freeport.Find(t, "127.0.0.1")) }
 	return &doors{t: t, dns: address(), http: address(), api: address()}
 }
 

@@ -20,6 +20,7 @@ import (
 
 	"fairway/cmd/fairway/demo"
 
+	"fairway/tools/freeport"
 	"github.com/miekg/dns"
 )
 
@@ -224,7 +225,7 @@ func TestRoles(t *testing.T) {
 	roleArgs := func(role string, more ...string) []string {
 		return append([]string{"run", "--config", config, "--data", data, "--role", role}, more...)
 	}
-	other := func() string { return fmt.Sprintf("127.0.0.1:%d", freePort(t)) }
+	other := func() string { return fmt.Sprintf("127.0.0.1:%d", freeport.Find(t, "127.0.0.1")) }
 	start(t, temp, roleArgs("control")...)
 	start(t, temp, roleArgs("dns", "--api", other())...)
 	start(t, temp, roleArgs("http", "--api", other())...)

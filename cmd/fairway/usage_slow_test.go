@@ -13,6 +13,7 @@ import (
 	"github.com/miekg/dns"
 
 	"fairway/steering"
+	"fairway/tools/freeport"
 )
 
 // TestRealisedSharesOfTwoNodes: one process controls, another answers DNS. A few
@@ -22,7 +23,7 @@ func TestRealisedSharesOfTwoNodes(t *testing.T) {
 	temp, data, d := t.TempDir(), t.TempDir(), newDoors(t)
 	config := write(t, t.TempDir(), "fairway.yaml", contracts(d, `{rules: [{name: all, split: {weights: {alpha: 50, bravo: 30, charlie: 20}}}], correct: 20%}`))
 	start(t, temp, "run", "--config", config, "--data", data, "--role", "control")
-	other := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	other := fmt.Sprintf("127.0.0.1:%d", freeport.Find(t, "127.0.0.1"))
 	start(t, temp, "run", "--config", config, "--data", data, "--role", "dns", "--api", other)
 	networks, random := networksIn("5.9.0.0/16", 60), rand.New(rand.NewPCG(1, 2))
 	until(t, patience, "the door answers", func() bool { return d.cname("live.video.test.", networks[0]) != "" })

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -16,6 +15,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"fairway/tools/freeport"
 )
 
 // patience is how long a resolver may take to start, or to answer: long, since the
@@ -65,7 +66,7 @@ func (n *Internet) Resolver(t testing.TB, kind Kind) *Resolver {
 	s := setup{folder: t.TempDir(), address: n.Address(), root: n.root, anchors: n.trusted()}
 	s.listen = netip.AddrPortFrom(s.address, 53)
 	if kind.interfaces {
-		s.listen = freePort(t)
+		s.listen = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(freeport.Find(t, "127.0.0.1")))
 	}
 	files, arguments := kind.configure(s)
 	files["hints"] = fmt.Sprintf(". 3600 IN NS a.root.\na.root. 3600 IN A %s\n", n.root)
@@ -98,26 +99,6 @@ func find(name string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("%s is not installed\n    install what the tests need: make setup", name)
-}
-
-// freePort finds a port of 127.0.0.1 that is free for UDP and TCP, and not among
-// those that the system gives to clients.
-func freePort(t testing.TB) netip.AddrPort {
-	for range 100 {
-		at := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(10_000+rand.IntN(20_000)))
-		listener, err := net.Listen("tcp", at.String())
-		if err != nil {
-			continue
-		}
-		packets, err := net.ListenPacket("udp", at.String())
-		listener.Close()
-		if err == nil {
-			packets.Close()
-			return at
-		}
-	}
-	t.Fatal("no port of 127.0.0.1 is free")
-	panic("unreachable")
 }
 
 // await waits until the resolver answers at all.

@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +11,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"fairway/tools/freeport"
 )
 
 // loopback is an address of this process alone, as good as: nobody else takes its
@@ -19,26 +20,6 @@ import (
 func loopback() string {
 	pid := os.Getpid()
 	return fmt.Sprintf("127.%d.%d.%d", 64+pid>>16&63, pid>>8&255, max(pid&255, 1))
-}
-
-// freePort finds a port of an address that is free for UDP and TCP.
-func freePort(t *testing.T, host string) int {
-	t.Helper()
-	for range 50 {
-		l, err := net.Listen("tcp", host+":0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		u, err := net.ListenPacket("udp", fmt.Sprint(host, ":", port))
-		l.Close()
-		if err == nil {
-			u.Close()
-			return port
-		}
-	}
-	t.Fatal("no port is free")
-	return 0
 }
 
 // daemon is another implementation, as Debian has it, in a folder of its own.
@@ -80,7 +61,7 @@ func newDaemon(t *testing.T, host string) *daemon {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(folder) })
-	port := freePort(t, host)
+	port := freeport.Find(t, host)
 	return &daemon{t: t, folder: folder, host: host, port: port, address: fmt.Sprint(host, ":", port), log: filepath.Join(folder, "log")}
 }
 

@@ -3,7 +3,6 @@ package consultest
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -12,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"fairway/tools/freeport"
 )
 
 // patience is how long a server may take for what should take a second.
@@ -49,7 +50,10 @@ func Start(t testing.TB, n int) []*Server {
 		t.Fatal(err)
 	}
 	folder := t.TempDir()
-	ports := freePorts(t, 4*n)
+	ports := make([]int, 4*n)
+	for i := range ports {
+		ports[i] = freeport.Find(t, "127.0.0.1")
+	}
 	var servers []*Server
 	for i := range n {
 		p := ports[4*i:]
@@ -169,23 +173,4 @@ func leader(address string) (name string) {
 		return ""
 	}
 	return strings.TrimSpace(name)
-}
-
-// freePorts are ports that were free a moment ago for TCP and UDP.
-func freePorts(t testing.TB, n int) []int {
-	t.Helper()
-	var ports []int
-	for tries := 0; len(ports) < n; tries++ {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil || tries > 10*n {
-			t.Fatal("no free ports: ", err)
-		}
-		defer l.Close() // not before all are found, so that none comes twice
-		port := l.Addr().(*net.TCPAddr).Port
-		if u, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			u.Close()
-			ports = append(ports, port)
-		}
-	}
-	return ports
 }
