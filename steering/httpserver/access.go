@@ -62,11 +62,13 @@ func (a *access) accepts(host string, snapshot *steering.Snapshot) bool {
 	if strings.HasPrefix(host, "[") {
 		return false
 	}
+	return a.ours(name, snapshot)
+}
+
+// ours tells whether a host's name is one of ours.
+func (a *access) ours(name string, snapshot *steering.Snapshot) bool {
 	name = normalHost(name)
-	if name == "" {
-		return false
-	}
-	return a.hosts[name] || snapshot == nil || snapshot.Layout.ByHost(name) >= 0
+	return name != "" && (a.hosts[name] || snapshot == nil || snapshot.Layout.ByHost(name) >= 0)
 }
 
 // hostname cuts the port, and the brackets of an IPv6 address, from a Host

@@ -23,28 +23,31 @@ func (a *access) client(r *http.Request) netip.Addr {
 	return a.walk(addr, r.Header["X-Forwarded-For"], parseNode)
 }
 
-// forwardedProto is the scheme by which a client reached the proxy in front of us
-// (RFC 7239 §5.4), when that is one that we trust; else empty.
-func (a *access) forwardedProto(r *http.Request) string {
+// forwardedBy tells by which scheme and for which host a client asked the proxy in
+// front of us (RFC 7239 §5.3, §5.4), when that is one that we trust; else empty.
+func (a *access) forwardedBy(r *http.Request) (proto, host string) {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || !a.trusts(peer.Addr().Unmap().WithZone("")) {
-		return ""
+		return "", ""
 	}
-	if lines := r.Header["Forwarded"]; len(lines) > 0 {
-		_, element, _ := cutLast(lines[len(lines)-1])
-		for rest := element; rest != ""; {
-			name, value, after, ok := forwardedPair(rest)
-			if !ok {
-				return ""
-			}
-			if strings.EqualFold(name, "proto") {
-				return strings.ToLower(value)
-			}
-			rest = after
+	lines := r.Header["Forwarded"]
+	if len(lines) == 0 {
+		return strings.ToLower(r.Header.Get("X-Forwarded-Proto")), r.Header.Get("X-Forwarded-Host")
+	}
+	_, element, _ := cutLast(lines[len(lines)-1])
+	for rest := element; rest != ""; {
+		name, value, after, ok := forwardedPair(rest)
+		switch {
+		case !ok:
+			return "", ""
+		case strings.EqualFold(name, "proto"):
+			proto = strings.ToLower(value)
+		case strings.EqualFold(name, "host"):
+			host = value
 		}
-		return ""
+		rest = after
 	}
-	return strings.ToLower(r.Header.Get("X-Forwarded-Proto"))
+	return proto, host
 }
 
 // walk reads a list that each proxy has extended at its right end, from the

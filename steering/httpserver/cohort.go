@@ -82,7 +82,9 @@ func (c cohort) ask(q steering.Query) steering.Query {
 
 // steerCohort answers GET /steer/v1/{service}/{hls|dash}/c/{cohort}. What the
 // players' query says is not looked at: caches leave it out of their key. Jitter
-// would be the same for all who share the answer, so there is none.
+// would be the same for all who share the answer, so there is none. Nor is there a
+// RELOAD-URI: players go on asking where they asked (draft-pantos-content-steering
+// §4), and what a cache has in front of it is not for its origin to say.
 func (s *Server) steerCohort(snapshot *steering.Snapshot, q steering.Query, t target) answer {
 	c, ok := parseCohort(t.cohort)
 	if !ok {
@@ -102,6 +104,6 @@ func (s *Server) steerCohort(snapshot *steering.Snapshot, q steering.Query, t ta
 		ttl = min(ttl, incidentTTL)
 	}
 	return answer{status: http.StatusOK, share: min(cohortHeld, max(ttl, time.Second)), json: encode(steeringBody{
-		Version: steeringVersion, TTL: max(1, int(ttl/time.Second)), ReloadURI: t.path, Priority: ids,
+		Version: steeringVersion, TTL: max(1, int(ttl/time.Second)), Priority: ids,
 	})}
 }

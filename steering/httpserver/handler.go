@@ -99,7 +99,7 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, t target) answer 
 	case t.door == doorSteer:
 		s.steering.busy.Add(1)
 		defer s.steering.busy.Add(-1)
-		return s.steer(snapshot, q, t)
+		return s.steer(r, access, snapshot, q, t)
 	case q.Service < 0:
 		return noService
 	case t.door == doorDecide:

@@ -80,7 +80,7 @@ func (s *Server) manifested(r *http.Request, access *access, snapshot *steering.
 		return s.instead(from, &d, q, t, noPathways)
 	}
 	if !from.Unsteered {
-		options.Steering = s.door(r, access, from) + steerPrefix + t.service + "/" + form.protocol + polls
+		options.Steering = here(r, access, snapshot, from) + steerPrefix + t.service + "/" + form.protocol + polls
 	}
 	if from.CMCD != nil {
 		options.CMCD = &manifest.CMCD{Version: from.CMCD.Version, Header: from.CMCD.Header, Keys: from.CMCD.Keys, Session: q.Session}
@@ -161,16 +161,4 @@ func sessionQuery(session string) string {
 		return ""
 	}
 	return "?" + sessionParameter + "=" + url.QueryEscape(session)
-}
-
-// door is how this player reaches this door.
-func (s *Server) door(r *http.Request, access *access, from *steering.Manifests) string {
-	if from.Door != "" {
-		return from.Door
-	}
-	scheme := "http"
-	if r.TLS != nil || access.forwardedProto(r) == "https" {
-		scheme = "https"
-	}
-	return scheme + "://" + r.Host // which is one of ours, see accepts
 }

@@ -158,7 +158,7 @@ func TestOverheard(t *testing.T) {
 		req := &http.Request{Method: "GET", RequestURI: uri, Host: "127.0.0.1", RemoteAddr: "10.1.2.3:4", Header: http.Header{}}
 		tt, _ := parseTarget(req)
 		a := s.route(nil, req, tt)
-		return between(string(a.json), `"RELOAD-URI":"`, `"`)
+		return between(string(a.json), `"RELOAD-URI":"http://127.0.0.1`, `"`)
 	}
 	before := len(players.all())
 	reload := ask("/steer/v1/live/dash?s=me")

@@ -56,7 +56,8 @@ func startTLS(t testing.TB, c Config, change func(*Server)) (*running, *tls.Conf
 	return start(t, c, change), client
 }
 
-// Every version of HTTP gives the same redirect, over one port.
+// Every version of HTTP gives the same redirect, over one port, and steering comes
+// back over TLS.
 func TestVersions(t *testing.T) {
 	r, trust := startTLS(t, Config{}, nil)
 	at := r.TLSAddrs()[0]
@@ -74,14 +75,14 @@ func TestVersions(t *testing.T) {
 		transport http.RoundTripper
 		host      string
 	}{{one, "live.video.test:" + port}, {two, "live.video.test:" + port}, {three, at}} {
-		for _, path := range []string{"/r/live/a/b.m3u8?x=%2F", "/decide/v1/live", "/r/live/%2e%2e/x"} {
+		for _, path := range []string{"/r/live/a/b.m3u8?x=%2F", "/decide/v1/live", "/steer/v1/live/hls?s=1", "/r/live/%2e%2e/x"} {
 			req, _ := http.NewRequest("GET", "https://"+c.host+path, nil)
 			req.Host = "live.video.test:" + port
 			resp, err := c.transport.RoundTrip(req)
 			if err != nil {
 				t.Fatalf("HTTP/%d: %v", i+1, err)
 			}
-			_, _ = io.Copy(io.Discard, resp.Body)
+			body, _ := io.ReadAll(resp.Body)
 			resp.Body.Close()
 			if resp.ProtoMajor != i+1 {
 				t.Errorf("asked by HTTP/%d, answered by %s", i+1, resp.Proto)
@@ -94,6 +95,10 @@ func TestVersions(t *testing.T) {
 			case strings.HasPrefix(path, "/r/"):
 				if l := resp.Header.Get("Location"); resp.StatusCode != 302 || !inTable(r.snapshot, l) || !strings.HasSuffix(l, "/a/b.m3u8?x=%2F") {
 					t.Errorf("%s: %d %q", resp.Proto, resp.StatusCode, l)
+				}
+			case strings.HasPrefix(path, "/steer/"):
+				if want := `"RELOAD-URI":"https://live.video.test:` + port + path[:len("/steer/v1/live/hls?")]; !strings.Contains(string(body), want) {
+					t.Errorf("%s: no %s in %s", resp.Proto, want, body)
 				}
 			}
 			// RFC 7838 §3: who is not on HTTP/3 yet hears where it is.

@@ -16,8 +16,8 @@ import (
 // DASH (ETSI TS 103 998 §6) have the same.
 type steeringBody struct {
 	Version   int      `json:"VERSION"`
-	TTL       int      `json:"TTL"` // seconds
-	ReloadURI string   `json:"RELOAD-URI"`
+	TTL       int      `json:"TTL"`                  // seconds
+	ReloadURI string   `json:"RELOAD-URI,omitempty"` // absolute: Shaka makes nothing of a relative one
 	Priority  []string `json:"PATHWAY-PRIORITY"`
 }
 
@@ -35,7 +35,7 @@ const (
 // steer answers GET /steer/v1/{service}/{hls|dash}. Beside a poll that cannot be
 // read it is always 200 once a session has begun: players take many an error for
 // a reason to stop steering for good.
-func (s *Server) steer(snapshot *steering.Snapshot, q steering.Query, t target) answer {
+func (s *Server) steer(r *http.Request, access *access, snapshot *steering.Snapshot, q steering.Query, t target) answer {
 	if t.cohort != "" {
 		return s.steerCohort(snapshot, q, t)
 	}
@@ -49,7 +49,7 @@ func (s *Server) steer(snapshot *steering.Snapshot, q steering.Query, t target) 
 		if seen.first == "" {
 			return noService
 		}
-		return s.manifest(t, p, seen, seen.known(), maxSteeringTTL) // the service is gone; the player may play on
+		return s.manifest(here(r, access, snapshot, nil), t, p, seen, seen.known(), maxSteeringTTL) // the service is gone; the player may play on
 	}
 	q.Session, q.Door = p.session, steering.DoorSteering
 	d := snapshot.Decide(q)
@@ -66,7 +66,7 @@ func (s *Server) steer(snapshot *steering.Snapshot, q steering.Query, t target) 
 	if inTrouble(&d) {
 		ttl = min(ttl, incidentTTL)
 	}
-	return s.manifest(t, p, next, ids, ttl)
+	return s.manifest(here(r, access, snapshot, d.Service.Manifests), t, p, next, ids, ttl)
 }
 
 const (
@@ -77,13 +77,13 @@ const (
 	maxSteeringTTL = 300 * time.Second
 )
 
-// manifest is the answer with a session's new state.
-func (s *Server) manifest(t target, p poll, next session, ids []string, ttl time.Duration) answer {
+// manifest is the answer with a session's new state. door is how the player reaches us.
+func (s *Server) manifest(door string, t target, p poll, next session, ids []string, ttl time.Duration) answer {
 	state := s.steering.seal(next, t.service, p.session)
 	return answer{status: http.StatusOK, json: encode(steeringBody{
 		Version:   steeringVersion,
 		TTL:       s.steering.spread(ttl),
-		ReloadURI: t.path + p.reload(state),
+		ReloadURI: door + t.path + p.reload(state),
 		Priority:  ids,
 	})}
 }

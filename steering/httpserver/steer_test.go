@@ -129,6 +129,11 @@ func (r *running) poll(t testing.TB, path string) (steeringBody, *http.Response)
 		if err := json.Unmarshal([]byte(body), &m); err != nil {
 			t.Fatalf("GET %s: %v\n%s", path, err, body)
 		}
+		reload, ok := strings.CutPrefix(m.ReloadURI, "http://"+r.addr+"/steer/v1/")
+		if !ok {
+			t.Fatalf("GET %s: RELOAD-URI %q is not at the door that was asked", path, m.ReloadURI)
+		}
+		m.ReloadURI = "/steer/v1/" + reload
 	}
 	return m, resp
 }
@@ -217,6 +222,7 @@ func FuzzSteer(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	const here = "http://127.0.0.1"
 	f.Fuzz(func(t *testing.T, service, query string) {
 		ask := func(uri string) (answer, target, bool) {
 			r := &http.Request{Method: "GET", RequestURI: uri, Host: "127.0.0.1", RemoteAddr: "10.1.2.3:4", Header: http.Header{}}
@@ -231,10 +237,10 @@ func FuzzSteer(f *testing.F) {
 			return
 		}
 		var m steeringBody
-		if err := json.Unmarshal(a.json, &m); err != nil || m.Version != 1 || m.TTL < 1 || len(m.Priority) == 0 || !strings.HasPrefix(m.ReloadURI, "/steer/v1/") {
+		if err := json.Unmarshal(a.json, &m); err != nil || m.Version != 1 || m.TTL < 1 || len(m.Priority) == 0 || !strings.HasPrefix(m.ReloadURI, here+"/steer/v1/") {
 			t.Fatalf("%s: %v", a.json, err)
 		}
-		again, tt2, ok := ask(m.ReloadURI)
+		again, tt2, ok := ask(m.ReloadURI[len(here):])
 		p, err := readPoll(tt)
 		p2, err2 := readPoll(tt2)
 		if !ok || again.status != http.StatusOK || err != nil || err2 != nil || p.session != p2.session || p.kept != p2.kept {
