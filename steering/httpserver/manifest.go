@@ -62,7 +62,7 @@ func (s *Server) manifested(r *http.Request, access *access, snapshot *steering.
 	q.Door = steering.DoorSteering // it must agree with the polls that follow
 	d := snapshot.Decide(q)
 	from := d.Service.Manifests
-	polls := sessionQuery(q.Session)
+	polls := pollQuery(q.Session, kept.Has(clonesParameter))
 	if from != nil && from.Shared {
 		c := cohortOf(&d, q)
 		polls = cohortInfix + c.String()
@@ -155,10 +155,17 @@ func originQuery(from *steering.Manifests, asked url.Values) string {
 	return "?" + passed.Encode()
 }
 
-// sessionQuery is the query of a steering server's URL.
-func sessionQuery(session string) string {
-	if session == "" {
+// pollQuery is the query of a steering server's URL.
+func pollQuery(session string, clones bool) string {
+	var parameters []string
+	if session != "" {
+		parameters = append(parameters, sessionParameter+"="+url.QueryEscape(session))
+	}
+	if clones {
+		parameters = append(parameters, clonesParameter)
+	}
+	if parameters == nil {
 		return ""
 	}
-	return "?" + sessionParameter + "=" + url.QueryEscape(session)
+	return "?" + strings.Join(parameters, "&")
 }

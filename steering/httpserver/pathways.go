@@ -20,18 +20,28 @@ const (
 	underway = 30 * time.Second
 )
 
-// pathways gives every pathway that is lawful for the client, the one it should
-// use first, and what to remember of it. Unhealthy ones come last and are never
-// left out: hls.js gives up failover with one, and a DASH client may end playback
-// when none of its own is listed (TS 103 998 §7).
-func pathways(d *steering.Decision, seen session, reported []string, now time.Time) ([]string, session) {
+// pathways gives every pathway that is lawful for the client in the order in which to
+// use them, what to remember of the session, and whether the player has left by itself
+// what it was told. Unhealthy ones come last and are never left out: hls.js gives up
+// failover with one, and a DASH client may end playback when none of its own is listed
+// (TS 103 998 §7).
+//
+// A pathway that came to be after a player had its manifest is listed where it
+// belongs: who does not know it uses the next. So what a session is told, for all that
+// is remembered of it, is the first that it knows.
+func pathways(d *steering.Decision, seen session, reported []string, now time.Time) (pathwayList, session, bool) {
 	list := lawful(d)
-	next := session{until: seen.until, avoid: seen.avoid}
+	next := session{until: seen.until, avoid: seen.avoid, began: seen.began, learned: seen.learned}
+	list.teach(&next, seen.first == "", reported)
 	if !now.Before(next.until) {
 		next.avoid, next.until = "", time.Time{}
 	}
 	wanted := seen.first
-	if failed, to := failover(seen, reported, now); failed {
+	failed, to := failover(seen, reported, now)
+	switch {
+	case failed && list.learned(to, &seen):
+		failed, wanted = false, to
+	case failed:
 		wanted, next.avoid, next.until = to, seen.first, now.Add(penalty)
 	}
 	if next.avoid != "" {
@@ -43,15 +53,45 @@ func pathways(d *steering.Decision, seen session, reported []string, now time.Ti
 			list.front(wanted)
 		}
 	}
-	ids := list.ids()
-	if len(ids) == 0 {
-		return nil, seen
+	if len(*list) == 0 {
+		return nil, seen, failed
 	}
-	next.first, next.since, next.before = ids[0], seen.since, seen.before
+	next.first, next.since, next.before = list.told(&next), seen.since, seen.before
 	if next.first != seen.first {
 		next.since, next.before = now, seen.first
 	}
-	return ids, next
+	return *list, next, failed
+}
+
+// teach adds to what a session knows what there is when it begins, and what it says to
+// have used.
+func (l pathwayList) teach(s *session, begins bool, used []string) {
+	for i := range l {
+		switch id := l[i].id; {
+		case begins:
+			s.began = s.began.with(id)
+		case !s.began.has(id) && slices.Contains(used, id):
+			s.learned = s.learned.with(id)
+		}
+	}
+}
+
+// learned tells whether a player that is not where it was told has gone to a pathway
+// that was listed before, and that it did not know then: a clone, or one of an MPD that
+// it has fetched again. That is no failover.
+func (l pathwayList) learned(to string, seen *session) bool {
+	at := l.at(to)
+	return at >= 0 && at < l.at(seen.first) && !seen.knows(to)
+}
+
+// told is the pathway that a session will use: the first that it knows.
+func (l pathwayList) told(s *session) string {
+	for i := range l {
+		if s.knows(l[i].id) {
+			return l[i].id
+		}
+	}
+	return l[0].id
 }
 
 // failover tells whether a player has left the pathway that we told it, and for

@@ -114,10 +114,9 @@ func speaks(t target, h http.Header) bool {
 
 // polled tells Players what a poll says. The first poll of a session says nothing:
 // what a player reports in it is where it began, and its guess at a throughput.
-func (s *Server) polled(snapshot *steering.Snapshot, q *steering.Query, p *poll, seen session, now time.Time) {
+func (s *Server) polled(snapshot *steering.Snapshot, q *steering.Query, p *poll, seen session, failed bool) {
 	if s.config.Players == nil || seen.first == "" {
 		return
 	}
-	failed, _ := failover(seen, p.reported, now)
 	s.config.Players.Polled(snapshot, q.Service, q.Client, p.session, seen.first, failed, p.reported, p.throughputs)
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"hash/fnv"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -19,7 +20,12 @@ type session struct {
 	before string    // the first before it; empty = none
 	avoid  string    // the pathway that failed the session; empty = none
 	until  time.Time // the end of its penalty
+	// What the player knows: the pathways that there were when it began, and those
+	// that it has learned to use since.
+	began, learned idSet
 }
+
+func (s *session) knows(id string) bool { return s.began.has(id) || s.learned.has(id) }
 
 // known lists the pathways that the session knows of, the first one first.
 func (s *session) known() []string {
@@ -52,16 +58,52 @@ func newSteeringDoor(secret []byte) *steeringDoor {
 	return &steeringDoor{key: key.Sum(nil), crowd: crowd}
 }
 
+// idSet is a set of pathway ids, two octets of a hash of each: what travels with a
+// player must be short. Of two ids that share theirs (one pair in 65,536) a player is
+// taken to know both.
+type idSet string
+
+func (s idSet) has(id string) bool {
+	hash := hashID(id)
+	for i := 0; i+2 <= len(s); i += 2 {
+		if s[i:i+2] == hash {
+			return true
+		}
+	}
+	return false
+}
+
+func (s idSet) with(id string) idSet {
+	if s.has(id) {
+		return s
+	}
+	return s + hashID(id)
+}
+
+func (s idSet) text() string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
+
+func readIDs(text string) idSet {
+	set, _ := base64.RawURLEncoding.DecodeString(text) // nothing that we sealed is malformed
+	return idSet(set)
+}
+
+func hashID(id string) idSet {
+	h := fnv.New32a()
+	h.Write([]byte(id))
+	sum := h.Sum32()
+	return idSet([]byte{byte(sum>>24) ^ byte(sum>>8), byte(sum>>16) ^ byte(sum)})
+}
+
 // stateForm is the form of a sealed session: fields of characters that no query
 // needs to encode, between tildes, with a MAC at the end.
-const stateForm = "1"
+const stateForm = "2"
 
 // macSize is enough: a forged session would only change its own forger's order.
 const macSize = 12
 
 // seal writes a session for one service and one viewer.
 func (s *steeringDoor) seal(v session, service, viewer string) string {
-	text := strings.Join([]string{stateForm, v.first, seconds(v.since), v.before, v.avoid, seconds(v.until)}, "~")
+	text := strings.Join([]string{stateForm, v.first, seconds(v.since), v.before, v.avoid, seconds(v.until), v.began.text(), v.learned.text()}, "~")
 	return text + "~" + s.mac(text, service, viewer)
 }
 
@@ -73,10 +115,10 @@ func (s *steeringDoor) open(sealed, service, viewer string, now time.Time) sessi
 		return session{}
 	}
 	fields := strings.Split(sealed[:at], "~")
-	if len(fields) != 6 || fields[0] != stateForm {
+	if len(fields) != 8 || fields[0] != stateForm {
 		return session{}
 	}
-	v := session{first: fields[1], since: moment(fields[2]), before: fields[3], avoid: fields[4], until: moment(fields[5])}
+	v := session{first: fields[1], since: moment(fields[2]), before: fields[3], avoid: fields[4], until: moment(fields[5]), began: readIDs(fields[6]), learned: readIDs(fields[7])}
 	if v.since.After(now.Add(time.Minute)) || v.until.After(now.Add(penalty+time.Minute)) {
 		return session{} // the clock of the node that sealed it was wrong
 	}

@@ -19,6 +19,7 @@ type steeringBody struct {
 	TTL       int      `json:"TTL"`                  // seconds
 	ReloadURI string   `json:"RELOAD-URI,omitempty"` // absolute: Shaka makes nothing of a relative one
 	Priority  []string `json:"PATHWAY-PRIORITY"`
+	Clones    []clone  `json:"PATHWAY-CLONES,omitempty"`
 }
 
 // steeringVersion is the only one there is. Players stop steering for good when
@@ -49,14 +50,14 @@ func (s *Server) steer(r *http.Request, access *access, snapshot *steering.Snaps
 		if seen.first == "" {
 			return noService
 		}
-		return s.manifest(here(r, access, snapshot, nil), t, p, seen, seen.known(), maxSteeringTTL) // the service is gone; the player may play on
+		return s.manifest(here(r, access, snapshot, nil), t, p, seen, seen.known(), nil, maxSteeringTTL) // the service is gone; the player may play on
 	}
 	q.Session, q.Door = p.session, steering.DoorSteering
 	d := snapshot.Decide(q)
 	s.decided(doorSteer, d)
-	s.polled(snapshot, &q, &p, seen, now)
-	ids, next := pathways(&d, seen, p.reported, now)
-	if len(ids) == 0 {
+	list, next, failed := pathways(&d, seen, p.reported, now)
+	s.polled(snapshot, &q, &p, seen, failed)
+	if len(list) == 0 {
 		return refuse(http.StatusNotFound, "no endpoint of this service has a pathway")
 	}
 	ttl := d.TTL
@@ -66,7 +67,11 @@ func (s *Server) steer(r *http.Request, access *access, snapshot *steering.Snaps
 	if inTrouble(&d) {
 		ttl = min(ttl, incidentTTL)
 	}
-	return s.manifest(here(r, access, snapshot, d.Service.Manifests), t, p, next, ids, ttl)
+	var clones []clone
+	if p.clones && seen.first != "" {
+		clones = s.clones(list, &next, &q, t.protocol)
+	}
+	return s.manifest(here(r, access, snapshot, d.Service.Manifests), t, p, next, list.ids(), clones, ttl)
 }
 
 const (
@@ -78,13 +83,14 @@ const (
 )
 
 // manifest is the answer with a session's new state. door is how the player reaches us.
-func (s *Server) manifest(door string, t target, p poll, next session, ids []string, ttl time.Duration) answer {
+func (s *Server) manifest(door string, t target, p poll, next session, ids []string, clones []clone, ttl time.Duration) answer {
 	state := s.steering.seal(next, t.service, p.session)
 	return answer{status: http.StatusOK, json: encode(steeringBody{
 		Version:   steeringVersion,
 		TTL:       s.steering.spread(ttl),
 		ReloadURI: door + t.path + p.reload(state),
 		Priority:  ids,
+		Clones:    clones,
 	})}
 }
 
@@ -106,6 +112,7 @@ type poll struct {
 	state       string
 	reported    []string  // the pathways that it says to have used, the one in use last
 	throughputs []float64 // of these, bit/s; 0 = not said
+	clones      bool      // the player can make pathways from clones
 	kept        string    // parameters that are neither ours nor the players', as they came
 }
 
@@ -132,6 +139,9 @@ func readPoll(t target) (poll, error) {
 			p.kept += "&" + pair
 		case name == stateParameter:
 			p.state = value
+		case name == clonesParameter && !p.clones:
+			p.clones = true
+			p.kept += "&" + clonesParameter
 		case strings.HasPrefix(name, "_HLS_"), strings.HasPrefix(name, "_DASH_"):
 			switch {
 			case strings.HasSuffix(name, "_pathway"):

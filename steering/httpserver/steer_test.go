@@ -64,12 +64,54 @@ func TestPathways(t *testing.T) {
 		{"fled to one that is denied", []string{"A 1", "B 0", "C 0 denied"}, session{first: "A", since: ago(time.Hour)}, "C", "B A", "A"},
 		{"a first poll reports what the manifest began with", []string{"A 1", "B 0"}, session{}, "B", "A B", ""},
 	} {
-		ids, next := pathways(decision(t, c.candidates...), c.seen, reported(c.reported), now)
+		if c.seen.first != "" {
+			c.seen.began = setOf("A", "B", "C", "D", "X")
+		}
+		list, next, failed := pathways(decision(t, c.candidates...), c.seen, reported(c.reported), now)
+		ids := list.ids()
 		if got := strings.Join(ids, " "); got != c.want || next.avoid != c.avoid || next.first != ids[0] {
 			t.Errorf("%s: %s, avoiding %q; want %s, avoiding %q", c.name, got, next.avoid, c.want, c.avoid)
 		}
 		if next.first != c.seen.first && (!next.since.Equal(now) || next.before != c.seen.first) {
 			t.Errorf("%s: the change is not remembered: %+v", c.name, next)
+		}
+		if want := next.avoid != "" && next.avoid != c.seen.avoid; failed != want {
+			t.Errorf("%s: failed %v, want %v", c.name, failed, want)
+		}
+	}
+}
+
+func setOf(ids ...string) (s idSet) {
+	for _, id := range ids {
+		s = s.with(id)
+	}
+	return s
+}
+
+// A pathway that came to be after a player had its manifest is no failure of that
+// pathway when the player does not use it, and is used by those who learn of it.
+func TestNewPathway(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	for _, c := range []struct {
+		name       string
+		candidates []string
+		first      string
+		learned    idSet
+		reported   string
+		want, told string
+		failed     bool
+	}{
+		{"it is listed first, and the session is told the next", []string{"N 1", "A 0", "B 0"}, "A", "", "A", "N A B", "A", false},
+		{"a player that learns of it is there", []string{"N 1", "A 0", "B 0"}, "A", "", "N", "N A B", "N", false},
+		{"it leaves it again", []string{"N 1", "A 0", "B 0"}, "N", setOf("N"), "A", "A B N", "A", true},
+		{"it leaves another, which the session does know", []string{"N 1", "A 0", "B 0"}, "A", "", "B", "B N A", "B", true},
+		{"it flees to it", []string{"A 1", "B 0", "N 0"}, "A", "", "N", "N B A", "N", true},
+		{"all that the session knew is gone", []string{"N 1", "M 0"}, "A", "", "A", "N M", "N", false},
+	} {
+		seen := session{first: c.first, since: now.Add(-time.Hour), began: setOf("A", "B"), learned: c.learned}
+		list, next, failed := pathways(decision(t, c.candidates...), seen, reported(c.reported), now)
+		if got := strings.Join(list.ids(), " "); got != c.want || next.first != c.told || failed != c.failed {
+			t.Errorf("%s: %s, told %s, failed %v; want %s, told %s, failed %v", c.name, got, next.first, failed, c.want, c.told, c.failed)
 		}
 	}
 }
@@ -80,12 +122,14 @@ func TestPathways(t *testing.T) {
 func TestPenaltyHolds(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	d := decision(t, "A 0.4", "B 0.3", "C 0.3")
-	ids, seen := pathways(d, session{}, nil, now)
+	list, seen, _ := pathways(d, session{}, nil, now)
+	ids := list.ids()
 	failed := make(map[string]time.Time)
 	for range 20 {
 		now = now.Add(40 * time.Second)
 		failed[ids[0]] = now
-		ids, seen = pathways(d, seen, []string{ids[1]}, now)
+		list, seen, _ = pathways(d, seen, []string{ids[1]}, now)
+		ids = list.ids()
 		if at, ok := failed[ids[0]]; ok && now.Sub(at) < 40*time.Second {
 			t.Fatalf("sent back to %s %v after it failed", ids[0], now.Sub(at))
 		}
@@ -95,7 +139,7 @@ func TestPenaltyHolds(t *testing.T) {
 func TestSession(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	door := newSteeringDoor([]byte("secret"))
-	want := session{first: "A", since: now.Add(-time.Minute), before: "B", avoid: "C-1.x_", until: now.Add(penalty)}
+	want := session{first: "A", since: now.Add(-time.Minute), before: "B", avoid: "C-1.x_", until: now.Add(penalty), began: setOf("A", "B", "C-1.x_"), learned: setOf("D")}
 	sealed := door.seal(want, "live", "viewer")
 	if got := door.open(sealed, "live", "viewer", now); got != want {
 		t.Errorf("opened %+v, want %+v", got, want)
@@ -213,7 +257,7 @@ func TestSteeringUnderLoad(t *testing.T) {
 // FuzzSteer: whatever is asked, the answer is a manifest that players can read, or
 // an error; and its RELOAD-URI asks for the same session again.
 func FuzzSteer(f *testing.F) {
-	for _, query := range []string{"s=a&_HLS_pathway=B", "k=1~A~~~~&a=%2F", "_DASH_pathway=%22A,B%22", "&&=&s", "a=b&a=c;d"} {
+	for _, query := range []string{"s=a&_HLS_pathway=B", "k=2~A~~~~~~&a=%2F", "clones&_HLS_pathway=B", "_DASH_pathway=%22A,B%22", "&&=&s", "a=b&a=c;d"} {
 		f.Add("live", query)
 	}
 	snapshot := newSnapshot(f, 3)

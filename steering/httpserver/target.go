@@ -15,13 +15,14 @@ const (
 
 // target is a request target (RFC 9112 §3.2), split but not decoded.
 type target struct {
-	door    string
-	reports string // what is reported, at the door for that
-	service string // decoded: a key to look up, never to send
-	path    string // what follows the service and its slash, as received
-	asked   string // the same with its slash, for rules that read it
-	cohort  string // whose shared steering manifest is asked for; empty = the client's own
-	query   string // with its question mark, as received; empty = none
+	door     string
+	reports  string // what is reported, at the door for that
+	service  string // decoded: a key to look up, never to send
+	path     string // what follows the service and its slash, as received
+	asked    string // the same with its slash, for rules that read it
+	protocol string // of a steering manifest: hls or dash
+	cohort   string // whose shared steering manifest is asked for; empty = the client's own
+	query    string // with its question mark, as received; empty = none
 }
 
 // batch tells whether the target takes several queries for decisions.
@@ -59,7 +60,7 @@ func parseTarget(r *http.Request) (target, string) {
 		t.door, t.path = doorSteer, path
 		service, protocol, _ := strings.Cut(path[len(steerPrefix):], "/")
 		protocol, t.cohort, _ = strings.Cut(protocol, cohortInfix)
-		if t.service = service; protocol != "hls" && protocol != "dash" {
+		if t.service, t.protocol = service, protocol; protocol != "hls" && protocol != "dash" {
 			return t, "a steering manifest is asked for as /steer/v1/{service}/hls or /steer/v1/{service}/dash"
 		}
 	case strings.HasPrefix(path, eventsPrefix):
