@@ -39,6 +39,10 @@ type Decision struct {
 	hash    uint64 // of the client; 0 where there is nothing to choose from
 }
 
+// ClientHash is Snapshot.ClientHash of the client that was decided for; 0 where all
+// clients like it were told the same.
+func (d *Decision) ClientHash() uint64 { return d.hash }
+
 // Decide locates the client's cell and picks from its ready split by weighted
 // rendezvous hash over the client's prefix or session. It is a function of
 // snapshot and query alone. A service index out of range panics: it is a
@@ -67,6 +71,9 @@ func (s *Snapshot) DecideInto(q *Query, d *Decision) {
 	}
 	s.decide(q, d)
 	d.Canary, d.Scope = in, max(d.Scope, scope)
+	if d.hash == 0 { // whether it is in hung on who it is
+		d.hash = s.ClientHash(*q)
+	}
 }
 
 func (s *Snapshot) decide(q *Query, d *Decision) {
@@ -96,6 +103,7 @@ func (s *Snapshot) decide(q *Query, d *Decision) {
 	}
 	if parts != nil {
 		d.Scope = max(d.Scope, hashed)
+		d.hash = hashOf(sl.seed, prefix, q.Session)
 	}
 	switch {
 	case split.picks > 1:
