@@ -6,6 +6,7 @@ import (
 
 	"fairway/steering"
 	"fairway/steering/api"
+	"fairway/steering/decisionlog"
 	"fairway/steering/metrics"
 	"fairway/steering/sample"
 	"fairway/steering/store"
@@ -15,26 +16,34 @@ import (
 // one per cent is known to a fifth of a point.
 const sampleSize = 10_000
 
-// dnsObserver lets both the metrics and the sample see what the DNS door does.
+// dnsObserver lets metrics, sample and log see what the DNS door does.
 type dnsObserver struct {
 	*metrics.DNS
-	sample *sample.Sample
+	sample    *sample.Sample
+	decisions *decisionlog.Log // nil = none is kept
 }
 
 func (o dnsObserver) Decided(door string, d *steering.Decision) {
 	o.DNS.Decided(door, d)
 	o.sample.Decided(door, d)
+	if o.decisions != nil {
+		o.decisions.Decided(door, d)
+	}
 }
 
 // httpObserver is the same for the HTTP door.
 type httpObserver struct {
 	*metrics.HTTP
-	sample *sample.Sample
+	sample    *sample.Sample
+	decisions *decisionlog.Log
 }
 
 func (o httpObserver) Decided(door string, d *steering.Decision) {
 	o.HTTP.Decided(door, d)
 	o.sample.Decided(door, d)
+	if o.decisions != nil {
+		o.decisions.Decided(door, d)
+	}
 }
 
 // Revision gives the configuration in force with its files, and its number

@@ -55,6 +55,7 @@ type nodeOptions struct {
 	name     string         // in the fleet; empty = the machine's, with the API's port
 	vantages []string       // probe as these only; nil = as all
 	history  history.Config // Folder is filled in
+	logged   loggedDecisions
 	log      *slog.Logger
 	*lineage // nil = the process neither succeeds another nor is succeeded
 }
@@ -109,6 +110,7 @@ type node struct {
 	primary     *transfer.Primary         // dns
 	secondary   *transfer.Secondary       // dns
 	learning    *learn.Table              // dns with http
+	decisions   *decisionWriter           // dns, http; nil = none are logged
 	collector   *rum.Collector            // http
 	chronicle   *chronicle                // control
 	audience    *audience                 // control
@@ -314,6 +316,8 @@ func (n *node) makeParts(c *configuration) error {
 		return err
 	}
 	var problems []error
+	n.decisions, err = n.newDecisionLog()
+	problems = append(problems, err)
 	n.keys, err = n.newKeeper(c)
 	problems = append(problems, err)
 	n.learning, err = learn.New(n.learnConfig(c))
@@ -327,7 +331,7 @@ func (n *node) makeParts(c *configuration) error {
 		config.Current, config.Sockets, config.Signer = n.current, n.sockets, n.keys
 		config.Copies, config.Logger = n.primary, n.log.With("door", "dns")
 		config.Learning = n.learning
-		config.Observer = dnsObserver{n.metrics.DNS(), n.sample}
+		config.Observer = dnsObserver{n.metrics.DNS(), n.sample, n.decisions.log()}
 		if n.taps, err = newTaps(c.Node.DNS, n.log); err != nil {
 			problems = append(problems, err)
 		}
@@ -357,7 +361,7 @@ func (n *node) makeParts(c *configuration) error {
 		n.http, err = httpserver.New(httpserver.Config{
 			Explainer: n.explainer(token), TLS: secure, ProxyProtocol: c.Node.HTTP.ProxyProtocol,
 			Listen: n.listening(c.Node).Listen.HTTP, Open: n.sockets.Listen, Current: n.current, Fetch: fetchManifest(n.log), Signer: n.signers, TrustedProxies: c.Node.TrustedProxies, Hosts: c.Node.HTTPHosts,
-			SteeringSecret: secret, Learning: n.learning, Observer: httpObserver{n.metrics.HTTP(), n.sample}, Logger: n.log.With("door", "http"),
+			SteeringSecret: secret, Learning: n.learning, Observer: httpObserver{n.metrics.HTTP(), n.sample, n.decisions.log()}, Logger: n.log.With("door", "http"),
 			Players: n.collector,
 		})
 		problems = append(problems, err)
@@ -548,6 +552,9 @@ func (n *node) Run(stop context.Context, signals signals) error {
 	}
 	if n.collector != nil || n.audience != nil {
 		start("players", n.hearPlayers)
+	}
+	if n.decisions != nil {
+		start("decisions", n.decisions.Run)
 	}
 	if n.tellers != nil {
 		start("counts", n.tellCounts)

@@ -25,7 +25,11 @@ var _ httpserver.Players = (*rum.Collector)(nil)
 
 // newCollector takes in what players tell the HTTP door.
 func (n *node) newCollector(secret []byte) (*rum.Collector, error) {
-	return rum.NewCollector(rum.Config{Places: n.clientPlaces, Key: rum.SigningKey(secret), Signed: n.signedReports})
+	c := rum.Config{Places: n.clientPlaces, Key: rum.SigningKey(secret), Signed: n.signedReports}
+	if log := n.decisions.log(); log != nil {
+		c.Watch = outcomes{log}
+	}
+	return rum.NewCollector(c)
 }
 
 // signedReports tells whether a service takes reports at signed URLs only.

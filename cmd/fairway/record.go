@@ -42,7 +42,9 @@ addresses) of clients, so it is readable by its owner only. Ctrl-C ends early.`,
 			defer cancel()
 			ctx, end := context.WithTimeout(ctx, length)
 			defer end()
-			r := &recorder{node: node}
+			r := &recorder{node: node, begun: func() {
+				fmt.Fprintf(c.ErrOrStderr(), "recording %s every %v for %v into %s; Ctrl-C ends it\n", node.Address(), every, length, out)
+			}}
 			err = writeFile(out, func(w io.Writer) error {
 				r.out = json.NewEncoder(w)
 				return r.run(ctx, every)

@@ -169,6 +169,7 @@ func compileRevision(r api.Revision) (*configuration, error) {
 // recorder polls a node and writes what it says.
 type recorder struct {
 	node     *client.Client
+	begun    func() // called when the first moment is recorded
 	out      *json.Encoder
 	revision string // hash of the last one written
 	moments  int
@@ -216,6 +217,9 @@ func (r *recorder) moment(ctx context.Context) error {
 			return err
 		}
 		r.revision = revision.Hash
+	}
+	if first {
+		r.begun()
 	}
 	r.newest = &state
 	r.moments++

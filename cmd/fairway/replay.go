@@ -14,6 +14,7 @@ import (
 func replayCommand() *cobra.Command {
 	var configs []string
 	var output string
+	var estimate estimateOptions
 	c := &cobra.Command{
 		Use:   "replay FILE --config PATH [--config PATH]",
 		Short: "Run recorded measurements through one or two configurations, side by side",
@@ -23,15 +24,25 @@ have moved. With one --config the recorded configuration stands beside it.
 
 A recording holds health as it was judged, not single probes: what a change of
 probes, rise, fall or quorum would do does not show. Each run begins without a
-past.`,
-		Example: "  fairway replay friday.jsonl --config fairway.yaml --config calmer.yaml",
-		Args:    cobra.ExactArgs(1),
+past.
+
+With --estimate, say how viewers would have fared, by what players reported: the
+decisions that nodes logged (run --decision-log) are weighed by how likely each
+configuration would have told the same. It names a winner only where the log can
+tell: where the interval of the gain is on one side, and what the configuration
+would do was tried often enough.`,
+		Example: `  fairway replay friday.jsonl --config fairway.yaml --config calmer.yaml
+  fairway replay friday.jsonl --config calmer.yaml --estimate /var/lib/fairway/decisions --metric rebuffering`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := checkOutput(c, output); err != nil {
 				return err
 			}
 			if len(configs) < 1 || len(configs) > 2 {
 				return usageError{fmt.Errorf("%d configurations; name one or two with --config", len(configs)), c.CommandPath()}
+			}
+			if estimate.folders != nil {
+				return estimate.run(c, args[0], configs, output)
 			}
 			runs, err := replayAll(c.ErrOrStderr(), args[0], configs)
 			if err != nil {
@@ -45,6 +56,7 @@ past.`,
 		},
 	}
 	c.Flags().StringArrayVarP(&configs, "config", "c", nil, "a configuration to try; once or twice")
+	estimate.flags(c)
 	outputFlag(c, &output)
 	return c
 }
@@ -56,32 +68,12 @@ type namedRun struct {
 }
 
 func replayAll(w io.Writer, file string, configs []string) ([]namedRun, error) {
-	// The findings first: they need no recording.
-	var changed []*configuration
-	for _, path := range configs {
-		c, err := loadChanged(w, path)
-		if err != nil {
-			return nil, err
-		}
-		changed = append(changed, c)
-	}
-	r, err := readRecording(file)
+	changed, recorded, rec, err := loadReplay(w, file, configs)
 	if err != nil {
 		return nil, err
-	}
-	recorded, err := compileRevision(r.first)
-	if err != nil {
-		return nil, err
-	}
-	if r.others > 0 {
-		fmt.Fprintf(w, "warning: the configuration changed %d times while this was recorded; the first stands for all\n", r.others)
 	}
 	if len(configs) == 1 {
 		configs, changed = []string{"as recorded", configs[0]}, []*configuration{recorded, changed[0]}
-	}
-	rec := plan.Recording{Layout: recorded.layout, Traffic: r.traffic}
-	for _, m := range r.moments {
-		rec.Moments = append(rec.Moments, plan.Moment{At: m.Now, Health: m.State.Health, Overrides: m.Overrides})
 	}
 	var runs []namedRun
 	for i, c := range changed {
@@ -92,6 +84,33 @@ func replayAll(w io.Writer, file string, configs []string) ([]namedRun, error) {
 		runs = append(runs, namedRun{configs[i], run})
 	}
 	return runs, nil
+}
+
+// loadReplay reads the configurations to try, and what was recorded under which.
+func loadReplay(w io.Writer, file string, configs []string) (changed []*configuration, recorded *configuration, rec plan.Recording, err error) {
+	// The findings first: they need no recording.
+	for _, path := range configs {
+		c, err := loadChanged(w, path)
+		if err != nil {
+			return nil, nil, rec, err
+		}
+		changed = append(changed, c)
+	}
+	r, err := readRecording(file)
+	if err != nil {
+		return nil, nil, rec, err
+	}
+	if recorded, err = compileRevision(r.first); err != nil {
+		return nil, nil, rec, err
+	}
+	if r.others > 0 {
+		fmt.Fprintf(w, "warning: the configuration changed %d times while this was recorded; the first stands for all\n", r.others)
+	}
+	rec = plan.Recording{Layout: recorded.layout, Traffic: r.traffic}
+	for _, m := range r.moments {
+		rec.Moments = append(rec.Moments, plan.Moment{At: m.Now, Health: m.State.Health, Overrides: m.Overrides})
+	}
+	return changed, recorded, rec, nil
 }
 
 func printRuns(w io.Writer, runs []namedRun) {

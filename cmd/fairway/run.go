@@ -22,6 +22,7 @@ func runCommand() *cobra.Command {
 		listen                              policies.Listen
 		vantages                            []string
 		kept                                history.Config
+		logged                              loggedDecisions
 	)
 	c := &cobra.Command{
 		Use:   "run --config PATH",
@@ -52,7 +53,7 @@ signal ends it at once.`,
 			if err != nil {
 				return err
 			}
-			n, err := newNode(nodeOptions{path: config, data: data, roles: r, listen: listen, name: name, vantages: vantages, history: kept, log: log, lineage: lineage})
+			n, err := newNode(nodeOptions{path: config, data: data, roles: r, listen: listen, name: name, vantages: vantages, history: kept, logged: logged, log: log, lineage: lineage})
 			if err != nil {
 				return err
 			}
@@ -70,6 +71,7 @@ signal ends it at once.`,
 	c.Flags().StringSliceVar(&listen.HTTP, "http", nil, "the same for listen.http")
 	c.Flags().DurationVar(&kept.Keep, "history-keep", 7*24*time.Hour, "how long control keeps what was measured and decided, for explain --at and record --from")
 	c.Flags().Int64Var(&kept.MaxBytes, "history-bytes", 256<<20, "the most octets that this may take; the oldest give way")
+	logged.flags(c)
 	c.Flags().StringVar(&level, "log", "info", "log level: debug, info, warn, error")
 	c.MarkFlagRequired("config")
 	return c

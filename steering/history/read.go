@@ -112,3 +112,11 @@ func readFrame(in io.Reader, unpack *zstd.Decoder) (*Entry, error) {
 	e := new(Entry)
 	return e, json.Unmarshal(text, e)
 }
+
+// Look opens a folder for reading alone: nothing is made or removed.
+func Look(folder string) (*Ring, error) {
+	if _, err := os.ReadDir(folder); err != nil {
+		return nil, fmt.Errorf("history: %w", err)
+	}
+	return &Ring{config: Config{Folder: folder}}, nil
+}

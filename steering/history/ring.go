@@ -30,12 +30,15 @@ type Config struct {
 	MaxBytes int64
 }
 
-// Entry is one moment. It has a State, or Changes.
+// Entry is one moment. It has a State, or Changes; or, in a ring of their own, what
+// some clients were told and met with (package decisionlog).
 type Entry struct {
 	At        time.Time           `json:"at"`
 	State     *steering.State     `json:"state,omitempty"`
 	Overrides []steering.Override `json:"overrides,omitempty"` // beside the state
 	Changes   []Change            `json:"changes,omitempty"`
+	Decisions []Decision          `json:"decisions,omitempty"`
+	Outcomes  []Outcome           `json:"outcomes,omitempty"`
 }
 
 // Change is a verdict that became another one.

@@ -71,20 +71,38 @@ func Replay(layout *steering.Layout, rec Recording) (*Run, error) {
 	c.strata = survey(rec.Layout.Table, layout.Table, 1)
 	r := &replay{comparison: c, layout: layout, rows: make(map[name]*runTally)}
 	r.weigh(rec.Traffic)
+	if err := c.decideAll(rec, func(i int, view *publish.View) { r.take(view, lasted(rec.Moments, i)) }); err != nil {
+		return nil, err
+	}
+	return r.run(rec), nil
+}
+
+// Told runs a recording through a layout as Replay does, and yields for each moment
+// what the doors would have answered from since then.
+func Told(layout *steering.Layout, rec Recording, yield func(since time.Time, s *steering.Snapshot)) error {
+	if layout == nil || rec.Layout == nil {
+		return errors.New("replay: two layouts are required")
+	}
+	c := &comparison{Input: Input{Before: rec.Layout, After: layout}}
+	return c.decideAll(rec, func(i int, view *publish.View) { yield(rec.Moments[i].At, view.Snapshot) })
+}
+
+// decideAll decides every moment, each from what the one before had decided.
+func (c *comparison) decideAll(rec Recording, yield func(i int, view *publish.View)) error {
 	var state *steering.State
 	for i, m := range rec.Moments {
 		c.health = m.Health
 		view, err := publish.Still(publish.World{
-			Layout: layout, Health: c.foresee(), Overrides: m.Overrides, Now: m.At, State: state,
+			Layout: c.After, Health: c.foresee(), Overrides: m.Overrides, Now: m.At, State: state,
 		})
 		if err != nil {
-			return nil, fmt.Errorf("replay: the moment of %v: %w", m.At, err)
+			return fmt.Errorf("replay: the moment of %v: %w", m.At, err)
 		}
-		r.take(view, lasted(rec.Moments, i))
+		yield(i, view)
 		next := view.State()
 		state = &next
 	}
-	return r.run(rec), nil
+	return nil
 }
 
 // lasted is how long a moment stood: until the next one, and the last one as

@@ -33,6 +33,15 @@ type Config struct {
 	// network (/24 or /48) count between two Takes; default 200 and 5,000. With the
 	// 2.4 records a second that players send, a session is never bounded in 30 s.
 	PerSession, PerNetwork int
+	// Watch is shown what single clients report; nil = nobody is.
+	Watch Watcher
+}
+
+// Watcher is shown what clients of its choice report, one report at a time. It is
+// called by many goroutines at once.
+type Watcher interface {
+	Wants(steering.Query) bool
+	Reported(steering.Query, *Cell)
 }
 
 // Collector takes in what players say. All methods are safe for concurrent use and
@@ -97,6 +106,7 @@ func NewCollector(c Config) (*Collector, error) {
 // reporter is who reports: one client about one service.
 type reporter struct {
 	*Collector
+	index   int // of the service, in the snapshot
 	service *endpoints
 	cell    *steering.Cell
 	client  netip.Addr
@@ -108,7 +118,7 @@ func (k *Collector) reporter(s *steering.Snapshot, service int, client netip.Add
 	table := k.config.Places()
 	cell, _ := table.Locate(client)
 	return reporter{
-		Collector: k, service: k.directory(s.Layout.Revision).services[service], cell: &table.Cells()[cell],
+		Collector: k, index: service, service: k.directory(s.Layout.Revision).services[service], cell: &table.Cells()[cell],
 		client: client, network: networkOf(client), now: time.Now(),
 	}
 }
@@ -314,6 +324,13 @@ func clampRate(bps float64) float64 { return min(max(bps/1000, 8), 1e6) }
 func (r *reporter) add(endpoint int, session string, do func(*Cell)) {
 	key := Key{
 		Service: r.service.key, Endpoint: r.service.ids[endpoint], Region: r.cell.Region, Country: r.cell.Country, ASN: r.cell.ASN,
+	}
+	if w := r.config.Watch; w != nil {
+		if q := (steering.Query{Service: r.index, Client: r.client, Session: session}); w.Wants(q) {
+			alone := &Cell{Key: key}
+			do(alone)
+			w.Reported(q, alone)
+		}
 	}
 	if r.cells.Load() >= int64(r.config.MaxCells) {
 		key.Country, key.ASN = "", 0

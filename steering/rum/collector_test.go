@@ -280,3 +280,34 @@ func TestManyAtOnce(t *testing.T) {
 		t.Errorf("%g requests, want %d", total, 8*50*6)
 	}
 }
+
+// watcher wants the reports of one session.
+type watcher struct {
+	session string
+	seen    []Cell
+}
+
+func (w *watcher) Wants(q steering.Query) bool { return q.Session == w.session }
+
+func (w *watcher) Reported(q steering.Query, c *Cell) { w.seen = append(w.seen, *c) }
+
+// What one client reports is shown by itself, and counts among the others all the same.
+func TestWatch(t *testing.T) {
+	s, w := newSnapshot(t), &watcher{session: "seen"}
+	k := newCollector(t, Config{Watch: w})
+	for _, session := range []string{"seen", "unseen"} {
+		body := fmt.Sprintf(`{"session": %q, "reports": [{"endpoint": "live/b", "requests": 4, "failures": 1, "playing_ms": 9000, "stalled_ms": 1000}]}`, session)
+		if status := k.Beacon(s, 0, address(10, 1, 2, 3), "", []byte(body)); status != 204 {
+			t.Fatal(status)
+		}
+	}
+	if len(w.seen) != 1 {
+		t.Fatalf("%d reports were shown", len(w.seen))
+	}
+	if c := w.seen[0]; c.Endpoint != "live/b" || c.Requests != 4 || c.Failures != 1 || c.Playing != 9 || c.Stalled != 1 {
+		t.Errorf("%+v", c)
+	}
+	if c := one(t, k.Take(), "live/b"); c.Requests != 8 {
+		t.Errorf("%v requests of two clients", c.Requests)
+	}
+}
