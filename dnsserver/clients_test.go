@@ -10,7 +10,7 @@ import (
 // TestClients asks by the programs that operators use, with everything that they
 // know: what we think is right must be right to others.
 func TestClients(t *testing.T) {
-	s, address, _ := newTLSServer(t, func(c *Config) {
+	s, address := newTLSServer(t, func(c *Config) {
 		c.NSID = []byte("fra-1")
 		c.Limits = Limits{Answers: 1000, Negatives: 1000, Errors: 1000, Slip: 2, Amplification: 5, SignedAmplification: 12}
 	})

@@ -81,3 +81,13 @@ func freshIsServed(t *testing.T, address, when string) {
 	}
 	t.Errorf("%s a fresh client waits %v", when, best)
 }
+
+// until waits for a condition.
+func until(t testing.TB, condition func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !condition(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it never came true")
+		}
+	}
+}

@@ -7,11 +7,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"math/big"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -19,45 +16,33 @@ import (
 	"github.com/miekg/dns"
 )
 
-// makeCertificate writes a certificate for 127.0.0.1 with a serial number, and its
-// key.
-func makeCertificate(t testing.TB, folder string, serial int64) TLS {
+// overTLS is DNS over TLS by a certificate for 127.0.0.1.
+func overTLS(t testing.TB) TLS {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "ns1.fairway.test"},
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ns1.fairway.test"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.ParseIP("127.0.0.1")},
 	}
 	certificate, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
+	return TLS{
+		Listen: []string{"127.0.0.1:0"},
+		Config: &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{Certificate: [][]byte{certificate}, PrivateKey: key}}},
 	}
-	files := TLS{Listen: []string{"127.0.0.1:0"}, Certificate: filepath.Join(folder, "cert.pem"), Key: filepath.Join(folder, "key.pem")}
-	for name, block := range map[string]*pem.Block{
-		files.Key: {Type: "PRIVATE KEY", Bytes: private}, files.Certificate: {Type: "CERTIFICATE", Bytes: certificate},
-	} {
-		if err := os.WriteFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return files
 }
 
 // newTLSServer runs a server with DNS over TLS and returns its address there.
-func newTLSServer(t testing.TB, change ...func(*Config)) (s *Server, address, folder string) {
+func newTLSServer(t testing.TB, change ...func(*Config)) (s *Server, address string) {
 	t.Helper()
-	folder = t.TempDir()
-	files := makeCertificate(t, folder, 1)
-	s, _ = newServer(t, append(change, func(c *Config) { c.TLS = files })...)
+	s, _ = newServer(t, append(change, func(c *Config) { c.TLS = overTLS(t) })...)
 	start(t, s)
-	return s, s.TLSAddrs()[0], folder
+	return s, s.TLSAddrs()[0]
 }
 
 func dialTLS(t testing.TB, address string) *tls.Conn {
@@ -74,7 +59,7 @@ func dialTLS(t testing.TB, address string) *tls.Conn {
 // §3.3: messages are framed as over TCP, many on one connection; the answers are
 // the same.
 func TestRFC7858(t *testing.T) {
-	_, address, _ := newTLSServer(t)
+	_, address := newTLSServer(t)
 	conn := dialTLS(t, address)
 	if state := conn.ConnectionState(); state.NegotiatedProtocol != "dot" || state.Version < tls.VersionTLS12 {
 		t.Errorf("protocol %q, version %x", state.NegotiatedProtocol, state.Version)
@@ -95,7 +80,7 @@ func TestRFC7858(t *testing.T) {
 // §3.1: "DNS messages MUST NOT be exchanged in cleartext" on that port; and "DNS
 // clients and servers MUST NOT use port 53 to transport DNS over TLS".
 func TestRFC7858Cleartext(t *testing.T) {
-	_, address, _ := newTLSServer(t)
+	_, address := newTLSServer(t)
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
@@ -118,40 +103,11 @@ func TestRFC7858Cleartext(t *testing.T) {
 	}
 }
 
-// A certificate that is replaced is used from then on, without a restart; one that cannot be read changes nothing.
-func TestCertificateReload(t *testing.T) {
-	_, address, folder := newTLSServer(t)
-	serial := func() int64 {
-		conn := dialTLS(t, address)
-		defer conn.Close()
-		return conn.ConnectionState().PeerCertificates[0].SerialNumber.Int64()
-	}
-	makeCertificate(t, folder, 2)
-	until(t, func() bool { return serial() == 2 })
-	if err := os.WriteFile(filepath.Join(folder, "cert.pem"), []byte("half a certif"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(followEvery + followEvery/2) // whether it is long enough changes only what the test would find
-	if got := serial(); got != 2 {
-		t.Errorf("with a broken file: serial %d", got)
-	}
-}
-
-// until waits for a condition.
-func until(t testing.TB, condition func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !condition(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("it never came true")
-		}
-	}
-}
-
 // RFC 7830 §4: "Responders MUST pad DNS responses when the respective DNS query
 // included the 'Padding' option"; RFC 8467 §4.1: to a multiple of 468 octets.
 // RFC 7830 §6: not where the transport is not encrypted.
 func TestRFC7830(t *testing.T) {
-	s, address, _ := newTLSServer(t, func(c *Config) { c.NSID = []byte("fra-1") })
+	s, address := newTLSServer(t, func(c *Config) { c.NSID = []byte("fra-1") })
 	padded := func(m *dns.Msg) bool {
 		for _, o := range m.IsEdns0().Option {
 			if p, ok := o.(*dns.EDNS0_PADDING); ok {
@@ -199,7 +155,7 @@ func TestRFC7830(t *testing.T) {
 // RFC 7828 §3.2.2: the option is answered over TCP and TLS, with the idle time in
 // units of 100 ms (§3.1); over UDP it "MUST" be ignored.
 func TestRFC7828(t *testing.T) {
-	s, address, _ := newTLSServer(t, func(c *Config) { c.TCP.Idle = 12300 * time.Millisecond })
+	s, address := newTLSServer(t, func(c *Config) { c.TCP.Idle = 12300 * time.Millisecond })
 	timeout := func(m *dns.Msg) int {
 		for _, o := range m.IsEdns0().Option {
 			if k, ok := o.(*dns.EDNS0_TCP_KEEPALIVE); ok {

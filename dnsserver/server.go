@@ -3,6 +3,7 @@ package dnsserver
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -83,7 +84,7 @@ type Server struct {
 
 	sockets    []socket
 	encrypted  []net.Listener
-	keys       *keyring
+	tls        *tls.Config // nil for none
 	conns      connections
 	retired    chan struct{}
 	retirement sync.Once
@@ -117,12 +118,7 @@ func New(c Config) (*Server, error) {
 	s.zones.log, s.zones.signer, s.zones.copies, s.zones.aliases = s.log, c.Signer, c.Copies, c.Aliases
 	s.mints = [2]rate{{perSecond: mintRate}, {perSecond: mintRate}}
 	s.conns.TCP, s.conns.exempt = c.TCP, c.Limits.Exempt
-	s.keys = newKeyring()
-	if len(c.TLS.Listen) > 0 {
-		if err := s.keys.load(c.TLS); err != nil {
-			s.log.Error("dns door: the certificate cannot be read; there is no DNS over TLS until it can", "error", err)
-		}
-	}
+	s.tls = c.TLS.overTLS()
 	return s, nil
 }
 
@@ -295,7 +291,6 @@ func (s *Server) Run(ctx context.Context) error {
 	var followers sync.WaitGroup
 	following, unfollow := context.WithCancel(ctx)
 	followers.Go(func() { s.cookies.follow(following, s.config.Cookies, s.log) })
-	followers.Go(func() { s.keys.follow(following, s.config.TLS, s.log) })
 	defer followers.Wait()
 	defer unfollow()
 	ended := make(chan struct{})

@@ -1,13 +1,10 @@
 package dnsserver
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
-	"sync/atomic"
 	"time"
 )
 
@@ -19,10 +16,9 @@ type TLS struct {
 	// Listen holds host:port pairs, as Config.Listen; the port is 853 by RFC 7858
 	// §3.1. Default none: there is no DNS over TLS.
 	Listen []string
-	// Certificate and Key are PEM files, the certificate with the chain behind it.
-	// They are read again when they change. As long as they cannot be read, those of
-	// before stand.
-	Certificate, Key string
+	// Config has the certificate, as it is at each handshake. Required where Listen is
+	// not empty.
+	Config *tls.Config
 }
 
 func (t *TLS) check() error {
@@ -37,63 +33,25 @@ func (t *TLS) check() error {
 			findings = append(findings, fmt.Errorf("dns door: listen address %q: DNS over TLS must not use port 53 (RFC 7858 §3.1); use 853", address))
 		}
 	}
-	if len(t.Listen) > 0 && (t.Certificate == "" || t.Key == "") {
+	if len(t.Listen) > 0 && t.Config == nil {
 		findings = append(findings, errors.New("dns door: DNS over TLS needs a certificate and its key; name both files"))
 	}
 	return errors.Join(findings...)
 }
 
-// keyring holds the certificate in use.
-type keyring struct {
-	current atomic.Pointer[tls.Certificate]
-	config  *tls.Config
-	files   followed
-}
-
-func newKeyring() *keyring {
-	k := new(keyring)
-	k.config = &tls.Config{
-		MinVersion: tls.VersionTLS12,
-		NextProtos: []string{"dot"}, // RFC 7858 §4.2 and the IANA registry of ALPN
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			if c := k.current.Load(); c != nil {
-				return c, nil
-			}
-			return nil, errors.New("no certificate could be read yet")
-		},
+// overTLS is the configuration for DNS: RFC 7858 §4.2 and the IANA registry of ALPN.
+func (t *TLS) overTLS() *tls.Config {
+	if t.Config == nil {
+		return nil
 	}
-	return k
-}
-
-func (k *keyring) load(t TLS) error {
-	if k.files.names == nil {
-		k.files = look(t.Certificate, t.Key)
-	}
-	c, err := tls.LoadX509KeyPair(t.Certificate, t.Key)
-	if err != nil {
-		return err
-	}
-	k.current.Store(&c)
-	return nil
-}
-
-// follow takes up the certificate whenever its files change.
-func (k *keyring) follow(ctx context.Context, t TLS, log *slog.Logger) {
-	if len(t.Listen) == 0 {
-		return
-	}
-	k.files.follow(ctx, func() {
-		if err := k.load(t); err != nil {
-			log.Error("dns door: certificate or key have changed and cannot be read; those of before stand", "error", err)
-			return
-		}
-		log.Info("dns door: took up the certificate", "file", t.Certificate, "until", k.current.Load().Leaf.NotAfter)
-	})
+	c := t.Config.Clone()
+	c.NextProtos = []string{"dot"}
+	return c
 }
 
 // handshake makes a connection an encrypted one; nil when that fails.
 func (s *Server) handshake(c *connection) net.Conn {
-	stream := tls.Server(c.Conn, s.keys.config)
+	stream := tls.Server(c.Conn, s.tls)
 	stream.SetDeadline(time.Now().Add(messageTimeout))
 	if err := stream.Handshake(); err != nil {
 		return nil

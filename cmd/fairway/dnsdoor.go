@@ -8,6 +8,7 @@ import (
 	"fairway/dnsserver"
 	"fairway/dnsserver/tap"
 	"fairway/policies"
+	"fairway/steering/certs"
 	"fairway/steering/metrics"
 )
 
@@ -25,13 +26,27 @@ func dnsDoor(n policies.Node) dnsserver.Config {
 			Amplification: d.Limits.Unsigned, SignedAmplification: d.Limits.Signed,
 		},
 		TCP: dnsserver.TCP(d.TCP),
-		TLS: dnsserver.TLS{Listen: n.Listen.DoT, Certificate: d.TLS.Certificate, Key: d.TLS.Key},
+		TLS: dnsserver.TLS{Listen: n.Listen.DoT},
 	}
 	if d.NSID == policies.NSIDHostname {
 		name, _ := os.Hostname() // a machine without a name has none to tell
 		c.NSID = []byte(name[:min(len(name), dnsserver.MaxNSID)])
 	}
 	return c
+}
+
+// dotCertificate is that of DNS over TLS, to be followed while the node runs; nil when
+// there is no such listener. One that cannot be read stops nothing: plain DNS is served,
+// and DNS over TLS from when it can.
+func dotCertificate(settings policies.Node, log *slog.Logger) *certs.Files {
+	if len(settings.Listen.DoT) == 0 {
+		return nil
+	}
+	files, err := certs.Open(settings.DNS.TLS.Certificate, settings.DNS.TLS.Key, log)
+	if err != nil {
+		log.Error("the certificate cannot be read: there is no DNS over TLS until it can", "err", err)
+	}
+	return files
 }
 
 // newTaps makes what the files want written down of queries and answers.

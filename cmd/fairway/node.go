@@ -120,6 +120,7 @@ type node struct {
 	aliased     atomic.Bool  // the hosts behind names were looked up once; see awaitAliases
 	signers     *signers     // http, probe
 	certificate *certs.Files // of listen.https; nil = there is none
+	dotFiles    *certs.Files // of listen.dot; nil = there is none
 	api         *api.Server
 }
 
@@ -331,6 +332,9 @@ func (n *node) makeParts(c *configuration) error {
 		config.Current, config.Sockets, config.Signer = n.current, n.sockets, n.keys
 		config.Copies, config.Logger = n.primary, n.log.With("door", "dns")
 		config.Learning = n.learning
+		if n.dotFiles = dotCertificate(c.Node, config.Logger); n.dotFiles != nil {
+			config.TLS.Config = n.dotFiles.TLS()
+		}
 		config.Observer = dnsObserver{n.metrics.DNS(), n.sample, n.decisions.log()}
 		if n.taps, err = newTaps(c.Node.DNS, n.log); err != nil {
 			problems = append(problems, err)
@@ -518,6 +522,9 @@ func (n *node) Run(stop context.Context, signals signals) error {
 	if n.dns != nil {
 		start("alias", n.aliases.Run)
 		startIn(serving, &doors, "dns", n.dns.Run)
+		if n.dotFiles != nil {
+			start("certificate", n.dotFiles.Run)
+		}
 	}
 	start("learning", n.learning.Run)
 	if n.primary != nil {

@@ -3,6 +3,7 @@ package certs
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"os"
 	"sync/atomic"
@@ -23,7 +24,8 @@ type stamp struct {
 	at   time.Time
 }
 
-// Open reads a certificate, with its chain behind it, and its key.
+// Open reads a certificate, with its chain behind it, and its key. With an error there is
+// none, and handshakes fail, until Run has taken one up.
 func Open(certificate, key string, log *slog.Logger) (*Files, error) {
 	f := &Files{certificate: certificate, key: key, log: log}
 	f.seen = f.look()
@@ -41,8 +43,13 @@ func (f *Files) load() error {
 // TLS returns a configuration with the certificate, as it is at each handshake.
 func (f *Files) TLS() *tls.Config {
 	return &tls.Config{
-		MinVersion:     tls.VersionTLS12,
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return f.current.Load(), nil },
+		MinVersion: tls.VersionTLS12,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			if c := f.current.Load(); c != nil {
+				return c, nil
+			}
+			return nil, errors.New("no certificate could be read yet")
+		},
 	}
 }
 

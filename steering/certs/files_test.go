@@ -38,13 +38,39 @@ func issue(t *testing.T, certificate, key string, serial int64) {
 	}
 }
 
+// Files that are not there yet are taken up when they are.
+func TestFilesComeLater(t *testing.T) {
+	folder := t.TempDir()
+	certificate, key := filepath.Join(folder, "a.pem"), filepath.Join(folder, "a.key")
+	f, err := Open(certificate, key, slog.New(slog.DiscardHandler))
+	if err == nil {
+		t.Error("opened files that are not there")
+	}
+	if c, err := f.TLS().GetCertificate(nil); c != nil || err == nil {
+		t.Errorf("before: %v, %v", c, err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- f.Run(ctx) }()
+	issue(t, certificate, key, 1)
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if c, _ := f.TLS().GetCertificate(nil); c != nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the certificate is not taken up")
+		}
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 // A new certificate is taken up; one that cannot be read leaves the last one.
 func TestFilesAreFollowed(t *testing.T) {
 	folder := t.TempDir()
 	certificate, key := filepath.Join(folder, "a.pem"), filepath.Join(folder, "a.key")
-	if _, err := Open(certificate, key, slog.New(slog.DiscardHandler)); err == nil {
-		t.Error("opened files that are not there")
-	}
 	issue(t, certificate, key, 1)
 	f, err := Open(certificate, key, slog.New(slog.DiscardHandler))
 	if err != nil {
