@@ -52,7 +52,7 @@ func signedZone() string {
 
 func newKeeper(t testing.TB, w *world, change ...func(*dnssec.Config)) *dnssec.Keeper {
 	t.Helper()
-	c := dnssec.Config{Vault: dnssec.Folder(t.TempDir()), Writer: true}
+	c := dnssec.Config{Vault: dnssec.Folder(t.TempDir()), Writes: func() bool { return true }}
 	for _, f := range change {
 		f(&c)
 	}

@@ -11,8 +11,9 @@ import (
 	"fairway/steering/metrics"
 )
 
-// newKeeper makes the keeper of the zones' keys, on nodes that sign with them or
-// that make them: those that control. Others of the same vault follow.
+// newKeeper makes the keeper of the zones' keys, on nodes that sign with them or that make
+// them: the one that decides. Others of the same vault follow, also a node that leads no
+// more, or not yet.
 func (n *node) newKeeper(c *configuration) (*dnssec.Keeper, error) {
 	if !n.roles.dns && !n.roles.control {
 		return nil, nil
@@ -21,7 +22,7 @@ func (n *node) newKeeper(c *configuration) (*dnssec.Keeper, error) {
 	if err != nil {
 		return nil, err
 	}
-	return dnssec.New(dnssec.Config{Vault: vault, Writer: n.roles.control, Logger: n.log.With("part", "dnssec")})
+	return dnssec.New(dnssec.Config{Vault: vault, Writes: n.leads, Logger: n.log.With("part", "dnssec")})
 }
 
 // prepare gets ready for a configuration's layout, before it is published: what its

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 	"fairway/steering"
 	"fairway/steering/store"
 	"fairway/steering/store/filestore"
+	"fairway/steering/store/replica"
 )
 
 // keeping is a node as far as it keeps keys in a store that others share.
@@ -31,7 +34,7 @@ func keeping(t *testing.T, s store.Store, control bool) (*dnssec.Keeper, dnssec.
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err := dnssec.New(dnssec.Config{Vault: v, Writer: control})
+	k, err := dnssec.New(dnssec.Config{Vault: v, Writes: func() bool { return control }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,6 +106,52 @@ func TestKeysInStore(t *testing.T) {
 	}
 }
 
+// TestKeysFollowTheLeader: of a fleet's control nodes the one that leads makes and
+// replaces keys, and after a take-over the next one does, with the same keys.
+func TestKeysFollowTheLeader(t *testing.T) {
+	s := keysStore(t)
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("0123456789abcdef0123456789abcdef"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	member := func() (*node, *dnssec.Keeper) {
+		t.Helper()
+		n := &node{nodeOptions: nodeOptions{data: t.TempDir(), log: slog.New(slog.DiscardHandler)}, store: s, replica: new(replica.Store)}
+		n.roles.control = true
+		k, err := n.newKeeper(&configuration{Configuration: &policies.Configuration{Node: policies.Node{KeysInStore: true, KeySecret: secret}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n, k
+	}
+	one, first := member()
+	two, second := member()
+	if tags := prepared(t, first); len(tags) != 0 {
+		t.Fatalf("a node that does not lead made keys: %v", tags)
+	}
+	one.leading.Store(true)
+	tags := prepared(t, first)
+	if got := prepared(t, second); len(tags) != 1 || !slices.Equal(got, tags) {
+		t.Fatalf("the leader has keys %v, another node %v", tags, got)
+	}
+	if err := second.Roll("video.example.", ""); err == nil {
+		t.Error("a node that does not lead rolls keys")
+	}
+
+	one.leading.Store(false)
+	two.leading.Store(true)
+	if err := first.Roll("video.example.", ""); err == nil {
+		t.Error("who led before rolls keys")
+	}
+	if err := second.Roll("video.example.", ""); err != nil {
+		t.Errorf("who leads now cannot roll: %v", err)
+	}
+	after := prepared(t, second)
+	if got := prepared(t, first); len(after) != 2 || after[0] != tags[0] || !slices.Equal(got, after) {
+		t.Errorf("keys %v before; then the leader has %v, another node %v", tags, after, got)
+	}
+}
+
 // TestKeysConflict: of two nodes that take a step at once, one succeeds, and the
 // other goes on with what that one saved.
 func TestKeysConflict(t *testing.T) {
@@ -141,7 +190,7 @@ func TestKeysMove(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, err := dnssec.New(dnssec.Config{Vault: plain, Writer: true})
+	before, err := dnssec.New(dnssec.Config{Vault: plain, Writes: func() bool { return true }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +213,7 @@ func TestKeysMove(t *testing.T) {
 	if err := os.Chmod(file, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	after, err := dnssec.New(dnssec.Config{Vault: v, Writer: true})
+	after, err := dnssec.New(dnssec.Config{Vault: v, Writes: func() bool { return true }})
 	if err != nil {
 		t.Fatal(err)
 	}

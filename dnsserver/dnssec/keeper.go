@@ -22,9 +22,10 @@ import (
 type Config struct {
 	// Vault keeps the keys. Required.
 	Vault Vault
-	// Writer makes and replaces keys. Of the processes that share a vault, one at a
-	// time, unless the vault says ErrConflict; the others take up what it saves.
-	Writer bool
+	// Writes tells whether this process makes and replaces keys now: of those that share
+	// a vault, one at a time, unless the vault says ErrConflict. It is asked before each
+	// step, and the others take up what was saved. Default: never.
+	Writes func() bool
 	// Every is how often steps are looked for, and what others saved. Default 2 s.
 	Every time.Duration
 	// AskEvery is how often the parent is asked while a DS is awaited. Default 1 min.
@@ -56,6 +57,9 @@ type Keeper struct {
 func New(c Config) (*Keeper, error) {
 	if c.Vault == nil {
 		return nil, errors.New("dnssec: Vault is missing")
+	}
+	if c.Writes == nil {
+		c.Writes = func() bool { return false }
 	}
 	if c.Every == 0 {
 		c.Every = 2 * time.Second
@@ -121,7 +125,7 @@ func (k *Keeper) prepare(zone string, p plan) error {
 }
 
 // errNotYet means that another process has not made the keys yet.
-var errNotYet = errors.New("its keys are not there yet: the node with the control role makes them")
+var errNotYet = errors.New("its keys are not there yet: the node with the role control makes them; of a fleet's, the one that leads")
 
 // load reads a zone's ring; an empty one with an error.
 func (k *Keeper) load(zone string) (Ring, []byte, error) {
@@ -147,7 +151,7 @@ func (k *Keeper) move(r Ring, data []byte, p plan) error {
 	if err != nil {
 		return err
 	}
-	if k.Writer {
+	if k.Writes() {
 		if moved, err = k.save(moved, data); err != nil {
 			return err
 		}
@@ -278,7 +282,7 @@ func (k *Keeper) step(zone string, p plan, seen uint16) (err error) {
 	known := (*k.zones.Load())[zone].ring
 	r, data, err := k.load(zone)
 	switch {
-	case absent(err) && k.Writer:
+	case absent(err) && k.Writes():
 		// A zone's first keys; or somebody has removed the file of those that serve.
 		r, data = Ring{Zone: zone, Keys: known.Keys}, nil
 	case absent(err) && len(known.Keys) == 0:

@@ -33,9 +33,9 @@ func zoneWith(d *steering.DNSSEC) []steering.Zone {
 	return []steering.Zone{{Name: "video.example.", TTL: 5 * time.Minute, DNSSEC: d, Place: steering.Place{File: "z.yaml", Line: 3}}}
 }
 
-func newTestKeeper(t *testing.T, clock *clockwork, change ...func(*Config)) *Keeper {
+func newTestKeeper(t testing.TB, clock *clockwork, change ...func(*Config)) *Keeper {
 	t.Helper()
-	c := Config{Vault: Folder(t.TempDir()), Writer: true, Now: clock.now, Signatures: 64}
+	c := Config{Vault: Folder(t.TempDir()), Writes: func() bool { return true }, Now: clock.now, Signatures: 64}
 	for _, f := range change {
 		f(&c)
 	}
@@ -202,7 +202,7 @@ func TestKeysSurvive(t *testing.T) {
 	clock, vault := newClock(), Folder(filepath.Join(t.TempDir(), "keys"))
 	d := testPlan(false).DNSSEC
 	with := func(writer bool) *Keeper {
-		k := newTestKeeper(t, clock, func(c *Config) { c.Vault, c.Writer = vault, writer })
+		k := newTestKeeper(t, clock, func(c *Config) { c.Vault, c.Writes = vault, func() bool { return writer } })
 		if err := k.Prepare(zoneWith(&d)); err != nil {
 			t.Fatal(err)
 		}

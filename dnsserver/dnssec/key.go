@@ -103,13 +103,28 @@ func (k *Key) private() (crypto.Signer, error) {
 		return nil, fmt.Errorf("key %d: a %T cannot sign", k.Tag, parsed)
 	}
 	public, err := publicText(signer.Public())
-	if err == nil && public != k.Public {
+	switch {
+	case err != nil:
+	case public != k.Public:
 		err = errors.New("the private key belongs to another public key")
+	case !k.fits(signer):
+		err = fmt.Errorf("a %T is no key of algorithm %d", parsed, k.Algorithm)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("key %d: %w", k.Tag, err)
 	}
 	return signer, nil
+}
+
+// fits tells whether a private key is one of the key's algorithm.
+func (k *Key) fits(private crypto.Signer) bool {
+	switch private := private.(type) {
+	case *ecdsa.PrivateKey:
+		return k.Algorithm == dns.ECDSAP256SHA256 && private.Curve == elliptic.P256()
+	case ed25519.PrivateKey:
+		return k.Algorithm == dns.ED25519
+	}
+	return false
 }
 
 const (

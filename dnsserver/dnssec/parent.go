@@ -16,7 +16,7 @@ import (
 func (k *Keeper) askParent(ctx context.Context, zone string) uint16 {
 	a := (*k.zones.Load())[zone]
 	key := a.ring.announced()
-	if !k.Writer || key == nil || !key.Trusted.IsZero() || len(a.plan.ParentServers) == 0 {
+	if !k.Writes() || key == nil || !key.Trusted.IsZero() || len(a.plan.ParentServers) == 0 {
 		return 0
 	}
 	k.mu.Lock()

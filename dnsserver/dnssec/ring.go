@@ -84,6 +84,9 @@ func (r *Ring) check() error {
 	}
 	for i := range r.Keys {
 		k := &r.Keys[i]
+		if k.Role != KSK && k.Role != ZSK && k.Role != CSK {
+			return fmt.Errorf("the keys of %s: key %d has role %q, and csk, ksk and zsk are what there is", r.Zone, k.Tag, k.Role)
+		}
 		if _, err := k.private(); err != nil {
 			return fmt.Errorf("the keys of %s: %w", r.Zone, err)
 		}

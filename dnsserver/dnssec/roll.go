@@ -239,4 +239,4 @@ func trust(r *Ring, now time.Time) error {
 	return nil
 }
 
-var errNotWriter = errors.New("this process does not keep the keys; ask the node with the control role")
+var errNotWriter = errors.New("this node does not replace keys; ask the one with the role control, or of a fleet's the one that leads (fairway fleet)")

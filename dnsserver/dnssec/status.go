@@ -150,7 +150,7 @@ func (k *Keeper) change(zone string, edit func(*Ring, plan) error) error {
 	switch {
 	case a == nil:
 		return fmt.Errorf("zone %s is not signed by this node; give it a dnssec", zone)
-	case !k.Writer:
+	case !k.Writes():
 		return errNotWriter
 	}
 	r, data, err := k.load(zone)

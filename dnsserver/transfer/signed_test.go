@@ -13,15 +13,15 @@ import (
 )
 
 // newSignedWorld has a delegation with glue, and one with a DS, beside the rest.
-func newSignedWorld(t *testing.T, change func(*Config, *steering.Zone)) *world {
+func newSignedWorld(t testing.TB, change func(*Config, *steering.Zone)) *world {
 	t.Helper()
 	return newSignedWorldOf(t, dnssec.Folder(t.TempDir()), change)
 }
 
 // newSignedWorldOf has the keys of a vault.
-func newSignedWorldOf(t *testing.T, vault dnssec.Vault, change func(*Config, *steering.Zone)) *world {
+func newSignedWorldOf(t testing.TB, vault dnssec.Vault, change func(*Config, *steering.Zone)) *world {
 	t.Helper()
-	keeper, err := dnssec.New(dnssec.Config{Vault: vault, Writer: true})
+	keeper, err := dnssec.New(dnssec.Config{Vault: vault, Writes: func() bool { return true }})
 	if err != nil {
 		t.Fatal(err)
 	}
