@@ -32,9 +32,7 @@ func compile(l *steering.Layout, signer Signer, copies Copies, aliases Aliases) 
 	for _, name := range slices.Sorted(maps.Keys(c.set.byName)) {
 		c.check(c.set.byName[name])
 	}
-	for i := range l.Revision.Zones {
-		c.signal(&l.Revision.Zones[i])
-	}
+	c.signal(l.Revision.Zones)
 	for _, sl := range l.Services {
 		c.checkTargets(sl.Service)
 	}

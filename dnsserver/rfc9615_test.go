@@ -3,6 +3,7 @@ package dnsserver
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -104,6 +105,29 @@ func TestRFC9615Elsewhere(t *testing.T) {
 		if got := ask(t, address, transportUDP, query(SignalName("child.test.", server), dns.TypeCDS)); got.Rcode != rcode {
 			t.Errorf("%s: %s", server, summary(got))
 		}
+	}
+}
+
+// TestSignals says of each server whether its name speaks for the zone, or why not.
+func TestSignals(t *testing.T) {
+	child := zoneOf("child.test.", "www 0 A 192.0.2.80\n")
+	child.DNSSEC = signing()
+	child.NS = []string{"ns9.Fairway.test.", "ns.child.test.", "ns.other.test.", "ns.elsewhere.example.", "ns.sub.fairway.test.", strings.Repeat("l.", 110) + "fairway.test."}
+	fairway, other := zoneOf("fairway.test.", "sub 0 NS ns.sub\n"), zoneOf("other.test.", "")
+	fairway.DNSSEC = signing()
+	got := Signals([]steering.Zone{child, fairway, other})["child.test."]
+	want := []string{"", "in the zone itself", "zone other.test. is not signed", "not served here", "sub.fairway.test. is delegated", "longer than a name may be"}
+	if len(got) != len(want) {
+		t.Fatalf("%+v", got)
+	}
+	for i, s := range got {
+		if (s.Silent == "") != (want[i] == "") || !strings.Contains(s.Silent, want[i]) || !strings.EqualFold(s.Server, child.NS[i]) {
+			t.Errorf("%+v, want %q", s, want[i])
+		}
+	}
+	child.DNSSEC.Leave = true
+	if all := Signals([]steering.Zone{child, fairway, other}); len(all["child.test."]) > 0 {
+		t.Errorf("leaving: %+v", all)
 	}
 }
 

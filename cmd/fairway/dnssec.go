@@ -102,7 +102,7 @@ it; the successor of a KSK or CSK then waits for its DS at the parent, which
 			if err := node.Do(ctx, http.MethodPost, keysPath+"/"+zones[0].Zone, order, &zones); err != nil {
 				return err
 			}
-			zones = slices.DeleteFunc(zones, func(z dnssec.Status) bool { return z.Zone != dns.CanonicalName(args[0]) })
+			zones = slices.DeleteFunc(zones, func(z signedStatus) bool { return z.Zone != dns.CanonicalName(args[0]) })
 			return ask.show(c, zones, func(w io.Writer) { printSigned(w, zones, time.Now()) })
 		},
 	}
@@ -113,7 +113,7 @@ it; the successor of a KSK or CSK then waits for its DS at the parent, which
 }
 
 // signingRole is the role of the key that signs the zone's data.
-func signingRole(z dnssec.Status) dnssec.Role {
+func signingRole(z signedStatus) dnssec.Role {
 	for _, k := range z.Keys {
 		if k.Role != dnssec.KSK {
 			return k.Role
@@ -123,7 +123,7 @@ func signingRole(z dnssec.Status) dnssec.Role {
 }
 
 // signedZones asks the node for its signed zones; for one, where args names it.
-func (a *asking) signedZones(c *cobra.Command, args []string) (zones []dnssec.Status, err error) {
+func (a *asking) signedZones(c *cobra.Command, args []string) (zones []signedStatus, err error) {
 	node, err := a.node(c)
 	if err != nil {
 		return nil, err
@@ -136,14 +136,14 @@ func (a *asking) signedZones(c *cobra.Command, args []string) (zones []dnssec.St
 	var names []string
 	for _, z := range zones {
 		if z.Zone == dns.CanonicalName(args[0]) {
-			return []dnssec.Status{z}, nil
+			return []signedStatus{z}, nil
 		}
 		names = append(names, z.Zone)
 	}
 	return nil, fmt.Errorf("zone %s is not signed by this node, which signs: %s", args[0], orDash(strings.Join(names, " ")))
 }
 
-func printSigned(w io.Writer, zones []dnssec.Status, now time.Time) {
+func printSigned(w io.Writer, zones []signedStatus, now time.Time) {
 	if len(zones) == 0 {
 		fmt.Fprintln(w, "no zone is signed; give one a dnssec in the configuration (docs/DNSSEC.md)")
 	}
@@ -174,10 +174,29 @@ func printSigned(w io.Writer, zones []dnssec.Status, now time.Time) {
 		if z.Waiting {
 			fmt.Fprintf(w, "  hand it over: fairway dnssec ds %s\n", z.Zone)
 		}
+		printSignals(w, z)
 	}
 }
 
-func printDS(w io.Writer, z dnssec.Status) {
+// printSignals tells whether the zone's servers speak for it to the parent (RFC 9615), as
+// long as that is of use: until the parent has a first DS.
+func printSignals(w io.Writer, z signedStatus) {
+	if slices.ContainsFunc(z.Keys, func(k dnssec.KeyStatus) bool { return k.Parent == dnssec.ParentHas || k.Parent == dnssec.ParentDrops }) {
+		return
+	}
+	for _, s := range z.Signals {
+		switch {
+		case s.Silent != "":
+			fmt.Fprintf(w, "  %s does not speak for the zone (RFC 9615): %s\n", s.Server, s.Silent)
+		case z.Waiting:
+			fmt.Fprintf(w, "  %s speaks for the zone (RFC 9615), at %s\n", s.Server, s.Name)
+		default:
+			fmt.Fprintf(w, "  %s will speak for the zone (RFC 9615), at %s, once the parent may take the DS\n", s.Server, s.Name)
+		}
+	}
+}
+
+func printDS(w io.Writer, z signedStatus) {
 	for _, k := range z.Keys {
 		if k.DS == "" {
 			continue

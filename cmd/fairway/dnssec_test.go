@@ -101,6 +101,9 @@ services:
 	if out := fairway(1, "status", "other.example", "--api", at); !strings.Contains(out, "signed.example.") {
 		t.Error(out)
 	}
+	if out := fairway(0, "status", "signed.example", "--api", at); !strings.Contains(out, "ns1.signed.example. does not speak for the zone (RFC 9615): it lies in the zone itself") {
+		t.Error(out)
+	}
 	if out := fairway(0, "roll", "signed.example", "--api", at); strings.Count(out, "zsk") < 2 {
 		t.Error(out)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 
+	"fairway/dnsserver"
 	"fairway/dnsserver/dnssec"
 	"fairway/steering/metrics"
 )
@@ -84,11 +85,27 @@ type keyOrder struct {
 	DSSeen bool        `json:"ds_seen,omitempty"`
 }
 
+// signedStatus is a signed zone, its keys, and what its servers' names say for it.
+type signedStatus struct {
+	dnssec.Status
+	Signals []dnsserver.Signal `json:"signals,omitempty"`
+}
+
+// signedZones are all of them. That no server's name lies outside of a zone is told by no
+// signals.
+func (n *node) signedZones() []signedStatus {
+	all, signals := []signedStatus{}, dnsserver.Signals(n.config.Load().Revision.Zones)
+	for _, status := range n.keys.Status() {
+		all = append(all, signedStatus{status, signals[status.Zone]})
+	}
+	return all
+}
+
 // keysHandler tells of the signed zones (GET) and takes orders about one (POST,
 // a keyOrder in JSON); both answer with the zones as they then are.
 func (n *node) keysHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+keysPath, func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, http.StatusOK, n.keys.Status()) })
+	mux.HandleFunc("GET "+keysPath, func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, http.StatusOK, n.signedZones()) })
 	mux.HandleFunc("POST "+keysPath+"/{zone}", func(w http.ResponseWriter, r *http.Request) {
 		var order keyOrder
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 4<<10))
@@ -102,7 +119,7 @@ func (n *node) keysHandler() http.Handler {
 			answerJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
 			return
 		}
-		answerJSON(w, http.StatusOK, n.keys.Status())
+		answerJSON(w, http.StatusOK, n.signedZones())
 	})
 	return mux
 }

@@ -111,7 +111,8 @@ func (x *examination) compareCDS(v *visit) {
 		return
 	}
 	wanted, given := make(map[string]bool), make(map[string]bool)
-	for _, c := range v.cds {
+	for _, rr := range v.cds {
+		c := rr.(*dns.CDS)
 		wanted[fmt.Sprint(c.KeyTag, c.Algorithm, c.DigestType, strings.ToLower(c.Digest))] = true
 	}
 	for _, ds := range x.delegation.ds {

@@ -100,6 +100,7 @@ func (d *Doctor) Examine(ctx context.Context) *Report {
 	x.compareServers()
 	x.compareDelegation()
 	x.checkTrust()
+	x.checkSignals(ctx)
 	x.askResolver(ctx)
 	x.report.settle()
 	return x.report

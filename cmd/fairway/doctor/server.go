@@ -24,7 +24,8 @@ type visit struct {
 	keys      []*dns.DNSKEY
 	keySigs   []*dns.RRSIG
 	soaSigs   []*dns.RRSIG
-	cds       []*dns.CDS
+	cds       []dns.RR // what the zone asks its parent to take up
+	cdnskey   []dns.RR
 }
 
 func (x *examination) newVisit(server Server, addr netip.AddrPort) *visit {
@@ -165,8 +166,10 @@ func (v *visit) readZone(ctx context.Context) {
 		v.keySigs = records[*dns.RRSIG](reply.Answer, v.zone)
 	}
 	if len(v.keys) > 0 {
-		if reply, err := v.whole(ctx, v.addr, question(v.zone, dns.TypeCDS)); err == nil {
-			v.cds = records[*dns.CDS](reply.Answer, v.zone)
+		for qtype, into := range map[uint16]*[]dns.RR{dns.TypeCDS: &v.cds, dns.TypeCDNSKEY: &v.cdnskey} {
+			if reply, err := v.whole(ctx, v.addr, question(v.zone, qtype)); err == nil {
+				*into = ofType(reply.Answer, v.zone, qtype)
+			}
 		}
 	}
 }
