@@ -43,8 +43,8 @@ func newCopy(zone string, rrs []dns.RR) (*Copy, error) {
 	if !ok1 || !ok2 || first.Serial != last.Serial {
 		return nil, errors.New("the zone does not begin and end with one SOA record")
 	}
-	if dns.CanonicalName(first.Hdr.Name) != zone {
-		return nil, fmt.Errorf("this is zone %s", first.Hdr.Name)
+	if err := checkSOA(zone, first); err != nil {
+		return nil, err
 	}
 	c := &Copy{SOA: first, records: make(map[identity]*steering.Record, len(rrs))}
 	for _, rr := range rrs[1 : len(rrs)-1] {
@@ -56,6 +56,15 @@ func newCopy(zone string, rrs []dns.RR) (*Copy, error) {
 		}
 	}
 	return c, nil
+}
+
+// checkSOA wants the zone's own SOA record, and writes its name as ours are written.
+func checkSOA(zone string, soa *dns.SOA) error {
+	if dns.CanonicalName(soa.Hdr.Name) != zone || soa.Hdr.Class != dns.ClassINET {
+		return fmt.Errorf("this is zone %s", soa.Hdr.Name)
+	}
+	soa.Hdr.Name = zone
+	return nil
 }
 
 func (c *Copy) add(zone string, rr dns.RR) error {
@@ -87,6 +96,9 @@ func (c *Copy) apply(zone string, rrs []dns.RR) (*Copy, error) {
 	adding := true
 	for _, rr := range rrs[1 : len(rrs)-1] {
 		if soa, ok := rr.(*dns.SOA); ok {
+			if err := checkSOA(zone, soa); err != nil {
+				return nil, err
+			}
 			if adding = !adding; adding {
 				next.SOA = soa
 			} else if soa.Serial != next.SOA.Serial {

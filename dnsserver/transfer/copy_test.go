@@ -13,7 +13,7 @@ import (
 	"fairway/steering"
 )
 
-func parsed(t *testing.T, lines string) (rrs []dns.RR) {
+func parsed(t testing.TB, lines string) (rrs []dns.RR) {
 	t.Helper()
 	parser := dns.NewZoneParser(strings.NewReader(lines), apex, "")
 	for rr, ok := parser.Next(); ok; rr, ok = parser.Next() {
@@ -28,7 +28,7 @@ func parsed(t *testing.T, lines string) (rrs []dns.RR) {
 func soaLine(serial string) string { return "@ 300 SOA ns1 host " + serial + " 3600 600 86400 60\n" }
 
 // held is a copy of a small zone at serial 1.
-func held(t *testing.T) *Copy {
+func held(t testing.TB) *Copy {
 	t.Helper()
 	c, err := newCopy(apex, parsed(t, soaLine("1")+"@ 300 NS ns1\nns1 300 A 192.0.2.1\nwww 300 A 192.0.2.2\n"+soaLine("1")))
 	if err != nil {

@@ -34,7 +34,7 @@ func (nowhere) Locate(netip.Addr) (uint32, int) { return 0, 0 }
 // world is a zone with a steered name, a primary and the door that it stands
 // behind.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	primary *Primary
 	door    *dnsserver.Server
 	publish func(*steering.Snapshot)
@@ -44,13 +44,13 @@ type world struct {
 	number  uint64
 }
 
-func newWorld(t *testing.T, change func(*Config, *steering.Zone)) *world {
+func newWorld(t testing.TB, change func(*Config, *steering.Zone)) *world {
 	t.Helper()
 	return newWorldWith(t, nil, change)
 }
 
 // newWorldWith has a signer; nil for none.
-func newWorldWith(t *testing.T, signer dnsserver.Signer, change func(*Config, *steering.Zone)) *world {
+func newWorldWith(t testing.TB, signer dnsserver.Signer, change func(*Config, *steering.Zone)) *world {
 	t.Helper()
 	w := &world{t: t}
 	w.zone = steering.Zone{

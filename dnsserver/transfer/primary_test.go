@@ -232,7 +232,7 @@ func TestSOAHasTheSerial(t *testing.T) {
 // answers, which is the one that the zone has now; in a signed zone with a signature
 // over this one.
 func TestDenialsHaveTheSerial(t *testing.T) {
-	for what, make := range map[string]func(*testing.T, func(*Config, *steering.Zone)) *world{"plain": newWorld, "signed": newSignedWorld} {
+	for what, make := range map[string]func(testing.TB, func(*Config, *steering.Zone)) *world{"plain": newWorld, "signed": newSignedWorld} {
 		w := make(t, nil)
 		server := w.run()
 		for round := range 2 {

@@ -55,7 +55,7 @@ func exchanged(t *testing.T, server string, packet []byte) *dns.Msg {
 	return m
 }
 
-func signedAXFR(t *testing.T, key Key, at time.Time) []byte {
+func signedAXFR(t testing.TB, key Key, at time.Time) []byte {
 	t.Helper()
 	q := axfr()
 	q.SetTsig(key.Name, key.Algorithm, 300, at.Unix())
