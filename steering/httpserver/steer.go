@@ -57,7 +57,13 @@ func (s *Server) steer(r *http.Request, access *access, snapshot *steering.Snaps
 	s.decided(doorSteer, d)
 	list, next, failed := pathways(&d, seen, p.reported, now)
 	s.polled(snapshot, &q, &p, seen, failed)
-	if len(list) == 0 {
+	switch {
+	case len(list) > 0:
+	case d.Split.Trouble == steering.TroubleBlocked:
+		return nothing(&d)
+	case seen.first != "": // an error would end steering for good, also of what comes back
+		return s.manifest(here(r, access, snapshot, d.Service.Manifests), t, p, seen, seen.known(), nil, d.TTL)
+	default:
 		return refuse(http.StatusNotFound, "no endpoint of this service has a pathway")
 	}
 	ttl := d.TTL

@@ -221,6 +221,34 @@ func TestSteeringPolls(t *testing.T) {
 	}
 }
 
+// While something is wrong players come sooner, whatever the policy's TTL.
+func TestIncidentTTL(t *testing.T) {
+	r := start(t, fromNA, nil)
+	for client, most := range map[string]int{naClient: 11, "10.1.2.3": 23} { // in na alpha is down
+		sealed := r.steering.seal(session{first: "C", since: time.Now()}, "live", "me")
+		_, body := r.do(t, "GET", "/steer/v1/live/hls?s=me&k="+sealed, "X-Forwarded-For", client)
+		var m steeringBody
+		if err := json.Unmarshal([]byte(body), &m); err != nil || m.TTL > most || m.TTL < most*2/3 {
+			t.Errorf("client %s: TTL %d, want at most %d (%v)", client, m.TTL, most, err)
+		}
+	}
+}
+
+// A session that has begun is never told of an error, though all pathways of its
+// service are gone; one that has not is.
+func TestPathwaysGone(t *testing.T) {
+	r := start(t, fromNA, nil)
+	r.snapshot.Layout.Services[r.snapshot.Layout.ByKey("plain")].Service.Endpoints[0].Pathway = ""
+	if resp, _ := r.do(t, "GET", "/steer/v1/plain/dash?s=me"); resp.StatusCode != http.StatusNotFound {
+		t.Errorf("a session that begins: %d", resp.StatusCode)
+	}
+	sealed := r.steering.seal(session{first: "B", since: time.Now(), before: "A"}, "plain", "me")
+	resp, body := r.do(t, "GET", "/steer/v1/plain/dash?s=me&k="+sealed)
+	if resp.StatusCode != http.StatusOK || !strings.Contains(body, `"PATHWAY-PRIORITY":["B","A"]`) || !strings.Contains(body, sealed) {
+		t.Errorf("one that has begun: %d %s", resp.StatusCode, body)
+	}
+}
+
 // Without a session id every door begins with the same endpoint; with one,
 // redirect, decide and manifest do.
 func TestSteeringAgrees(t *testing.T) {

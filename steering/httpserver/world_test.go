@@ -99,7 +99,7 @@ func newSnapshot(t testing.TB, generation uint64) *steering.Snapshot {
 			case sl.Service.Key == "live" && group.Region == "na":
 				next = split(best, steering.Candidate{Endpoint: live[2], Weight: 1, Reason: best},
 					steering.Candidate{Endpoint: live[1], Reason: code(steering.ReasonWorse)},
-					steering.Candidate{Endpoint: live[0], Reason: code(steering.ReasonDown)})
+					steering.Candidate{Endpoint: live[0], Verdict: steering.Down, Reason: code(steering.ReasonDown)})
 			case sl.Service.Key == "live":
 				next = split(best, steering.Candidate{Endpoint: live[1], Weight: 0.5, Reason: best},
 					steering.Candidate{Endpoint: live[0], Weight: 0.3, Reason: code(steering.ReasonWithin)},

@@ -226,7 +226,7 @@ func TestDASHRefusals(t *testing.T) {
 }
 
 // FuzzHLS: whatever comes, every line that is not of a kind that is repeated is
-// still there.
+// still there, octet by octet and in its order.
 func FuzzHLS(f *testing.F) {
 	f.Add(playlist)
 	f.Add("\ufeff#EXTM3U\r\n#EXT-X-STREAM-INF:A=1\r\n\r\nx")
@@ -239,15 +239,22 @@ func FuzzHLS(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		rest := got
 		for _, e := range entries {
-			if e.kind == verbatim && !strings.Contains(got, e.text) {
-				t.Errorf("%q is gone", e.text)
+			if e.kind != verbatim {
+				continue
 			}
+			_, after, found := strings.Cut(rest, e.text)
+			if !found {
+				t.Fatalf("%q is gone, or too early, in %q", e.text, got)
+			}
+			rest = after
 		}
 	})
 }
 
-// FuzzDASH: what comes out is as well-formed as what went in.
+// FuzzDASH: what comes out is as well-formed as what went in, and has all of it,
+// octet by octet, but for what is replaced.
 func FuzzDASH(f *testing.F) {
 	f.Add(mpd)
 	f.Add("<MPD><BaseURL/><Period/></MPD>")
@@ -255,6 +262,14 @@ func FuzzDASH(f *testing.F) {
 		got, err := DASH(text, both)
 		if err != nil {
 			return
+		}
+		found, err := readMPD(text, &both)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, after := uncut(text, 0, found.at, found.cuts), uncut(text, found.at, len(text), found.cuts)
+		if !strings.HasPrefix(got, before) || !strings.HasSuffix(got, after) {
+			t.Fatalf("%q became %q, want %q, the pathways, %q", text, got, before, after)
 		}
 		d := xml.NewDecoder(strings.NewReader(got))
 		for {
@@ -265,4 +280,16 @@ func FuzzDASH(f *testing.F) {
 			}
 		}
 	})
+}
+
+// uncut is a part of an MPD without what is cut from it.
+func uncut(mpd string, from, to int, cuts []span) string {
+	var b strings.Builder
+	for _, c := range cuts {
+		if c.from >= from && c.to <= to {
+			b.WriteString(mpd[from:c.from])
+			from = c.to
+		}
+	}
+	return b.String() + mpd[from:to]
 }
