@@ -3,19 +3,23 @@ package certs
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"sync/atomic"
 	"time"
 )
 
-// Files is a certificate in files.
+// Files is a certificate in files, and the authority by which others are known.
 type Files struct {
 	certificate, key string
+	authority        string // empty = the system's authorities
 	log              *slog.Logger
-	seen             [2]stamp
+	seen             [3]stamp
 	current          atomic.Pointer[tls.Certificate]
+	trusted          atomic.Pointer[x509.CertPool] // nil = the system's
 }
 
 // stamp tells whether a file is the one that it was.
@@ -27,17 +31,45 @@ type stamp struct {
 // Open reads a certificate, with its chain behind it, and its key. With an error there is
 // none, and handshakes fail, until Run has taken one up.
 func Open(certificate, key string, log *slog.Logger) (*Files, error) {
-	f := &Files{certificate: certificate, key: key, log: log}
+	return OpenPeers(certificate, key, "", log)
+}
+
+// OpenPeers reads a certificate, its key, and the authority that the certificates of
+// others are from. The authority's file may hold several: the old one and the new
+// one, while one takes the place of the other.
+func OpenPeers(certificate, key, authority string, log *slog.Logger) (*Files, error) {
+	f := &Files{certificate: certificate, key: key, authority: authority, log: log}
 	f.seen = f.look()
 	return f, f.load()
 }
 
 func (f *Files) load() error {
 	c, err := tls.LoadX509KeyPair(f.certificate, f.key)
-	if err == nil {
-		f.current.Store(&c)
+	if err != nil {
+		return err
 	}
-	return err
+	if f.authority != "" {
+		pool, err := readAuthority(f.authority)
+		if err != nil {
+			return err
+		}
+		f.trusted.Store(pool)
+	}
+	f.current.Store(&c)
+	return nil
+}
+
+// readAuthority reads certificates that others must lead back to.
+func readAuthority(name string) (*x509.CertPool, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s holds no certificate: it must have at least one in PEM", name)
+	}
+	return pool, nil
 }
 
 // TLS returns a configuration with the certificate, as it is at each handshake.
@@ -72,7 +104,7 @@ func (f *Files) Run(ctx context.Context) error {
 		}
 		f.seen = now
 		if err := f.load(); err != nil {
-			f.log.Error("certificate or key have changed and cannot be read; those of before stand", "file", f.certificate, "err", err)
+			f.log.Error("certificate, key or authority have changed and cannot be read; those of before stand", "file", f.certificate, "err", err)
 			continue
 		}
 		f.log.Info("took up the certificate", "file", f.certificate, "until", f.current.Load().Leaf.NotAfter)
@@ -81,8 +113,8 @@ func (f *Files) Run(ctx context.Context) error {
 
 // look remembers what the files are. It comes before reading them: what changes in
 // between is then read twice and not missed.
-func (f *Files) look() (now [2]stamp) {
-	for i, name := range []string{f.certificate, f.key} {
+func (f *Files) look() (now [3]stamp) {
+	for i, name := range []string{f.certificate, f.key, f.authority} {
 		if info, err := os.Stat(name); err == nil {
 			now[i] = stamp{info.Size(), info.ModTime()}
 		}
