@@ -20,6 +20,8 @@ type Node struct {
 	HTTP           HTTPDoor
 	HTTPHosts      []string // further Host names that the HTTP door accepts; lower case, no final dot
 	TokenFile      string   // the API's token; empty = none named
+	Tokens         []APIToken
+	PeerTLS        *PeerTLS // what the API speaks TLS with, and nodes among each other; nil = HTTP in the clear
 	Advertise      string   // base URL at which other nodes reach the API; empty = as it listens
 	SteeringSecret string   // the file with what signs players' steering sessions; empty = none named
 	KeyFolder      string   // where DNSSEC keys are kept; empty = in the data folder
@@ -29,6 +31,7 @@ type Node struct {
 	TSIGKeys       []TSIGKey     // for copies of zones, sorted by name
 	Databases      []string      // MMDB files, in the order of their precedence; "embedded" = the built-in data
 	Control        []string      // base URLs where a node without control pushes its measurements
+	ControlToken   string        // the file with the token that it shows there; empty = the API's own
 	Consul         *Consul       // what a fleet shares; nil = this node keeps everything in its data folder
 	DrainFor       time.Duration // how long SIGTERM waits, not ready, before it closes
 }
@@ -75,15 +78,7 @@ func (c *compiler) node() Node {
 			n.SteeringSecret, _ = v.file()
 		}
 	}
-	if v, ok := c.single("api"); ok {
-		f, _ := v.fields("token_file advertise")
-		if v, ok := f.under("token_file"); ok {
-			n.TokenFile, _ = v.file()
-		}
-		if v, ok := f.under("advertise"); ok {
-			n.Advertise, _ = v.baseURL()
-		}
-	}
+	c.api(&n)
 	c.checkHTTPS(n)
 	c.checkToken(n)
 	if v, ok := c.single("dnssec"); ok {
@@ -109,7 +104,7 @@ func (c *compiler) node() Node {
 			}
 		}
 	}
-	n.Control = c.control(n.Listen.API)
+	n.Control, n.ControlToken = c.control(n.Listen.API)
 	n.Consul = c.store()
 	if v, ok := c.single("drain"); ok {
 		if d, ok := v.duration(0, 10*time.Minute); ok {
@@ -199,7 +194,7 @@ func (v value) listener() (string, bool) {
 
 // checkToken warns of an API that its node will refuse to open.
 func (c *compiler) checkToken(n Node) {
-	if n.TokenFile != "" {
+	if n.TokenFile != "" || len(n.Tokens) > 0 {
 		return
 	}
 	for _, address := range n.Listen.API {
@@ -212,20 +207,22 @@ func (c *compiler) checkToken(n Node) {
 }
 
 // control reads where measurements go, by default to this node's own API.
-func (c *compiler) control(api []string) []string {
+func (c *compiler) control(api []string) (bases []string, token string) {
 	v, ok := c.single("control")
 	if !ok {
-		return []string{ownAPI(api)}
+		return []string{ownAPI(api)}, ""
 	}
-	f, _ := v.fields("addresses")
+	f, _ := v.fields("addresses token_file")
 	f.require("addresses", "add addresses: [http://127.0.0.1:8400]")
-	var bases []string
 	for _, item := range f.oneOrMore("addresses") {
 		if u, ok := item.baseURL(); ok {
 			bases = append(bases, u)
 		}
 	}
-	return bases
+	if v, ok := f.under("token_file"); ok {
+		token, _ = v.file()
+	}
+	return bases, token
 }
 
 // ownAPI is the URL at which a node reaches its own first API listener.

@@ -39,6 +39,16 @@ func apiSchema() property {
 			text()).like("/var/lib/fairway/token"),
 		key("advertise", "The base URL at which other nodes of a fleet reach this API. Default: the first address that it listens on, with the machine's name where that is every address.",
 			baseURL()).like("http://control-1.example:8400"),
+		key("tls", "Has the API speak TLS, and nodes know each other by certificates.", object("",
+			key("certificate", "PEM file of this node's certificate with its chain, for a server and a client.", text()).needed().like("/etc/fairway/node.pem"),
+			key("key", "PEM file of its key.", text()).needed().like("/etc/fairway/node.key"),
+			key("ca", "PEM file of the authority of all nodes. With it, reports are taken only from who shows a certificate of it. Default: the system's authorities, and no certificate is asked for.", text()).like("/etc/fairway/fleet-ca.pem"),
+		)),
+		key("tokens", "Further tokens, by name; each may do what its scopes say. Taken up by a reload.", entries(object("",
+			key("sha256", "The SHA-256 of the token, which fairway token NAME makes. Two while one token takes the place of another.", oneOrSome(matching(`^[0-9A-Fa-f]{64}$`))).needed(),
+			key("scopes", "read: ask. measure: report measurements, traffic and players. operate: read, and give orders. admin: everything.", oneOrSome(word(words(tokenScopes)...))).needed().like([]string{"read"}),
+			key("vantages", "Whose measurements it may report. Default: everybody's.", references()).like([]string{"fra"}),
+		))),
 	))
 }
 
@@ -53,7 +63,8 @@ func keysSchema() property {
 func controlSchema() property {
 	return key("control", "Where a node with the role probe and without control sends what it measures.",
 		object("", key("addresses", "Base URLs of control nodes; every one gets every measurement. Default: the node's own API.",
-			oneOrList(baseURL())).needed().like("http://192.0.2.53:8400")))
+			oneOrList(baseURL())).needed().like("http://192.0.2.53:8400"),
+			key("token_file", "A file with mode 0600 that holds the token that the node shows there; measure is scope enough. Default: api.token_file.", text()).like("/etc/fairway/control-token")))
 }
 
 func drainSchema() property {

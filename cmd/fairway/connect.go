@@ -1,25 +1,29 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"fairway/steering/api/client"
+	"fairway/steering/certs"
 
 	"github.com/spf13/cobra"
 )
 
 // connection is how a command finds a running node.
-type connection struct{ address, tokenFile string }
+type connection struct{ address, tokenFile, caFile string }
 
-// flags adds --api and --token-file to a command.
+// flags adds --api, --token-file and --ca-file to a command.
 func (c *connection) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&c.address, "api", "", "the node's API (default $FAIRWAY_API, else the running demo, else http://127.0.0.1:8400)")
+	cmd.Flags().StringVar(&c.caFile, "ca-file", "", "PEM file of the authority of the API's certificate (default $FAIRWAY_CA_FILE, else the running demo's, else the system's)")
 	cmd.Flags().StringVar(&c.tokenFile, "token-file", "", "file with the API's token (default $FAIRWAY_TOKEN_FILE, else the running demo's)")
 }
 
@@ -33,11 +37,10 @@ func (c *connection) open() (*client.Client, error) {
 	if tokenFile == "" {
 		tokenFile = os.Getenv("FAIRWAY_TOKEN_FILE")
 	}
+	caFile := cmp.Or(c.caFile, os.Getenv("FAIRWAY_CA_FILE"))
 	if demo, running := findDemo(); running && (address == "" || address == demo.API) {
 		address = demo.API
-		if tokenFile == "" {
-			tokenFile = demo.TokenFile
-		}
+		tokenFile, caFile = cmp.Or(tokenFile, demo.TokenFile), cmp.Or(caFile, demo.CAFile)
 	}
 	if address == "" {
 		address = "http://127.0.0.1:8400"
@@ -49,7 +52,14 @@ func (c *connection) open() (*client.Client, error) {
 			return nil, err
 		}
 	}
-	return client.New(address, token)
+	if caFile == "" || !strings.HasPrefix(address, "https://") {
+		return client.New(address, token)
+	}
+	over, err := certs.Trust(caFile)
+	if err != nil {
+		return nil, err
+	}
+	return client.New(address, token, client.Over(over))
 }
 
 // asking is what the commands that ask a node have in common: where it is, and
@@ -86,7 +96,9 @@ type runningDemo struct {
 	PID       int    `json:"pid"`
 	API       string `json:"api"`
 	TokenFile string `json:"token_file"`
+	CAFile    string `json:"ca_file,omitempty"` // of the API's certificate; empty = there is none
 	Folder    string `json:"folder"`
+	Faults    string `json:"faults,omitempty"` // where its CDNs are broken, if not by its API
 }
 
 // demoFile is where the demo of this user says that it runs.

@@ -57,9 +57,9 @@ func tellCounts(ctx context.Context, target *client.Client, run string, handed [
 }
 
 // controls gives a client for each control node.
-func controls(addresses []string, token string) (targets []*client.Client, err error) {
+func controls(addresses []string, token string, options ...client.Option) (targets []*client.Client, err error) {
 	for _, address := range addresses {
-		target, err := client.New(address, token)
+		target, err := client.New(address, token, options...)
 		if err != nil {
 			return nil, err
 		}

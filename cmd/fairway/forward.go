@@ -32,6 +32,7 @@ func (n *node) forward(r *http.Request) (http.Handler, error) {
 		return nil, &api.Error{Status: http.StatusBadGateway, Message: "the leader's address " + address + " is no URL", Remedy: "set api.advertise there"}
 	}
 	return &httputil.ReverseProxy{
+		Transport: n.toPeers(),
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.SetURL(to)
 			p.Out.Header.Set(forwardedHeader, n.name())

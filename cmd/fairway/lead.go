@@ -173,7 +173,11 @@ func (n *node) advertised() string {
 			host = name
 		}
 	}
-	return "http://" + net.JoinHostPort(host, port)
+	scheme := "http"
+	if n.peers != nil {
+		scheme = "https"
+	}
+	return scheme + "://" + net.JoinHostPort(host, port)
 }
 
 // errNoLeader answers what only the leader can do, while there is none.

@@ -114,8 +114,10 @@ func (n *node) self() fleetNode {
 	return f
 }
 
-// fleet asks every node that Consul knows.
-func (n *node) fleet(ctx context.Context) ([]fleetNode, error) {
+// fleet asks every node that Consul knows: as a peer, where nodes have certificates,
+// and else with the token of whoever wants to know. Peers get no token to see, since
+// who can write to Consul's catalogue can put himself among them.
+func (n *node) fleet(ctx context.Context, token string) ([]fleetNode, error) {
 	if n.replica == nil {
 		return []fleetNode{n.self()}, nil
 	}
@@ -124,7 +126,10 @@ func (n *node) fleet(ctx context.Context) ([]fleetNode, error) {
 		return nil, err
 	}
 	nodes := make([]fleetNode, len(members))
-	token, _ := n.token(n.config.Load())
+	over := n.overPeers()
+	if len(over) > 0 {
+		token = ""
+	}
 	var asking sync.WaitGroup
 	for i, m := range members {
 		asking.Go(func() {
@@ -132,7 +137,7 @@ func (n *node) fleet(ctx context.Context) ([]fleetNode, error) {
 				nodes[i] = n.self()
 				return
 			}
-			nodes[i] = askMember(ctx, m, token)
+			nodes[i] = askMember(ctx, m, token, over...)
 		})
 	}
 	asking.Wait()
@@ -150,12 +155,12 @@ func (n *node) fleet(ctx context.Context) ([]fleetNode, error) {
 	return nodes, nil
 }
 
-func askMember(ctx context.Context, m consulstore.Registered, token string) fleetNode {
+func askMember(ctx context.Context, m consulstore.Registered, token string, over ...client.Option) fleetNode {
 	f := fleetNode{Name: m.Name, Address: m.Address, Roles: m.Roles, Version: m.Version, Health: "does not answer"}
 	if m.Output != "" {
 		f.Trouble = []string{m.Output}
 	}
-	to, err := client.New(m.Address, token)
+	to, err := client.New(m.Address, token, over...)
 	if err == nil {
 		limited, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
@@ -173,7 +178,7 @@ func (n *node) fleetHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+fleetPath+"node", func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, http.StatusOK, n.self()) })
 	mux.HandleFunc("GET "+fleetPath+"nodes", func(w http.ResponseWriter, r *http.Request) {
-		nodes, err := n.fleet(r.Context())
+		nodes, err := n.fleet(r.Context(), bearer(r))
 		if err != nil {
 			answerJSON(w, http.StatusBadGateway, map[string]string{"error": err.Error()})
 			return
@@ -181,6 +186,12 @@ func (n *node) fleetHandler() http.Handler {
 		answerJSON(w, http.StatusOK, map[string]any{"nodes": nodes})
 	})
 	return mux
+}
+
+// bearer is the token that a request presents.
+func bearer(r *http.Request) string {
+	_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.TrimSpace(token)
 }
 
 func fleetCommand() *cobra.Command {

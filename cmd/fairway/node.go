@@ -122,6 +122,7 @@ type node struct {
 	certificate *certs.Files // of listen.https; nil = there is none
 	dotFiles    *certs.Files // of listen.dot; nil = there is none
 	api         *api.Server
+	peers       *certs.Files // of the API and among nodes; nil = they speak in the clear
 }
 
 // newNode opens the store, loads the configuration, binds every listener and
@@ -319,6 +320,10 @@ func (n *node) makeParts(c *configuration) error {
 	var problems []error
 	n.decisions, err = n.newDecisionLog()
 	problems = append(problems, err)
+	n.peers, err = openPeers(c.Node, n.log)
+	problems = append(problems, err)
+	shown, err := n.shown(c, token)
+	problems = append(problems, err)
 	n.keys, err = n.newKeeper(c)
 	problems = append(problems, err)
 	n.learning, err = learn.New(n.learnConfig(c))
@@ -371,13 +376,13 @@ func (n *node) makeParts(c *configuration) error {
 		problems = append(problems, err)
 	}
 	if n.roles.doors() && !n.roles.control {
-		n.tellers, err = controls(c.Node.Control, token)
+		n.tellers, err = controls(c.Node.Control, shown, n.overPeers()...)
 		problems = append(problems, err)
 	}
 	if n.roles.probe {
 		sink := n.observe
 		if !n.roles.control {
-			n.pusher, err = newPusher(c.Node.Control, token, n.log.With("part", "pusher"))
+			n.pusher, err = newPusher(c.Node.Control, shown, n.log.With("part", "pusher"), n.overPeers()...)
 			problems = append(problems, err)
 			sink = func(_ context.Context, batch []steering.Measurement) { n.probed(batch); n.pusher.add(batch) }
 		}
@@ -388,7 +393,7 @@ func (n *node) makeParts(c *configuration) error {
 	}
 	n.api, err = api.New(api.Config{
 		Listen: n.listening(c.Node).Listen.API, Open: n.sockets.Listen, Token: token, Control: &control{n}, Revisions: n.revisions(), Usage: n.carriers(), Ready: n.ready, Alive: n.alive, Forward: n.forward,
-		Players: n.players(), History: n.past(),
+		Players: n.players(), History: n.past(), TLS: n.accept(), Certified: n.peers != nil && c.Node.PeerTLS.CA != "", Tokens: n.tokens(c), Needs: needs,
 		Metrics: n.metrics.Handler(), Console: console.Handler(), Extra: n.extraPaths(), Logger: n.log.With("part", "api"),
 	})
 	return errors.Join(append(problems, err)...)
@@ -547,6 +552,9 @@ func (n *node) Run(stop context.Context, signals signals) error {
 		startIn(serving, &parts, name, t.Run)
 	}
 	start("api", n.api.Run)
+	if n.peers != nil {
+		start("peers", n.peers.Run)
+	}
 	if n.loop != nil {
 		start("publish", func(ctx context.Context) error { defer close(n.decided); return n.loop.Run(ctx) })
 	}
@@ -754,7 +762,7 @@ func (n *node) token(c *configuration) (string, error) {
 	if !errors.Is(err, os.ErrNotExist) {
 		return token, err
 	}
-	if n.roles.probe && !n.roles.control {
+	if n.roles.probe && !n.roles.control && c.Node.ControlToken == "" {
 		return "", fmt.Errorf("%w\n    this node sends measurements to control, which knows its own token only: copy control's file to %s", err, c.Node.TokenFile)
 	}
 	n.log.Info("made a token for the API", "file", c.Node.TokenFile)

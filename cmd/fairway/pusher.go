@@ -17,11 +17,11 @@ import (
 // its own pace: one that hangs holds up no other.
 type pusher struct{ lanes []*lane }
 
-func newPusher(addresses []string, token string, log *slog.Logger) (*pusher, error) {
+func newPusher(addresses []string, token string, log *slog.Logger, options ...client.Option) (*pusher, error) {
 	p := &pusher{}
 	var problems []error
 	for _, address := range addresses {
-		target, err := client.New(address, token)
+		target, err := client.New(address, token, options...)
 		problems = append(problems, err)
 		p.lanes = append(p.lanes, &lane{target: target, log: log.With("control", address), wake: make(chan struct{}, 1)})
 	}

@@ -1,8 +1,6 @@
 package api
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"mime"
 	"net"
 	"net/http"
@@ -48,7 +46,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 // address (DNS rebinding): such a request carries their name. An address
 // cannot be forged that way, and a token protects without this.
 func (s *Server) knownHost(host string) bool {
-	if s.config.Token != "" {
+	if !s.open() {
 		return true
 	}
 	if name, _, err := net.SplitHostPort(host); err == nil {
@@ -61,28 +59,39 @@ func (s *Server) knownHost(host string) bool {
 	return s.hosts[strings.ToLower(host)]
 }
 
-// admit decides about a protected path and bounds the body.
-func (s *Server) admit(w http.ResponseWriter, r *http.Request) error {
-	if !s.authorized(r) {
+// admit decides about a protected path and bounds the body. It returns the token
+// that the caller has shown.
+func (s *Server) admit(w http.ResponseWriter, r *http.Request, needs Scope) (Token, error) {
+	if needs == ScopeNode {
+		if s.config.Certified && certified(r) {
+			return Token{}, nil // it asks, so there is no body to bound
+		}
+		needs = ScopeRead
+	}
+	token, known := s.identify(r)
+	if !known {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="fairway"`) // RFC 6750 §3
-		return &Error{
+		return token, &Error{
 			Status:  http.StatusUnauthorized,
 			Message: "the token is missing or wrong",
-			Remedy:  "send \"Authorization: Bearer TOKEN\" with the token from this node's token file",
+			Remedy:  "send \"Authorization: Bearer TOKEN\" with the token from this node's token file, or one of api.tokens",
 		}
+	}
+	if err := s.entitled(w, r, &token, needs); err != nil {
+		return token, err
 	}
 	if changes(r.Method) {
 		// Browsers say where a request comes from; other programs say nothing and
 		// pass. A form or a no-cors fetch cannot send this content type either.
 		if err := http.NewCrossOriginProtection().Check(r); err != nil {
-			return &Error{
+			return token, &Error{
 				Status:  http.StatusForbidden,
 				Message: "a page of another origin may not change anything here",
 				Remedy:  "use the console of this node, or the command line",
 			}
 		}
 		if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-			return &Error{
+			return token, &Error{
 				Status:  http.StatusUnsupportedMediaType,
 				Message: "a request that changes something must be application/json",
 				Remedy:  "send \"Content-Type: application/json\"",
@@ -94,23 +103,36 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) error {
 		limit = maxRevision
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, limit)
+	return token, nil
+}
+
+// entitled tells why a known caller may not do what the request wants; nil = it may.
+func (s *Server) entitled(w http.ResponseWriter, r *http.Request, token *Token, needs Scope) error {
+	if !token.allows(needs) {
+		// RFC 6750 §3.1: insufficient_scope, with the scope that is necessary.
+		w.Header().Set("WWW-Authenticate", `Bearer realm="fairway", error="insufficient_scope", scope="`+string(needs)+`"`)
+		return &Error{
+			Status:  http.StatusForbidden,
+			Message: "the token " + token.Name + " may " + token.scopes() + "; this needs " + string(needs),
+			Remedy:  "use a token with that scope; they are under api.tokens",
+		}
+	}
+	if needs == ScopeMeasure && s.config.Certified && !certified(r) {
+		return &Error{
+			Status:  http.StatusForbidden,
+			Message: "reports are taken from nodes that show a certificate of the fleet's authority, and none was shown",
+			Remedy:  "give the node a certificate of that authority: api.tls",
+		}
+	}
+	if needs != ScopeRead && needs != ScopeMeasure && token.Name != "" {
+		s.config.Logger.Info("api: change", "token", token.Name, "method", r.Method, "path", r.URL.Path)
+	}
 	return nil
 }
 
+// certified tells whether the caller has shown a certificate of the fleet's authority.
+func certified(r *http.Request) bool { return r.TLS != nil && len(r.TLS.VerifiedChains) > 0 }
+
 func changes(method string) bool {
 	return method != http.MethodGet && method != http.MethodHead && method != http.MethodOptions
-}
-
-// authorized compares digests, so that neither content nor length of the token
-// shows in the time taken.
-func (s *Server) authorized(r *http.Request) bool {
-	if s.config.Token == "" {
-		return true
-	}
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") { // RFC 9110 §11.1: case-insensitive
-		return false
-	}
-	got, want := sha256.Sum256([]byte(strings.TrimSpace(token))), sha256.Sum256([]byte(s.config.Token))
-	return subtle.ConstantTimeCompare(got[:], want[:]) == 1
 }

@@ -30,12 +30,15 @@ func (s *Server) postMeasurements(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	token, _ := TokenOf(r.Context())
 	measurements := make([]steering.Measurement, 0, len(wire))
 	var findings []string
 	for i := range wire {
 		m, err := wire[i].Steering()
 		if err != nil {
 			findings = append(findings, fmt.Sprintf("measurements[%d]: %v", i, err))
+		} else if err := token.MayReport(m.Vantage); err != nil {
+			return nil, err
 		}
 		measurements = append(measurements, m)
 	}

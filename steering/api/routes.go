@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -30,7 +31,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("/api/v1/canary/{action}", s.protect(methods{"POST": s.postCanary}))
 	mux.Handle("/api/", s.protect(methods{})) // so that a caller without the token learns no paths
 	for path, handler := range s.config.Extra {
-		mux.Handle(path, s.protect(handler))
+		mux.Handle(path, s.protectFor(s.neededExtra, handler))
 	}
 	mux.Handle("/healthz", check(s.config.Alive))
 	mux.Handle("/readyz", check(s.config.Ready))
@@ -58,13 +59,17 @@ func ownPath(path string) bool {
 type methods map[string]func(*http.Request) (any, error)
 
 // protect puts the token, the rules for browsers and the body limit before a
-// handler.
-func (s *Server) protect(handler any) http.Handler {
+// handler of the API's own.
+func (s *Server) protect(handler methods) http.Handler { return s.protectFor(needed, handler) }
+
+func (s *Server) protectFor(needs func(*http.Request) Scope, handler any) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := s.admit(w, r); err != nil {
+		token, err := s.admit(w, r, needs(r))
+		if err != nil {
 			s.fail(w, r, err)
 			return
 		}
+		r = r.WithContext(context.WithValue(r.Context(), tokenKey{}, token))
 		if s.config.Forward != nil {
 			to, err := s.config.Forward(r)
 			if err != nil {

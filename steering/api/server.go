@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log"
@@ -23,9 +24,19 @@ type Config struct {
 	// Open opens a listener for an address of Listen. Unset = net.Listen; another
 	// one may know of listeners that another process handed over.
 	Open func(network, address string) (net.Listener, error)
-	// Token is what callers must present under /api/ and Extra. Empty = none
-	// needed, and Listen must stay on loopback.
+	// Token is what callers may present under /api/ and Extra to do everything there.
+	// Empty and no Tokens = none is needed, and Listen must stay on loopback.
 	Token string
+	// Tokens are further ones, as they are at the moment. Unset = there are none.
+	Tokens func() []Token
+	// Needs is the scope that a request to a path of Extra needs. Unset = read to ask,
+	// admin to change something.
+	Needs func(*http.Request) Scope
+	// TLS is what listeners speak TLS with. Unset = they speak HTTP in the clear.
+	TLS *tls.Config
+	// Certified has reports taken only from those who show a certificate that TLS
+	// verifies.
+	Certified bool
 	// Control is what the node can do. Required.
 	Control Control
 	// Revisions is what a control node can do with configurations. Unset = this
@@ -105,11 +116,14 @@ func (c *Config) check() error {
 			findings = append(findings, fmt.Errorf("api: listen address %q is not host:port: %w", address, err))
 		case port == "":
 			findings = append(findings, fmt.Errorf("api: listen address %q names no port; write %s", address, net.JoinHostPort(host, "8400")))
-		case c.Token == "" && !loopback(host):
+		case c.Token == "" && c.Tokens == nil && !loopback(host):
 			findings = append(findings, fmt.Errorf("api: refusing to listen on %s, beyond loopback, without a token: "+
 				"anyone who reaches it could drain a CDN; give the API a token file, or listen on %s",
 				address, net.JoinHostPort("127.0.0.1", port)))
 		}
+	}
+	if c.Certified && (c.TLS == nil || c.TLS.ClientAuth == tls.NoClientCert && c.TLS.GetConfigForClient == nil) {
+		findings = append(findings, errors.New("api: nodes are to show certificates, and TLS asks for none"))
 	}
 	if strings.ContainsFunc(c.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		findings = append(findings, errors.New("api: the token holds a character that cannot stand in an HTTP header; "+
@@ -152,7 +166,7 @@ func (s *Server) Listen() error {
 			continue
 		}
 		bound = append(bound, l)
-		if s.config.Token == "" && !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
+		if s.open() && !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
 			findings = append(findings, fmt.Errorf("api: %s means %s here, which is beyond loopback, and there is no token", address, l.Addr()))
 		}
 	}
@@ -203,10 +217,15 @@ func (s *Server) Run(ctx context.Context) error {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          log.New(acceptErrors{s.config.Logger}, "", 0),
+		TLSConfig:         s.config.TLS,
+	}
+	serve := server.Serve
+	if s.config.TLS != nil {
+		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
 	}
 	ended := make(chan error, len(s.bound))
 	for _, l := range s.bound {
-		go func() { ended <- server.Serve(l) }()
+		go func() { ended <- serve(l) }()
 	}
 	running, failed := len(s.bound), error(nil)
 	select {

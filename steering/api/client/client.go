@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,9 +38,17 @@ type Client struct {
 	http  *http.Client
 }
 
+// Option changes how a Client speaks.
+type Option func(*Client)
+
+// Over has a client speak over a transport, such as one that shows a certificate.
+func Over(transport http.RoundTripper) Option {
+	return func(c *Client) { c.http.Transport = transport }
+}
+
 // New returns a client for the node at base, such as http://127.0.0.1:8400 or
 // 127.0.0.1:8400. The token may be empty. Nothing is sent yet.
-func New(base, token string) (*Client, error) {
+func New(base, token string, options ...Option) (*Client, error) {
 	full := base
 	if !strings.Contains(full, "://") {
 		full = "http://" + full
@@ -48,14 +57,18 @@ func New(base, token string) (*Client, error) {
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 		return nil, fmt.Errorf("%q is not the address of a Fairway API: write it like http://127.0.0.1:8400", base)
 	}
-	return &Client{
+	c := &Client{
 		base:  strings.TrimSuffix(u.String(), "/"),
 		token: strings.TrimSpace(token),
 		http: &http.Client{
 			Timeout:       timeout,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-	}, nil
+	}
+	for _, option := range options {
+		option(c)
+	}
+	return c, nil
 }
 
 // Address is where the node is asked, as a URL.
@@ -249,6 +262,8 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	switch {
 	case errors.As(err, &unknownHost):
 		hint = "the name does not resolve: is it spelled right?"
+	case errors.As(err, new(*tls.CertificateVerificationError)):
+		hint = "its certificate is of an authority that is not known here: name that with --ca-file"
 	case isTimeout(err):
 		hint = "it took too long: is the address right, and does no firewall stand between?"
 	}

@@ -56,6 +56,7 @@ func (s *Store) Register(ctx context.Context, m Member) error {
 		Meta: map[string]string{"name": m.Name, "api": m.Address, "version": m.Version, "prefix": s.prefix},
 		Check: &consul.AgentServiceCheck{
 			Name: "ready", HTTP: m.Address + "/readyz", Interval: checkEvery.String(), Timeout: patience.String(),
+			TLSSkipVerify:                  true, // the agent need not know the fleet's authority to see whether a node is ready
 			DeregisterCriticalServiceAfter: forgetAfter.String(),
 		},
 	}, consul.ServiceRegisterOpts{}.WithContext(limited))
