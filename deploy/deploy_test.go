@@ -1,5 +1,3 @@
-// Package deploy checks what operators copy from here with the tools that will
-// read it there: systemd's and Prometheus' own checkers, and our compiler.
 package deploy
 
 import (
@@ -7,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -186,5 +185,38 @@ func TestExampleConfiguration(t *testing.T) {
 	}
 	if configuration == nil || len(configuration.Revision.Services) != 1 || len(configuration.Revision.Policies) != 1 {
 		t.Fatalf("compiled to %+v, want one service and one policy", configuration)
+	}
+}
+
+// TestFleetConfiguration: what makes a fleet of the example has no mistake, and its
+// tokens may do what the roles need.
+func TestFleetConfiguration(t *testing.T) {
+	folder := t.TempDir()
+	// As its first comment says: the sections that are in both leave the example.
+	example := regexp.MustCompile(`(?m)^(api|control):.*\n(  .*\n)*`).ReplaceAllString(read(t, "fairway.yaml"), "")
+	for name, text := range map[string]string{"fairway.yaml": example, "fleet.yaml": Fleet} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files, err := policies.Read(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	configuration, findings := policies.Compile(files)
+	for _, f := range findings {
+		t.Error(f)
+	}
+	if configuration == nil {
+		t.Fatal("it does not compile")
+	}
+	n := configuration.Node
+	if n.Consul == nil || n.PeerTLS == nil || n.PeerTLS.CA == "" || n.ControlToken == "" || len(n.Control) != 2 || len(n.Tokens) != 6 {
+		t.Errorf("compiled to %+v, want Consul, certificates, two control nodes and six tokens", n)
+	}
+	for _, token := range n.Tokens {
+		if slices.Contains(token.Scopes, "measure") && len(token.Scopes) > 1 {
+			t.Errorf("the token %s of a machine may do more than report: %v", token.Name, token.Scopes)
+		}
 	}
 }

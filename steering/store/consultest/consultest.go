@@ -45,6 +45,13 @@ type Server struct {
 // a leader.
 func Start(t testing.TB, n int) []*Server {
 	t.Helper()
+	return StartWith(t, n, func(map[string]any) {})
+}
+
+// StartWith is Start with servers whose configuration, as Consul reads it from JSON,
+// has been changed.
+func StartWith(t testing.TB, n int, change func(map[string]any)) []*Server {
+	t.Helper()
 	program, err := Program()
 	if err != nil {
 		t.Fatal(err)
@@ -75,6 +82,7 @@ func Start(t testing.TB, n int) []*Server {
 			others = append(others, fmt.Sprintf("127.0.0.1:%d", ports[4*k+2]))
 		}
 		config["retry_join"] = others
+		change(config)
 		file := filepath.Join(folder, fmt.Sprintf("%d.json", i))
 		data, err := json.Marshal(config)
 		if err == nil {
