@@ -38,6 +38,10 @@ help: ## list the targets
 run: build ## build Fairway and run its demo on this machine; Ctrl-C ends it
 	@exec bin/fairway demo
 
+.PHONY: fleet
+fleet: build consul ## run a whole fleet on this machine: Consul, control, vantages, doors, a process each; Ctrl-C ends it
+	@exec bin/fairway demo fleet --consul "$$(tools/consul/build --path)"
+
 .PHONY: build
 build: need-go ## build bin/fairway
 	@go build -o bin/fairway ./cmd/fairway

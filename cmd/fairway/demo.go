@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,7 +43,7 @@ Ctrl-C ends everything; nothing stays on disk.`,
 	c.Flags().StringVar(&options.HTTP, "http", "127.0.0.1:8080", "where the HTTP door listens")
 	c.Flags().StringVar(&options.API, "api", "127.0.0.1:8400", "where API, console and metrics listen")
 	c.Flags().StringVar(&level, "log", "warn", "log level: debug, info, warn, error")
-	c.AddCommand(faultCommand())
+	c.AddCommand(faultCommand(), demoFleetCommand())
 	return c
 }
 
@@ -150,8 +151,13 @@ and vantages of one region or of all. Faults add up; --clear mends.`,
 					return usageError{err, c.CommandPath()}
 				}
 			}
-			if _, running := findDemo(); !running && to.address == "" {
+			running, yes := findDemo()
+			if !yes && to.address == "" {
 				return errors.New("no demo runs on this machine: start one with \"fairway demo\"")
+			}
+			if to.address == "" && running.Faults != "" {
+				to.address = running.Faults
+				to.tokenFile = cmp.Or(to.tokenFile, running.TokenFile)
 			}
 			node, err := to.open()
 			if err != nil {

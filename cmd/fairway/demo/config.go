@@ -25,6 +25,7 @@ var configTemplate string
 type (
 	configData struct {
 		DNS, HTTP, API, TokenFile, CAFile, Zone, Score string
+		OfFleet                                        bool
 
 		Ports    configPorts
 		CDNs     []configCDN
@@ -57,6 +58,7 @@ func (l flowList) String() string { return "[" + strings.Join(l, ", ") + "]" }
 func (w *World) renderConfig() ([]byte, error) {
 	data := configData{
 		DNS: w.options.DNS, HTTP: w.options.HTTP, API: w.options.API,
+		OfFleet:   w.options.OfFleet,
 		TokenFile: w.TokenFile(), CAFile: w.CAFile(), Zone: zoneName, Score: score,
 		Ports: configPorts{w.ports.http, w.ports.https},
 	}

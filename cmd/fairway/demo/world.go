@@ -26,6 +26,9 @@ type Options struct {
 	// into the configuration. Defaults 127.0.0.1:5300, :8080 and :8400. Port 0
 	// has Listen look for a free one.
 	DNS, HTTP, API string
+	// OfFleet leaves the section api out of the configuration: a fleet has a file of its
+	// own for it.
+	OfFleet bool
 	// Seed makes jitter and error rates repeatable. Default 1.
 	Seed uint64
 }

@@ -1,0 +1,9 @@
+package localfleet
+
+import "syscall"
+
+// attributes has a process outlive Ctrl-C, which goes to the group in the
+// foreground, so that the Fleet ends it in order; and not outlive the Fleet.
+func attributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}
