@@ -320,8 +320,7 @@ func (n *node) makeParts(c *configuration) error {
 	var problems []error
 	n.decisions, err = n.newDecisionLog()
 	problems = append(problems, err)
-	n.peers, err = openPeers(c.Node, n.log)
-	problems = append(problems, err)
+	n.peers = openPeers(c.Node, n.log)
 	shown, err := n.shown(c, token)
 	problems = append(problems, err)
 	n.keys, err = n.newKeeper(c)

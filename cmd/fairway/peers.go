@@ -14,17 +14,18 @@ import (
 )
 
 // openPeers opens what the nodes of a fleet know each other by; nil where they speak
-// in the clear.
-func openPeers(settings policies.Node, log *slog.Logger) (*certs.Files, error) {
+// in the clear. What cannot be read keeps no door from answering: only the API and
+// other nodes are out of reach until the files are there.
+func openPeers(settings policies.Node, log *slog.Logger) *certs.Files {
 	t := settings.PeerTLS
 	if t == nil {
-		return nil, nil
+		return nil
 	}
 	peers, err := certs.OpenPeers(t.Certificate, t.Key, t.CA, log.With("part", "peers"))
 	if err != nil {
-		return nil, fmt.Errorf("api.tls: %w", err)
+		log.Error("api.tls: the API refuses connections, and no other node is reached, until these files can be read; the doors answer", "certificate", t.Certificate, "key", t.Key, "ca", t.CA, "err", err)
 	}
-	return peers, nil
+	return peers
 }
 
 // overPeers has clients show this node's certificate.

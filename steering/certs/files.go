@@ -72,6 +72,8 @@ func readAuthority(name string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
+var errNotYet = errors.New("no certificate could be read yet")
+
 // TLS returns a configuration with the certificate, as it is at each handshake.
 func (f *Files) TLS() *tls.Config {
 	return &tls.Config{
@@ -80,7 +82,7 @@ func (f *Files) TLS() *tls.Config {
 			if c := f.current.Load(); c != nil {
 				return c, nil
 			}
-			return nil, errors.New("no certificate could be read yet")
+			return nil, errNotYet
 		},
 	}
 }

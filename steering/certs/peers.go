@@ -34,6 +34,9 @@ func (f *Files) Transport() *http.Transport {
 		if err != nil {
 			return nil, err
 		}
+		if f.current.Load() == nil { // and it is not known whom to trust
+			return nil, errNotYet
+		}
 		d := tls.Dialer{NetDialer: &net.Dialer{Timeout: 10 * time.Second}, Config: &tls.Config{
 			MinVersion: tls.VersionTLS12, ServerName: host, RootCAs: f.trusted.Load(),
 			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return f.current.Load(), nil },
@@ -54,6 +57,3 @@ func Trust(authority string) (*http.Transport, error) {
 	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}
 	return t, nil
 }
-
-// Until is when the certificate of the moment runs out.
-func (f *Files) Until() time.Time { return f.current.Load().Leaf.NotAfter }

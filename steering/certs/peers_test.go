@@ -149,6 +149,35 @@ func TestPeers(t *testing.T) {
 	}
 }
 
+// A peer without files that can be read trusts nobody, rather than everybody whom the
+// system does; it begins when they are there.
+func TestPeerFilesComeLater(t *testing.T) {
+	ours := newAuthority(t, 1)
+	server := listen(t, ours.peer(t, ours))
+	folder := t.TempDir()
+	late, err := OpenPeers(filepath.Join(folder, "node.pem"), filepath.Join(folder, "node.key"), filepath.Join(folder, "ca.pem"), slog.New(slog.DiscardHandler))
+	if err == nil {
+		t.Fatal("files that are not there were read")
+	}
+	if got := asks(t, server.URL, late.Transport()); got != 0 {
+		t.Errorf("without files a peer gets %d", got)
+	}
+	ours.issue(t, folder)
+	put(t, folder, "ca.pem", ours.pem())
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- late.Run(ctx) }()
+	for deadline := time.Now().Add(time.Minute); asks(t, server.URL, late.Transport()) != http.StatusOK; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the files are not taken up")
+		}
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestAuthorityIsFollowed: an authority is replaced without a restart of either side:
 // first both trust both, then certificates are of the new one.
 func TestAuthorityIsFollowed(t *testing.T) {
