@@ -100,7 +100,8 @@ slow-fuzz: need-go ## the parser and the checker of policies, ten minutes each
 quality: build ## compare policies in simulated worlds, for most of an hour; writes docs/STEERING-QUALITY.md
 	bin/fairway sim --first-seed 1001 --seeds $(QUALITY_SEEDS) --length $(QUALITY_LENGTH) -o json > bin/quality.json
 	bin/fairway sim --first-seed 1001 --evacuation $(QUALITY_OUTAGES) > bin/evacuation.txt
-	go run ./tools/quality -from bin/quality.json -evacuation bin/evacuation.txt \
+	bin/fairway sim --first-seed 1001 --seeds $(QUALITY_SEEDS) --length 3h --off-policy 30 --scenario S1,S2,S3 > bin/off-policy.txt
+	go run ./tools/quality -from bin/quality.json -evacuation bin/evacuation.txt -off-policy bin/off-policy.txt \
 		-command 'fairway sim --first-seed 1001 --seeds $(QUALITY_SEEDS) --length $(QUALITY_LENGTH)'
 
 .PHONY: compare-dns

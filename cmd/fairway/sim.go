@@ -20,6 +20,7 @@ type simOptions struct {
 	policies, only     []string
 	scenarios          []string
 	seeds, evacuation  int
+	offline            int
 	first              uint64
 	length             time.Duration
 	granularity        string
@@ -55,6 +56,9 @@ Scenarios: ` + scenarioText(),
 			if o.evacuation > 0 {
 				return o.evacuate(c.OutOrStdout(), c.ErrOrStderr(), plan.Base)
 			}
+			if o.offline > 0 {
+				return o.estimateOffline(c.OutOrStdout(), c.ErrOrStderr(), plan)
+			}
 			bar := &progress{w: c.ErrOrStderr(), began: time.Now()}
 			plan.Progress = bar.show
 			results, err := sim.Run(plan)
@@ -76,6 +80,7 @@ Scenarios: ` + scenarioText(),
 	f.StringVar(&o.granularity, "granularity", "asn", "what the policies of --policy steer by themselves: region or asn")
 	f.BoolVar(&o.rum, "rum", false, "the policies of --policy also take part with players' reports")
 	f.IntVar(&o.evacuation, "evacuation", 0, "instead of all that: so many outages of a CDN, and how long until four in five of its viewers are elsewhere")
+	f.IntVar(&o.offline, "off-policy", 0, "instead of all that: how well the log of one policy, of so many viewers a step, tells how they would have fared under others (docs/REPLAY.md)")
 	f.StringVar(&o.svg, "svg", "", "also draw the table into this file")
 	f.StringVarP(&o.output, "output", "o", "table", "table, json or csv")
 	return c

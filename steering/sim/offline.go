@@ -15,6 +15,8 @@ type Offline struct {
 	Policy string
 	Seed   uint64
 	Truth  float64 // milliseconds, a failed fetch counted as ErrorMs
+	// LoggedTruth is the same of the policy that was logged.
+	LoggedTruth float64
 	*offpolicy.Report
 }
 
@@ -35,8 +37,14 @@ type Log struct {
 	Policies []Policy
 }
 
-// LogOf is the policy whose logs are used: some of everything that is up.
-func LogOf() Policy { return &roundRobin{name: "B2", health: true} }
+// OfflineField is who is estimated from the log of the first, which gives some viewers
+// to everything that is up.
+func OfflineField() []Policy {
+	return []Policy{
+		&roundRobin{name: "B2", health: true}, &single{}, &static{name: "B4", failover: true},
+		&greedy{name: "B7", alpha: 0.2, margin: 0.15, dwell: time.Minute},
+	}
+}
 
 // EstimateOffline lives through a world and estimates every policy but the first from
 // the first one's log. Load makes no difference in this world: what it would make, no
@@ -78,7 +86,7 @@ func EstimateOffline(l Log) ([]Offline, error) {
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, Offline{t.policy.Name(), l.Seed, truth[i+1], r})
+		list = append(list, Offline{t.policy.Name(), l.Seed, truth[i+1], truth[0], r})
 	}
 	return list, nil
 }

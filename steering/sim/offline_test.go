@@ -17,7 +17,7 @@ func TestOfflineEstimates(t *testing.T) {
 			}
 			list, err := EstimateOffline(Log{
 				Spec: spec, Seed: 1 + seed, Length: 30 * time.Minute, Viewers: 60,
-				Policies: []Policy{LogOf(), &single{}, &static{name: "B4", failover: true}, &greedy{name: "B7", alpha: 0.2, margin: 0.15, dwell: time.Minute}},
+				Policies: OfflineField(),
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -26,17 +26,18 @@ type report struct {
 func main() {
 	from := flag.String("from", "", "what fairway sim -o json wrote")
 	moved := flag.String("evacuation", "", "what fairway sim --evacuation wrote; empty = leave it out")
+	offline := flag.String("off-policy", "", "what fairway sim --off-policy wrote; empty = leave it out")
 	into := flag.String("into", "docs/STEERING-QUALITY.md", "the page")
 	drawn := flag.String("svg", "docs/steering-quality.svg", "the drawing")
 	command := flag.String("command", "fairway sim", "what was run, for the page")
 	flag.Parse()
-	if err := write(*from, *moved, *into, *drawn, *command); err != nil {
+	if err := write(*from, *moved, *offline, *into, *drawn, *command); err != nil {
 		fmt.Fprintln(os.Stderr, "quality:", err)
 		os.Exit(1)
 	}
 }
 
-func write(from, moved, into, drawn, command string) error {
+func write(from, moved, offline, into, drawn, command string) error {
 	data, err := os.ReadFile(from)
 	if err != nil {
 		return err
@@ -63,6 +64,13 @@ func write(from, moved, into, drawn, command string) error {
 			return err
 		}
 		fmt.Fprintf(&b, "\n**Evacuation.** A CDN dies at once in a region, and stays dead: how long until four in five of its viewers are elsewhere.\n\n```\n%s```\n", text)
+	}
+	if offline != "" {
+		text, err := os.ReadFile(offline)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&b, "\n**Off-policy evaluation.** What `fairway replay --estimate` does (REPLAY.md), where the truth is known: the log of one policy tells how viewers would have fared under others, which steered the same worlds.\n\n```\n%s```\n", text)
 	}
 	b.WriteString(end)
 	b.Write(after)
