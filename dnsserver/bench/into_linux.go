@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"fairway/tools/sidebyside"
 )
 
 // The tables stand between these lines of the file.
@@ -14,15 +16,6 @@ const (
 
 // compareInto makes every comparison and writes the tables into a file.
 func compareInto(o options) error {
-	text, err := os.ReadFile(o.into)
-	if err != nil {
-		return err
-	}
-	before, rest, begins := strings.Cut(string(text), beginMarker)
-	_, after, ends := strings.Cut(rest, endMarker)
-	if !begins || !ends {
-		return fmt.Errorf("%s has no lines %q and %q to write between", o.into, beginMarker, endMarker)
-	}
 	nearest := strings.Join([]string{echo, mmsgFast, gdnsd, knot}, ",")
 	var b strings.Builder
 	for _, run := range []struct {
@@ -45,5 +38,5 @@ func compareInto(o options) error {
 		}
 		fmt.Fprintf(&b, "\n**%s**, %d rounds of %v. %s", run.title, o.rounds, o.each, table)
 	}
-	return os.WriteFile(o.into, []byte(before+beginMarker+"\n"+b.String()+"\n"+endMarker+after), 0o644)
+	return sidebyside.WriteBetween(o.into, beginMarker, endMarker, b.String())
 }

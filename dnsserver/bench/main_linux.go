@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"fairway/tools/sidebyside"
 )
 
 // options are the flags.
@@ -71,7 +73,7 @@ func measure(o options) (table string, err error) {
 	var running []*server
 	defer func() {
 		for _, s := range running {
-			err = errors.Join(err, s.end())
+			err = errors.Join(err, s.End())
 		}
 	}()
 	for i, name := range chosen(o) {
@@ -88,7 +90,15 @@ func measure(o options) (table string, err error) {
 	if err := pinLoad(o.workers); err != nil {
 		return "", err
 	}
-	machine := newWitness(running)
+	var processes []*sidebyside.Process
+	var releases []string
+	for _, s := range running {
+		processes = append(processes, s.Process)
+		if r := releaseOf(s.name); r != "" {
+			releases = append(releases, s.name+" "+r)
+		}
+	}
+	machine := sidebyside.NewWitness(processes)
 	queries := makeQueries()
 	for round := range o.rounds {
 		for _, s := range running {
@@ -101,7 +111,7 @@ func measure(o options) (table string, err error) {
 		fmt.Fprintf(os.Stderr, "round %d of %d\n", round+1, o.rounds)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n\n", machine.statement())
+	fmt.Fprintf(&b, "%s\n\n", machine.Statement(releases...))
 	report(&b, running)
 	return b.String(), nil
 }
@@ -110,9 +120,9 @@ func measure(o options) (table string, err error) {
 // else anywhere.
 func pinLoad(workers int) error {
 	if workers == 1 {
-		return pin(os.Getpid(), 1)
+		return sidebyside.Pin(os.Getpid(), 1)
 	}
-	return pin(os.Getpid(), allProcessors()...)
+	return sidebyside.Pin(os.Getpid(), allProcessors()...)
 }
 
 func allProcessors() (all []int) {

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"fairway/tools/sidebyside"
 )
 
 // peer is another program that answers for the same world.
@@ -40,7 +42,7 @@ func peers() []peer {
 
 // command writes the peer's files and returns what starts it.
 func (p peer) command(at place) ([]string, error) {
-	program, err := find(p.program)
+	program, err := sidebyside.Find(p.program)
 	if err != nil {
 		return nil, err
 	}
@@ -56,21 +58,21 @@ func (p peer) command(at place) ([]string, error) {
 	return append([]string{program}, p.args(at.folder)...), nil
 }
 
-// find finds a daemon, which need not be on everybody's path.
-func find(program string) (string, error) {
-	for _, folder := range []string{"/usr/sbin/", "/usr/local/sbin/"} {
-		if path, err := exec.LookPath(folder + program); err == nil {
-			return path, nil
+var versionNumber = regexp.MustCompile(`\d+\.\d+(\.\d+)+`)
+
+// releaseOf is the version number of a peer; empty for what is none.
+func releaseOf(name string) string {
+	for _, p := range peers() {
+		if p.name == name {
+			return p.release()
 		}
 	}
-	return exec.LookPath(program)
+	return ""
 }
-
-var versionNumber = regexp.MustCompile(`\d+\.\d+(\.\d+)+`)
 
 // release is the peer's version number.
 func (p peer) release() string {
-	program, err := find(p.program)
+	program, err := sidebyside.Find(p.program)
 	if err != nil {
 		return ""
 	}

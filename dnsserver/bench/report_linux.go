@@ -3,15 +3,16 @@ package main
 import (
 	"fmt"
 	"io"
-	"slices"
 	"time"
+
+	"fairway/tools/sidebyside"
 )
 
 // report writes the medians, in relation to gdnsd and to the echo where they ran.
 func report(w io.Writer, servers []*server) {
 	cost := make(map[string]float64)
 	for _, s := range servers {
-		cost[s.name] = float64(median(s.results, result.perAnswer))
+		cost[s.name] = float64(sidebyside.Median(s.results, result.perAnswer))
 	}
 	ratio := func(name, to string) string {
 		if cost[to] == 0 {
@@ -22,7 +23,7 @@ func report(w io.Writer, servers []*server) {
 	fmt.Fprintln(w, "| server | CPU ns/answer | least | user | system | to echo | to gdnsd | answers/s | p50 µs | p99 µs | lost | wrong | MiB |")
 	fmt.Fprintln(w, "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
 	for _, s := range servers {
-		of := func(f func(result) time.Duration) int64 { return int64(median(s.results, f)) }
+		of := func(f func(result) time.Duration) int64 { return int64(sidebyside.Median(s.results, f)) }
 		each := func(d time.Duration, r result) time.Duration { return d / time.Duration(max(r.answers, 1)) }
 		lost, wrong := 0, 0
 		least := s.results[0].perAnswer()
@@ -35,16 +36,6 @@ func report(w io.Writer, servers []*server) {
 			ratio(s.name, echo), ratio(s.name, gdnsd),
 			of(func(r result) time.Duration { return time.Duration(float64(r.answers) / r.took.Seconds()) }),
 			of(func(r result) time.Duration { return r.p50 })/1000, of(func(r result) time.Duration { return r.p99 })/1000,
-			lost, wrong, s.memory()>>20)
+			lost, wrong, s.Memory()>>20)
 	}
-}
-
-// median is that of a figure over all turns.
-func median(results []result, figure func(result) time.Duration) time.Duration {
-	var all []time.Duration
-	for _, r := range results {
-		all = append(all, figure(r))
-	}
-	slices.Sort(all)
-	return all[len(all)/2]
 }

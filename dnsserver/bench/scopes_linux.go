@@ -29,7 +29,7 @@ func countScopes(o options) (err error) {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		count, err := s.scopes()
-		if err = errors.Join(err, s.end()); err != nil {
+		if err = errors.Join(err, s.End()); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		fmt.Printf("| %s | %d | %.2f %% |\n", name, count, 100*float64(count)/(1<<24))

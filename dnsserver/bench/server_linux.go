@@ -11,16 +11,13 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"fairway/dnsserver"
 	"fairway/steering"
 	"fairway/steering/metrics"
+	"fairway/tools/sidebyside"
 )
 
 // The servers. echo is the least that a server can do: it sends every packet
@@ -81,7 +78,7 @@ func serve(o options) error {
 type server struct {
 	name    string
 	address string
-	process *exec.Cmd
+	*sidebyside.Process
 	results []result
 }
 
@@ -91,15 +88,13 @@ func begin(name, address, folder string, o options) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	var log bytes.Buffer
-	cmd.Stderr = &log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
+	p, err := sidebyside.Start(cmd)
+	if err != nil {
 		return nil, err
 	}
-	s := &server{name: name, address: address, process: cmd}
+	s := &server{name: name, address: address, Process: p}
 	if err := s.await(); err != nil {
-		return nil, errors.Join(err, s.end(), errors.New(log.String()))
+		return nil, errors.Join(err, s.End(), errors.New(s.Log()))
 	}
 	return s, nil
 }
@@ -151,59 +146,4 @@ func (s *server) await() error {
 		}
 	}
 	return fmt.Errorf("no answer within 20 s")
-}
-
-// end ends the server.
-func (s *server) end() error {
-	if err := s.process.Process.Signal(syscall.SIGTERM); err != nil {
-		return fmt.Errorf("end %s: %w", s.name, err)
-	}
-	_ = s.process.Wait() // gdnsd's way to end is the signal
-	return nil
-}
-
-// tick is the unit of times in /proc: USER_HZ is 100 everywhere.
-const tick = 10 * time.Millisecond
-
-// used is the user and system time that the server has taken.
-func (s *server) used() (user, system time.Duration, err error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.process.Process.Pid))
-	if err != nil {
-		return 0, 0, err
-	}
-	_, rest, _ := strings.Cut(string(stat), ") ")
-	fields := strings.Fields(rest)
-	u, errU := strconv.Atoi(fields[11])
-	v, errV := strconv.Atoi(fields[12])
-	return time.Duration(u) * tick, time.Duration(v) * tick, errors.Join(errU, errV)
-}
-
-// memory is what the server holds, in octets.
-func (s *server) memory() int {
-	statm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/statm", s.process.Process.Pid))
-	fields := strings.Fields(string(statm))
-	if len(fields) < 2 {
-		return 0
-	}
-	pages, _ := strconv.Atoi(fields[1])
-	return pages * os.Getpagesize()
-}
-
-// pin keeps every thread of a process on these processors.
-func pin(pid int, processors ...int) error {
-	var set unix.CPUSet
-	for _, p := range processors {
-		set.Set(p)
-	}
-	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
-	if err != nil {
-		return err
-	}
-	for _, thread := range threads {
-		id, _ := strconv.Atoi(thread.Name())
-		if err := unix.SchedSetaffinity(id, &set); err != nil {
-			return fmt.Errorf("pin the load to processors %v: %w", processors, err)
-		}
-	}
-	return nil
 }

@@ -40,7 +40,7 @@ func (s *server) turn(queries []query, o options) (result, error) {
 	if _, err := l.Run(ctx, o.each/10, 0); err != nil { // warm
 		return result{}, err
 	}
-	user, system, err := s.used()
+	user, system, err := s.Used()
 	if err != nil {
 		return result{}, err
 	}
@@ -48,7 +48,7 @@ func (s *server) turn(queries []query, o options) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	userEnd, systemEnd, err := s.used()
+	userEnd, systemEnd, err := s.Used()
 	return result{
 		answers: got.Answered, bad: got.Wrong, lost: got.Lost, took: got.Took,
 		user: userEnd - user, system: systemEnd - system, p50: got.Quantile(0.50), p99: got.Quantile(0.99),

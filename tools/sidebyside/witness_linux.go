@@ -1,4 +1,4 @@
-package main
+package sidebyside
 
 import (
 	"fmt"
@@ -11,46 +11,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// witness sees what the machine did during a comparison.
-type witness struct {
-	servers []*server
+// Witness sees what the machine did during a comparison.
+type Witness struct {
+	servers []*Process
 	began   time.Time
 	busy    time.Duration // of all processors, by then
 	ours    time.Duration // of it the servers' and our own
 	load    string
 }
 
-func newWitness(servers []*server) *witness {
-	w := &witness{servers: servers, began: time.Now(), load: loadAverage()}
+// NewWitness begins to watch.
+func NewWitness(servers []*Process) *Witness {
+	w := &Witness{servers: servers, began: time.Now(), load: loadAverage()}
 	w.busy, w.ours = machineBusy(), w.own()
 	return w
 }
 
-// statement says on what, when and beside what else was measured.
-func (w *witness) statement() string {
+// Statement says on what, when and beside what else was measured. releases are
+// the peers with their versions.
+func (w *Witness) Statement(releases ...string) string {
 	took := time.Since(w.began)
 	foreign := (machineBusy() - w.busy) - (w.own() - w.ours)
-	return fmt.Sprintf("%s, %d processors (%s), Linux %s, %s%s. Load average %s before and %s after, with this run's own; other processes took %.2f of a processor.",
-		w.began.UTC().Format("2006-01-02"), runtime.NumCPU(), processor(), kernel(), runtime.Version(), w.releases(),
+	return fmt.Sprintf("%s, %d processors (%s), Linux %s, %s. Load average %s before and %s after, with this run's own; other processes took %.2f of a processor.",
+		w.began.UTC().Format("2006-01-02"), runtime.NumCPU(), processor(), kernel(), strings.Join(append([]string{runtime.Version()}, releases...), ", "),
 		w.load, loadAverage(), max(0, foreign.Seconds()/took.Seconds()))
 }
 
-// releases are the versions of the peers that ran.
-func (w *witness) releases() (text string) {
-	for _, p := range peers() {
-		for _, s := range w.servers {
-			if s.name == p.name {
-				text += ", " + p.name + " " + p.release()
-			}
-		}
-	}
-	return text
-}
-
 // own is the processor time of the servers and of the load.
-func (w *witness) own() (sum time.Duration) {
+func (w *Witness) own() (sum time.Duration) {
 	for _, s := range w.servers {
-		user, system, _ := s.used()
+		user, system, _ := s.Used()
 		sum += user + system
 	}
 	var usage unix.Rusage
