@@ -38,59 +38,78 @@ func (a *answer) String() string {
 	return line
 }
 
-// Header values that many answers share. net/http only reads them.
-var (
-	anyOrigin  = []string{"*"}
-	noStore    = []string{"no-store"}
-	nosniff    = []string{"nosniff"}
-	closing    = []string{"close"}
-	typeText   = []string{"text/plain; charset=utf-8"}
-	typeJSON   = []string{"application/json"}
-	methods    = []string{"GET, HEAD, OPTIONS"}
-	reporting  = []string{"POST, OPTIONS"}
-	exposed    = []string{"Retry-After, Fairway-Reason"}
-	preflights = []string{"86400"}
+// headerField is one line of an answer's header.
+type headerField struct{ name, value string }
+
+const (
+	typeText = "text/plain; charset=utf-8"
+	typeJSON = "application/json"
+	methods  = "GET, HEAD, OPTIONS"
 	// The star covers everything in today's browsers; the names are for those
 	// that read it as a header called "*" (Safari before 15.4).
-	requestHeaders = []string{"*, Content-Type, Range, Fairway-Session, CMCD-Object, CMCD-Request, CMCD-Session, CMCD-Status"}
-	foundBody      = []byte("Found\n")
-	foundLength    = []string{strconv.Itoa(len(foundBody))}
+	requestHeaders = "*, Content-Type, Range, Fairway-Session, CMCD-Object, CMCD-Request, CMCD-Session, CMCD-Status"
 )
 
-// send puts the answer on the wire.
-func (s *Server) send(w http.ResponseWriter, r *http.Request, door string, a *answer) {
-	h := w.Header()
-	h["Cache-Control"] = noStore
+var foundBody = []byte("Found\n")
+
+// fields appends the answer's header, but for what is about its connection, and
+// returns its body with it. altSvc tells of HTTP/3; empty = nothing to tell.
+func (a *answer) fields(header []headerField, door, altSvc string) ([]headerField, []byte) {
+	add := func(name, value string) { header = append(header, headerField{name, value}) }
 	if a.share > 0 {
-		h["Cache-Control"] = []string{"public, max-age=" + strconv.Itoa(int(a.share/time.Second))}
+		add("Cache-Control", "public, max-age="+strconv.Itoa(int(a.share/time.Second)))
+	} else {
+		add("Cache-Control", "no-store")
 	}
-	h["Access-Control-Allow-Origin"] = anyOrigin
+	add("Access-Control-Allow-Origin", "*")
 	// Location is not exposed: browsers follow redirects before any script could
 	// read it (Fetch §4.4).
 	if a.location != "" {
-		h["Location"] = []string{a.location}
+		add("Location", a.location)
 	}
 	allowed := methods
 	if door == doorReport {
-		allowed = reporting
+		allowed = "POST, OPTIONS"
 	}
 	if a.allow {
-		h["Allow"] = allowed
+		add("Allow", allowed)
 	}
 	if a.preflight {
-		h["Access-Control-Allow-Methods"] = allowed
-		h["Access-Control-Allow-Headers"] = requestHeaders
-		h["Access-Control-Max-Age"] = preflights
+		add("Access-Control-Allow-Methods", allowed)
+		add("Access-Control-Allow-Headers", requestHeaders)
+		add("Access-Control-Max-Age", "86400")
 	}
 	if a.retry > 0 {
-		h["Retry-After"] = []string{strconv.Itoa(max(1, int(a.retry/time.Second)))}
-		h["Access-Control-Expose-Headers"] = exposed
+		add("Retry-After", strconv.Itoa(max(1, int(a.retry/time.Second))))
+		add("Access-Control-Expose-Headers", "Retry-After, Fairway-Reason")
 	}
 	if a.reason != "" {
-		h["Fairway-Reason"] = []string{a.reason}
+		add("Fairway-Reason", a.reason)
 	}
-	if s.altSvc != nil && r.TLS != nil && r.ProtoMajor < 3 {
-		h["Alt-Svc"] = s.altSvc
+	if altSvc != "" {
+		add("Alt-Svc", altSvc)
+	}
+	if a.status == http.StatusNoContent {
+		return header, nil
+	}
+	body, contentType := a.body(door)
+	add("Content-Type", contentType)
+	add("Content-Length", strconv.Itoa(len(body)))
+	add("X-Content-Type-Options", "nosniff")
+	return header, body
+}
+
+// send puts the answer on the wire.
+func (s *Server) send(w http.ResponseWriter, r *http.Request, door string, a *answer) {
+	altSvc := ""
+	if r.TLS != nil && r.ProtoMajor < 3 {
+		altSvc = s.altSvc
+	}
+	fields, body := a.fields(make([]headerField, 0, 16), door, altSvc)
+	h, values := w.Header(), make([]string, len(fields))
+	for i, f := range fields {
+		values[i] = f.value
+		h[f.name] = values[i : i+1 : i+1]
 	}
 	switch {
 	case r.ProtoMajor == 3:
@@ -101,30 +120,19 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, door string, a *an
 		// net/http reads the body itself after the answer; not for long. A writer
 		// that knows no deadline is no connection.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.limits.body))
-		h["Connection"] = closing
+		h["Connection"] = []string{"close"}
 	case s.lastAnswer():
-		h["Connection"] = closing
+		h["Connection"] = []string{"close"}
 	}
-	if a.status == http.StatusNoContent {
-		w.WriteHeader(a.status)
-		return
-	}
-	body, contentType := a.body(door)
-	h["Content-Type"] = contentType
-	h["Content-Length"] = foundLength
-	if a.location == "" {
-		h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	}
-	h["X-Content-Type-Options"] = nosniff
 	w.WriteHeader(a.status)
-	if r.Method != http.MethodHead {
+	if body != nil && r.Method != http.MethodHead {
 		// An error here is a client that went away.
 		_, _ = w.Write(body)
 	}
 }
 
 // body is the answer's body and its type, in the language of the door.
-func (a *answer) body(door string) ([]byte, []string) {
+func (a *answer) body(door string) ([]byte, string) {
 	switch {
 	case a.location != "":
 		return foundBody, typeText

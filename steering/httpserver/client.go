@@ -9,30 +9,54 @@ import (
 // client returns the address of the request's client: the socket's peer, or
 // whom trusted proxies name. Invalid when the peer has no IP address.
 func (a *access) client(r *http.Request) netip.Addr {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	peer := addressOf(r.RemoteAddr)
+	if !a.trusts(peer) {
+		return peer
+	}
+	return a.behind(peer, r.Header["Forwarded"], r.Header["X-Forwarded-For"])
+}
+
+// behind is the client that a trusted proxy speaks for, by the lines of its two
+// header fields.
+func (a *access) behind(proxy netip.Addr, forwarded, xForwardedFor []string) netip.Addr {
+	if len(forwarded) > 0 {
+		return a.walk(proxy, forwarded, forwardedFor)
+	}
+	return a.walk(proxy, xForwardedFor, parseNode)
+}
+
+// addressOf is the address of a socket's peer; invalid when it has no IP address.
+func addressOf(peer string) netip.Addr {
+	addrPort, err := netip.ParseAddrPort(peer)
 	if err != nil {
 		return netip.Addr{}
 	}
-	addr := peer.Addr().Unmap().WithZone("")
-	if !a.trusts(addr) {
-		return addr
+	return addrPort.Addr().Unmap().WithZone("")
+}
+
+// visit is how a player came to this door.
+type visit struct {
+	host      string // which is one of ours, see accepts
+	encrypted bool   // it has a TLS connection to us
+	proto     string // by which it asked a proxy in front of us that we trust; empty = not said
+	forwarded string // the host that it asked that proxy for; empty = not said
+}
+
+// visit is what a request tells of it.
+func (a *access) visit(r *http.Request) visit {
+	v := visit{host: r.Host, encrypted: r.TLS != nil}
+	if a.trusts(addressOf(r.RemoteAddr)) {
+		v.proto, v.forwarded = forwardedBy(r.Header["Forwarded"], r.Header.Get("X-Forwarded-Proto"), r.Header.Get("X-Forwarded-Host"))
 	}
-	if lines := r.Header["Forwarded"]; len(lines) > 0 {
-		return a.walk(addr, lines, forwardedFor)
-	}
-	return a.walk(addr, r.Header["X-Forwarded-For"], parseNode)
+	return v
 }
 
 // forwardedBy tells by which scheme and for which host a client asked the proxy in
-// front of us (RFC 7239 §5.3, §5.4), when that is one that we trust; else empty.
-func (a *access) forwardedBy(r *http.Request) (proto, host string) {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !a.trusts(peer.Addr().Unmap().WithZone("")) {
-		return "", ""
-	}
-	lines := r.Header["Forwarded"]
+// front of us (RFC 7239 §5.3, §5.4), by the lines of Forwarded or else by the two
+// other fields.
+func forwardedBy(lines []string, xProto, xHost string) (proto, host string) {
 	if len(lines) == 0 {
-		return strings.ToLower(r.Header.Get("X-Forwarded-Proto")), r.Header.Get("X-Forwarded-Host")
+		return strings.ToLower(xProto), xHost
 	}
 	_, element, _ := cutLast(lines[len(lines)-1])
 	for rest := element; rest != ""; {

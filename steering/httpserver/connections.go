@@ -5,15 +5,18 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // connections knows the open connections of all listeners and bounds their
 // number.
 type connections struct {
-	slots   chan struct{} // one element per connection
-	serving sync.WaitGroup
-	mu      sync.Mutex
-	open    map[*conn]struct{}
+	slots    chan struct{}  // one element per connection
+	serving  sync.WaitGroup // those that are served, by a talker or by net/http
+	talking  sync.WaitGroup // those that a talker serves
+	draining atomic.Bool    // talkers wait for no more requests
+	mu       sync.Mutex
+	open     map[*conn]struct{}
 }
 
 // conn is one client's connection.
@@ -21,6 +24,7 @@ type conn struct {
 	*net.TCPConn
 	owner *connections
 	used  atomic.Bool // a request has been read from it
+	left  bool        // net/http serves it; behind owner.mu
 	close sync.Once
 }
 
@@ -32,13 +36,10 @@ func newConnections(limit int) *connections {
 // so that those who keep idle ones make room for those who wait.
 func (c *connections) crowded() bool { return len(c.slots) > cap(c.slots)/4*3 }
 
-// observe is http.Server's ConnState hook. The server calls it with StateNew
-// before it starts a connection's goroutine, and with StateClosed at that
-// goroutine's end.
+// observe is http.Server's ConnState hook. The server calls it with StateClosed at
+// the end of a connection's goroutine.
 func (c *connections) observe(nc net.Conn, state http.ConnState) {
 	switch state {
-	case http.StateNew:
-		c.serving.Add(1)
 	case http.StateActive:
 		if c := accepted(nc); c != nil {
 			c.used.Store(true)
@@ -57,6 +58,39 @@ func (c *connections) ended() <-chan struct{} {
 		close(ended)
 	}()
 	return ended
+}
+
+// leave tells that a connection is net/http's from now on.
+func (c *connections) leave(nc *conn) {
+	c.mu.Lock()
+	nc.left = true
+	c.mu.Unlock()
+}
+
+// drain ends the talkers that wait between two requests, and those that are busy
+// with their next answer.
+func (c *connections) drain() {
+	c.draining.Store(true)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for nc := range c.open {
+		if !nc.left && nc.used.Load() {
+			_ = nc.SetReadDeadline(time.Unix(1, 0))
+		}
+	}
+}
+
+// closeAll closes every connection.
+func (c *connections) closeAll() {
+	c.mu.Lock()
+	var open []*conn
+	for nc := range c.open {
+		open = append(open, nc)
+	}
+	c.mu.Unlock()
+	for _, nc := range open {
+		_ = nc.Close()
+	}
 }
 
 // closeUnused closes the connections that have not brought a request yet.

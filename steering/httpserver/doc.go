@@ -1,7 +1,8 @@
 // Package httpserver is the HTTP door: it answers players with a redirect or a
 // steering manifest and software with a decision, all from the current snapshot.
 //
-// In:  HTTP/1.1 requests in clear text (RFC 9112).
+// In:  HTTP/1.1 requests (RFC 9112), in clear text and over TLS; HTTP/2 and HTTP/3
+// over TLS.
 // Out:
 //
 //	GET|HEAD /r/{service}/{path…}?{query}   302 to the chosen endpoint's URL + "/" + path + "?" + query
@@ -40,6 +41,13 @@
 // Literal addresses, localhost, the hostnames of the revision's services and
 // those that the configuration adds. All others get 421 (RFC 9110 §15.5.20):
 // a foreign name that points here must not turn us into its redirector.
+//
+// # Who reads a request
+//
+// A talker: one goroutine for a connection, which reads the plain GET of a player in
+// place and answers it. The first request that is not of that kind goes to net/http,
+// and the connection with it. Both make an answer by guide and write its header from
+// fields, so that it is the same; what is in doubt is net/http's.
 //
 // # Concurrency
 //

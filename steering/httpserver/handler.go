@@ -38,8 +38,15 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	defer s.survive(&door)
 	a := s.answer(w, r, &door)
 	s.send(w, r, door, &a)
+	s.answered(door, a.status, began)
+}
+
+// answered tells the observer, whose panic costs nothing but what it would have
+// counted.
+func (s *Server) answered(door string, status int, began time.Time) {
 	if s.config.Observer != nil {
-		s.config.Observer.Answered(door, a.status, time.Since(began))
+		defer s.survive(&door)
+		s.config.Observer.Answered(door, status, time.Since(began))
 	}
 }
 
@@ -97,9 +104,7 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, t target) answer 
 	q := steering.Query{Service: snapshot.Layout.ByKey(t.service), Client: access.client(r), Door: steering.DoorRedirect, Path: t.asked}
 	switch {
 	case t.door == doorSteer:
-		s.steering.busy.Add(1)
-		defer s.steering.busy.Add(-1)
-		return s.steer(r, access, snapshot, q, t)
+		return s.guide(access.visit(r), access, snapshot, q, t, r.Header)
 	case q.Service < 0:
 		return noService
 	case t.door == doorDecide:
@@ -110,7 +115,22 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, t target) answer 
 	if t.door == doorManifest {
 		return s.manifested(r, access, snapshot, q, t)
 	}
-	return s.redirect(snapshot, q, t, r.Header)
+	return s.guide(visit{}, access, snapshot, q, t, r.Header)
+}
+
+// guide answers for the doors that players ask most: redirects and steering
+// manifests, which need to know how the player came. It is all the same who read the
+// request.
+func (s *Server) guide(v visit, access *access, snapshot *steering.Snapshot, q steering.Query, t target, header http.Header) answer {
+	switch {
+	case t.door == doorSteer:
+		s.steering.busy.Add(1)
+		defer s.steering.busy.Add(-1)
+		return s.steer(v, access, snapshot, q, t)
+	case q.Service < 0:
+		return noService
+	}
+	return s.redirect(snapshot, q, t, header)
 }
 
 // learns takes in a request under a name that is used once, whatever is asked for

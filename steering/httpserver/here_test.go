@@ -45,7 +45,7 @@ func TestHere(t *testing.T) {
 		if c.tls {
 			r.TLS = &tls.ConnectionState{}
 		}
-		if got := here(r, trusting, snapshot, &steering.Manifests{Door: c.door}); got != c.want {
+		if got := here(trusting.visit(r), trusting, snapshot, &steering.Manifests{Door: c.door}); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
 	}

@@ -16,14 +16,14 @@ import (
 type format struct {
 	suffix      string // of its path
 	protocol    string // of its steering manifests
-	contentType []string
+	contentType string
 	rewrite     func(string, manifest.Options) (string, error)
 }
 
 // The formats.
 var (
-	formatHLS  = &format{".m3u8", "hls", []string{"application/vnd.apple.mpegurl"}, manifest.HLS}
-	formatDASH = &format{".mpd", "dash", []string{"application/dash+xml"}, manifest.DASH}
+	formatHLS  = &format{".m3u8", "hls", "application/vnd.apple.mpegurl", manifest.HLS}
+	formatDASH = &format{".mpd", "dash", "application/dash+xml", manifest.DASH}
 )
 
 // formatOf tells the format by the path; nil when it is none.
@@ -80,7 +80,7 @@ func (s *Server) manifested(r *http.Request, access *access, snapshot *steering.
 		return s.instead(from, &d, q, t, noPathways)
 	}
 	if !from.Unsteered {
-		options.Steering = here(r, access, snapshot, from) + steerPrefix + t.service + "/" + form.protocol + polls
+		options.Steering = here(access.visit(r), access, snapshot, from) + steerPrefix + t.service + "/" + form.protocol + polls
 	}
 	if from.CMCD != nil {
 		options.CMCD = &manifest.CMCD{Version: from.CMCD.Version, Header: from.CMCD.Header, Keys: from.CMCD.Keys, Session: q.Session}

@@ -91,16 +91,13 @@ func (s *Server) listenTLS() error {
 }
 
 // alternatives is what tells clients where HTTP/3 is (RFC 7838 §3).
-func alternatives(sockets []net.PacketConn) []string {
+func alternatives(sockets []net.PacketConn) string {
 	var all []string
 	for _, c := range sockets {
 		_, port, _ := net.SplitHostPort(c.LocalAddr().String())
 		all = append(all, `h3=":`+port+`"; ma=86400`)
 	}
-	if all == nil {
-		return nil
-	}
-	return []string{strings.Join(all, ", ")}
+	return strings.Join(all, ", ")
 }
 
 // TLSAddrs returns the bound encrypted addresses in the order of TLS.Listen.
@@ -147,6 +144,10 @@ func accepted(nc net.Conn) *conn {
 			nc = c.NetConn()
 		case *proxyproto.Conn:
 			nc = c.Raw()
+		case *passed:
+			nc = c.Conn
+		case passedTLS:
+			nc = c.Conn
 		default:
 			return nil
 		}

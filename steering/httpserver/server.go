@@ -113,11 +113,13 @@ type Server struct {
 	access    atomic.Pointer[access]
 	limits    limits
 	conns     *connections
+	date      date
 	steering  *steeringDoor
 	listeners []net.Listener
 	secure    []net.Listener   // the encrypted ones
 	quic      []net.PacketConn // HTTP/3
-	altSvc    []string         // what tells clients of HTTP/3; nil = there is none
+	altSvc    string           // what tells clients of HTTP/3; empty = there is none
+	general   *passing         // where net/http gets its connections from
 
 	retired    chan struct{}
 	retirement sync.Once
@@ -181,7 +183,7 @@ func New(c Config) (*Server, error) {
 	if c.Open == nil {
 		c.Open = net.Listen
 	}
-	s := &Server{config: c, log: c.Logger, limits: defaultLimits, steering: newSteeringDoor(c.SteeringSecret), retired: make(chan struct{})}
+	s := &Server{config: c, log: c.Logger, limits: defaultLimits, steering: newSteeringDoor(c.SteeringSecret), retired: make(chan struct{}), general: newPassing()}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -270,11 +272,13 @@ func (s *Server) Run(ctx context.Context) error {
 		})
 		s.log.Info("http door listens", "address", at.String(), "protocol", protocol)
 	}
+	var general sync.WaitGroup
+	general.Go(func() { _ = server.Serve(s.general) })
 	for _, l := range s.listeners {
-		serve(&accepting, l.Addr(), "http", func() error { return server.Serve(l) })
+		serve(&accepting, l.Addr(), "http", func() error { return s.accept(l, nil) })
 	}
 	for _, l := range s.secure {
-		serve(&accepting, l.Addr(), "https", func() error { return server.ServeTLS(l, "", "") })
+		serve(&accepting, l.Addr(), "https", func() error { return s.accept(l, server.TLSConfig) })
 	}
 	for _, c := range s.quic {
 		serve(&accepting3, c.LocalAddr(), "http/3", func() error { return server3.Serve(c) })
@@ -299,6 +303,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	s.finish(ctx)
 	s.drain(server)
+	general.Wait()
 	over.Wait()
 	return err
 }
@@ -315,7 +320,7 @@ func (s *Server) lastAnswer() bool {
 	case <-s.retired:
 		return true
 	default:
-		return s.conns != nil && s.conns.crowded()
+		return s.conns != nil && (s.conns.crowded() || s.conns.draining.Load())
 	}
 }
 
@@ -332,7 +337,7 @@ func (s *Server) finish(ctx context.Context) {
 	}
 }
 
-// httpServer is the HTTP/1.1 server that speaks for all listeners.
+// httpServer is net/http's server, for all that is not common; see talker.
 func (s *Server) httpServer() *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -360,12 +365,15 @@ func (s *Server) httpServer() *http.Server {
 // keep-alive each connection ends with its next answer.
 func (s *Server) drain(server *http.Server) {
 	server.SetKeepAlivesEnabled(false) // closes the idle ones
-	if len(s.secure) > 0 {
-		// HTTP/2 clients are told that no more is answered (GOAWAY, RFC 9113 §6.8).
-		var telling sync.WaitGroup
-		telling.Go(func() { _ = server.Shutdown(context.Background()) })
-		defer telling.Wait()
-	}
+	s.conns.drain()
+	// HTTP/2 clients are told that no more is answered (GOAWAY, RFC 9113 §6.8), once
+	// no talker has a connection left that net/http would have to take.
+	var telling sync.WaitGroup
+	telling.Go(func() {
+		s.conns.talking.Wait()
+		_ = server.Shutdown(context.Background())
+	})
+	defer telling.Wait()
 	ended := s.conns.ended()
 	grace := time.NewTimer(s.limits.grace)
 	defer grace.Stop()
@@ -379,6 +387,7 @@ func (s *Server) drain(server *http.Server) {
 			s.conns.closeUnused()
 		case <-end.C:
 			s.log.Warn("http door closes requests that took too long to finish", "after", s.limits.drain)
+			s.conns.closeAll()
 			_ = server.Close()
 		}
 	}

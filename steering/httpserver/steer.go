@@ -36,7 +36,7 @@ const (
 // steer answers GET /steer/v1/{service}/{hls|dash}. Beside a poll that cannot be
 // read it is always 200 once a session has begun: players take many an error for
 // a reason to stop steering for good.
-func (s *Server) steer(r *http.Request, access *access, snapshot *steering.Snapshot, q steering.Query, t target) answer {
+func (s *Server) steer(v visit, access *access, snapshot *steering.Snapshot, q steering.Query, t target) answer {
 	if t.cohort != "" {
 		return s.steerCohort(snapshot, q, t)
 	}
@@ -50,7 +50,7 @@ func (s *Server) steer(r *http.Request, access *access, snapshot *steering.Snaps
 		if seen.first == "" {
 			return noService
 		}
-		return s.manifest(here(r, access, snapshot, nil), t, p, seen, seen.known(), nil, maxSteeringTTL) // the service is gone; the player may play on
+		return s.manifest(here(v, access, snapshot, nil), t, p, seen, seen.known(), nil, maxSteeringTTL) // the service is gone; the player may play on
 	}
 	q.Session, q.Door = p.session, steering.DoorSteering
 	d := snapshot.Decide(q)
@@ -62,7 +62,7 @@ func (s *Server) steer(r *http.Request, access *access, snapshot *steering.Snaps
 	case d.Split.Trouble == steering.TroubleBlocked:
 		return nothing(&d)
 	case seen.first != "": // an error would end steering for good, also of what comes back
-		return s.manifest(here(r, access, snapshot, d.Service.Manifests), t, p, seen, seen.known(), nil, d.TTL)
+		return s.manifest(here(v, access, snapshot, d.Service.Manifests), t, p, seen, seen.known(), nil, d.TTL)
 	default:
 		return refuse(http.StatusNotFound, "no endpoint of this service has a pathway")
 	}
@@ -77,7 +77,7 @@ func (s *Server) steer(r *http.Request, access *access, snapshot *steering.Snaps
 	if p.clones && seen.first != "" {
 		clones = s.clones(list, &next, &q, t.protocol)
 	}
-	return s.manifest(here(r, access, snapshot, d.Service.Manifests), t, p, next, list.ids(), clones, ttl)
+	return s.manifest(here(v, access, snapshot, d.Service.Manifests), t, p, next, list.ids(), clones, ttl)
 }
 
 const (

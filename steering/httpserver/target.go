@@ -40,6 +40,12 @@ func parseTarget(r *http.Request) (target, string) {
 	if !ok {
 		return t, "the request target is neither a path nor an http URL"
 	}
+	return splitTarget(raw)
+}
+
+// splitTarget splits a target in origin form.
+func splitTarget(raw string) (target, string) {
+	t := target{door: doorOther}
 	path, query, asked := strings.Cut(raw, "?")
 	if asked {
 		t.query = raw[len(path):]

@@ -19,9 +19,9 @@ import (
 // 20.0.0.0/8 is na, the rest is the default region.
 type blocks struct{}
 
-func (blocks) Cells() []steering.Cell {
-	return []steering.Cell{{Region: steering.DefaultRegion}, {Region: "eu"}, {Region: "na"}}
-}
+func (blocks) Cells() []steering.Cell { return blockCells }
+
+var blockCells = []steering.Cell{{Region: steering.DefaultRegion}, {Region: "eu"}, {Region: "na"}}
 
 func (blocks) Locate(addr netip.Addr) (uint32, int) {
 	addr = addr.Unmap()

@@ -1,0 +1,316 @@
+package httpserver
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"fairway/steering"
+)
+
+// accept talks on every connection of a listener, until it is closed; over TLS where
+// there is a configuration for it.
+func (s *Server) accept(l net.Listener, encryption *tls.Config) error {
+	for pause := time.Duration(0); ; {
+		nc, err := l.Accept()
+		if err == nil {
+			pause = 0
+			s.conns.serving.Add(1)
+			s.conns.talking.Add(1)
+			go s.talk(nc, encryption)
+			continue
+		}
+		if !scarce(err) {
+			return err
+		}
+		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+		time.Sleep(pause)
+	}
+}
+
+// scarce tells whether something has run out that others may give back.
+func scarce(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM)
+}
+
+// talk serves one connection: the common requests by itself, and from the first one
+// that is not common on by net/http.
+func (s *Server) talk(nc net.Conn, encryption *tls.Config) {
+	defer s.conns.talking.Done()
+	if s.converse(nc, encryption) {
+		return // it is net/http's, and ends as such
+	}
+	_ = nc.Close()
+	s.conns.serving.Done()
+}
+
+// converse returns whether net/http has taken over.
+func (s *Server) converse(nc net.Conn, encryption *tls.Config) bool {
+	_ = nc.SetDeadline(time.Now().Add(s.limits.header))
+	if encryption != nil {
+		encrypted := tls.Server(nc, encryption)
+		if err := encrypted.Handshake(); err != nil {
+			refuseClearText(err)
+			return false
+		}
+		switch encrypted.ConnectionState().NegotiatedProtocol {
+		case "h2":
+			return s.pass(encrypted, accepted(nc), nil)
+		case "", "http/1.1":
+			nc = encrypted
+		default:
+			return false // a handshake was all it wanted, as with ACME (RFC 8737 §3)
+		}
+	}
+	t := talkers.Get().(*talker)
+	defer t.rest()
+	t.begin(s, nc)
+	return t.talk()
+}
+
+// refuseClearText tells a client that speaks HTTP where TLS is spoken, as net/http
+// does.
+func refuseClearText(err error) {
+	var header tls.RecordHeaderError
+	if errors.As(err, &header) && header.Conn != nil && bytes.Contains([]byte("GET  HEAD POST PUT  OPTIO"), header.RecordHeader[:4]) {
+		_, _ = io.WriteString(header.Conn, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
+	}
+}
+
+// pass hands a connection over to net/http, with the octets that were read ahead.
+func (s *Server) pass(nc net.Conn, c *conn, ahead []byte) bool {
+	s.conns.leave(c)
+	_ = nc.SetDeadline(time.Time{})
+	return s.general.pass(nc, bytes.Clone(ahead))
+}
+
+// talker answers the common requests of one connection. Its memory is used again.
+type talker struct {
+	*Server
+	nc      net.Conn
+	conn    *conn
+	peer    netip.Addr
+	in      []byte // what was read and not answered yet is in[:held]
+	held    int
+	out     []byte
+	header  []headerField
+	request common
+	last    bool // the answer at hand is the connection's last
+	reading lease
+	writing lease
+
+	// The host that was looked up last, and what it was found in.
+	host     string
+	snapshot *steering.Snapshot
+	access   *access
+}
+
+var talkers = sync.Pool{New: func() any { return &talker{in: make([]byte, commonLimit)} }}
+
+func (t *talker) begin(s *Server, nc net.Conn) {
+	t.Server, t.nc, t.conn = s, nc, accepted(nc)
+	t.reading = lease{time: s.limits.idle}
+	t.writing = lease{time: s.limits.write}
+}
+
+// rest gives the talker's memory back.
+func (t *talker) rest() {
+	*t = talker{in: t.in, out: t.out[:0], header: t.header[:0]}
+	if cap(t.out) <= 16<<10 {
+		talkers.Put(t)
+	}
+}
+
+// talk returns whether net/http has taken over.
+func (t *talker) talk() bool {
+	for {
+		n, err := t.nc.Read(t.in[t.held:])
+		if n == 0 && err != nil {
+			return false
+		}
+		t.held += n
+		if !t.peer.IsValid() {
+			t.peer = addressOf(t.nc.RemoteAddr().String()) // not before: a PROXY header may have told it
+		}
+		answered, last := t.exchange()
+		ahead := t.in[answered:t.held]
+		if !t.flush() || last {
+			return false
+		}
+		if len(ahead) > 0 {
+			return t.pass(t.nc, t.conn, ahead)
+		}
+		t.held = 0
+		t.reading.renew(t.nc.SetReadDeadline)
+		if t.conns.draining.Load() {
+			return false
+		}
+	}
+}
+
+// exchange answers the common requests that were read, one after the other. It
+// returns how many octets they were, and whether the last answer ends the connection.
+func (t *talker) exchange() (answered int, last bool) {
+	for answered < t.held {
+		length := t.request.readCommon(t.in[answered:t.held])
+		if length == 0 {
+			break
+		}
+		if !t.conn.used.Load() {
+			t.conn.used.Store(true)
+		}
+		if !t.reply() {
+			break
+		}
+		answered += length
+		if t.last {
+			break
+		}
+	}
+	return answered, t.last
+}
+
+func (t *talker) flush() bool {
+	if len(t.out) == 0 {
+		return true
+	}
+	t.writing.renew(t.nc.SetWriteDeadline)
+	_, err := t.nc.Write(t.out)
+	t.out = t.out[:0]
+	return err == nil
+}
+
+// reply writes the answer to the request at hand; false when it is not one for here.
+func (t *talker) reply() bool {
+	began := time.Now()
+	snapshot, access := t.config.Current.Load(), t.Server.access.Load()
+	if snapshot == nil || !t.known(snapshot, access) {
+		return false
+	}
+	asked, refusal := splitTarget(string(t.request.target))
+	if refusal != "" {
+		return false
+	}
+	v, client := t.visit(access)
+	q := steering.Query{Service: snapshot.Layout.ByKey(asked.service), Client: client, Door: steering.DoorRedirect, Path: asked.asked}
+	if asked.door == doorRedirect {
+		q.Session = string(t.request.session)
+	}
+	a := t.guided(v, access, snapshot, q, asked)
+	t.last = t.request.last || t.lastAnswer()
+	t.write(&a, asked.door, began)
+	t.answered(asked.door, a.status, began)
+	return true
+}
+
+// guided is guide, where a panic costs this request and nothing else.
+func (t *talker) guided(v visit, access *access, snapshot *steering.Snapshot, q steering.Query, asked target) (a answer) {
+	a = broken
+	defer t.survive(&asked.door)
+	return t.guide(v, access, snapshot, q, asked, t.request.cmcd)
+}
+
+// known tells whether the request's host is one that is answered. Most connections
+// ask for one and the same.
+func (t *talker) known(snapshot *steering.Snapshot, access *access) bool {
+	if t.snapshot == snapshot && t.access == access && t.host == string(t.request.host) {
+		return true
+	}
+	host := string(t.request.host)
+	if name, ok := hostname(host); !ok || t.config.Learning != nil && t.config.Learning.Host(name) || !access.accepts(host, snapshot) {
+		return false
+	}
+	t.host, t.snapshot, t.access = host, snapshot, access
+	return true
+}
+
+// visit tells how whoever asks came here, and the address.
+func (t *talker) visit(access *access) (visit, netip.Addr) {
+	_, encrypted := t.nc.(*tls.Conn)
+	v := visit{host: t.host, encrypted: encrypted}
+	if !access.trusts(t.peer) {
+		return v, t.peer
+	}
+	forwarded := stringsOf(t.request.forwarded)
+	v.proto, v.forwarded = forwardedBy(forwarded, string(t.request.proto), string(t.request.asked))
+	return v, access.behind(t.peer, forwarded, stringsOf(t.request.forwardedFor))
+}
+
+func stringsOf(lines [][]byte) []string {
+	if len(lines) == 0 {
+		return nil
+	}
+	out := make([]string, len(lines))
+	for i, line := range lines {
+		out[i] = string(line)
+	}
+	return out
+}
+
+// write appends an answer to what goes out.
+func (t *talker) write(a *answer, door string, now time.Time) {
+	altSvc := ""
+	if _, encrypted := t.nc.(*tls.Conn); encrypted {
+		altSvc = t.altSvc
+	}
+	var body []byte
+	t.header, body = a.fields(t.header[:0], door, altSvc)
+	out := append(t.out, "HTTP/1.1 "...)
+	out = strconv.AppendInt(out, int64(a.status), 10)
+	out = append(out, ' ')
+	out = append(out, http.StatusText(a.status)...)
+	for _, f := range t.header {
+		out = append(out, '\r', '\n')
+		out = append(out, f.name...)
+		out = append(out, ':', ' ')
+		out = append(out, f.value...)
+	}
+	if t.last {
+		out = append(out, "\r\nConnection: close"...)
+	}
+	out = append(out, "\r\nDate: "...)
+	out = append(out, t.date.at(now)...)
+	out = append(out, "\r\n\r\n"...)
+	t.out = append(out, body...)
+}
+
+// lease is a deadline that lasts for a time at least and for an eighth more at most,
+// so that it need not be set anew for each request.
+type lease struct {
+	time time.Duration
+	set  time.Time
+}
+
+func (l *lease) renew(set func(time.Time) error) {
+	if now := time.Now(); now.Sub(l.set) > l.time/8 {
+		_ = set(now.Add(l.time + l.time/8))
+		l.set = now
+	}
+}
+
+// date is the time as answers tell it (RFC 9110 §6.6.1), written once a second.
+type date struct{ last atomic.Pointer[writtenDate] }
+
+type writtenDate struct {
+	unix int64
+	text string
+}
+
+func (d *date) at(now time.Time) string {
+	unix := now.Unix()
+	last := d.last.Load()
+	if last == nil || last.unix != unix {
+		last = &writtenDate{unix, now.UTC().Format(http.TimeFormat)}
+		d.last.Store(last)
+	}
+	return last.text
+}
