@@ -8,8 +8,8 @@ FUZZTIME     ?= 10s
 TEST_TIMEOUT ?= 20m
 SLOW_TIMEOUT ?= 100m
 
-# How many turns each server has in `make compare-dns`. Fewer than 15 tell nothing
-# finer than a tenth.
+# How many turns each server has in `make compare-dns` and `make compare-http`.
+# Fewer than 15 tell nothing finer than a tenth.
 ROUNDS ?= 15
 
 # How many worlds of each scenario, how much of each, and how many outages `make
@@ -109,6 +109,12 @@ compare-dns: need-go ## compare the DNS door with gdnsd, Knot and PowerDNS (inst
 	@tools/setup/install --peers
 	go build -o bin/bench ./dnsserver/bench
 	bin/bench -rounds $(ROUNDS) -into docs/PERFORMANCE.md
+
+.PHONY: compare-http
+compare-http: need-go ## compare the HTTP door with nginx and HAProxy (installs them); writes docs/PERFORMANCE.md
+	@tools/setup/install --peers
+	go build -o bin/bench-http ./steering/httpserver/bench
+	bin/bench-http -rounds $(ROUNDS) -into docs/PERFORMANCE.md
 
 .PHONY: clean
 clean: ## remove what was built
