@@ -104,17 +104,31 @@ func (b *browser) order(command map[string]any) (json.RawMessage, error) {
 	}
 }
 
-// open opens a page in place of the last.
-func (b *browser) open(url string, dark bool) {
-	b.t.Helper()
-	if _, err := b.order(map[string]any{"open": url, "dark": dark}); err != nil {
-		b.t.Fatalf("open %s: %v", url, err)
+// tab is one page of the browser. Each has a session of its own: what one loads, or
+// has open, does not count for another.
+type tab struct {
+	*browser
+	name string
+}
+
+// open opens a page in place of the tab's last.
+func (t tab) open(url string, dark bool) {
+	t.t.Helper()
+	if _, err := t.order(map[string]any{"open": url, "dark": dark, "page": t.name}); err != nil {
+		t.t.Fatalf("open %s: %v", url, err)
+	}
+}
+
+// close ends what is in the tab.
+func (t tab) close() {
+	if _, err := t.order(map[string]any{"close": true, "page": t.name}); err != nil {
+		t.t.Logf("closing %s: %v", t.name, err)
 	}
 }
 
 // run evaluates JavaScript in the page and reads its value.
-func (b *browser) run(script string, value any) error {
-	raw, err := b.order(map[string]any{"run": script})
+func (t tab) run(script string, value any) error {
+	raw, err := t.order(map[string]any{"run": script, "page": t.name})
 	if err != nil {
 		return err
 	}
@@ -122,9 +136,9 @@ func (b *browser) run(script string, value any) error {
 }
 
 // picture writes a PNG of the page.
-func (b *browser) picture(path string) {
-	b.t.Helper()
-	if _, err := b.order(map[string]any{"picture": path}); err != nil {
-		b.t.Fatal(err)
+func (t tab) picture(path string) {
+	t.t.Helper()
+	if _, err := t.order(map[string]any{"picture": path, "page": t.name}); err != nil {
+		t.t.Fatal(err)
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
@@ -97,6 +98,7 @@ func TestDemo(t *testing.T) {
 	}
 
 	t.Run("the doors agree for thousands of clients", func(t *testing.T) { agree(t, d, 3000) })
+	t.Run("so do those for players", func(t *testing.T) { agreeForPlayers(t, d, 100) })
 	t.Run("realised shares are the intended ones", func(t *testing.T) { tries(t, func() error { return shares(t, d) }) })
 	t.Run("a drain moves only its own clients", func(t *testing.T) { tries(t, func() error { return drainMoves(t, d, temp) }) })
 	t.Run("operators", func(t *testing.T) { operators(t, d, temp) })
@@ -200,6 +202,77 @@ func sameAnswer(t *testing.T, d *doors, service string, client netip.Addr) (same
 		t.Fatal(err)
 	}
 	return target == first.Host && location == first.URL+"/x", fmt.Sprintf("DNS %s, redirect %s, decide %s", target, location, first.ID)
+}
+
+// agreeForPlayers asks for random clients, every other one with a session, where
+// players ask: all begin with the same CDN, without a session that of DNS, too.
+func agreeForPlayers(t *testing.T, d *doors, clients int) {
+	t.Helper()
+	random := rand.New(rand.NewPCG(7, 8))
+	for i := range clients {
+		service, client, session := []string{"live", "vod"}[random.IntN(2)], randomClient(random), ""
+		if i%2 == 1 {
+			session = fmt.Sprintf("viewer-%d", i)
+		}
+		var said map[string]string
+		if _, agreed := reached(patience, func() (same bool) {
+			said, same = d.forPlayers(service, client, session)
+			return same
+		}); !agreed {
+			t.Errorf("service %s, client %v, session %q: %v", service, client, session, said)
+		}
+	}
+}
+
+// forPlayers is the pathway that each door begins with.
+func (d *doors) forPlayers(service string, client netip.Addr, session string) (said map[string]string, same bool) {
+	answer, err := d.decideFor(service, client, session)
+	if err != nil || len(answer.Endpoints) == 0 {
+		return map[string]string{"decide": fmt.Sprint(err)}, false
+	}
+	first := answer.Endpoints[0]
+	said = map[string]string{"decide": first.Pathway}
+	get := func(path, header string) (location, body string) {
+		q, _ := http.NewRequest(http.MethodGet, "http://"+d.http+path, nil)
+		q.Header.Set("X-Forwarded-For", client.String())
+		q.Header.Set("Fairway-Session", header)
+		r, err := direct.Do(q)
+		if err != nil {
+			return "", err.Error()
+		}
+		defer r.Body.Close()
+		text, _ := io.ReadAll(r.Body)
+		return r.Header.Get("Location"), string(text)
+	}
+	quoted := func(text, before string) string {
+		_, text, _ = strings.Cut(text, before)
+		text, _, _ = strings.Cut(text, `"`)
+		return text
+	}
+	if location, _ := get("/r/"+service+"/x", session); location == first.URL+"/x" {
+		said["redirect"] = first.Pathway
+	} else {
+		said["redirect"] = location
+	}
+	for _, protocol := range []string{"hls", "dash"} {
+		_, body := get("/steer/v1/"+service+"/"+protocol+"?s="+session, "")
+		said["steer "+protocol] = quoted(body, `"PATHWAY-PRIORITY":["`)
+	}
+	_, playlist := get("/manifest/v1/"+service+"/main.m3u8?s="+session, "")
+	said["main.m3u8"] = quoted(playlist, `,PATHWAY-ID="`)
+	_, mpd := get("/manifest/v1/"+service+"/main.mpd?s="+session, "")
+	said["main.mpd"] = quoted(mpd, `defaultServiceLocation="`)
+	if session == "" && d.cname(service+".fairway.test.", client) == first.Host {
+		said["DNS"] = first.Pathway
+	} else if session == "" {
+		said["DNS"] = "another"
+	}
+	for _, pathway := range said {
+		if pathway != first.Pathway {
+			return said, false
+		}
+	}
+	return said, true
 }
 
 // randomClient is IPv4 three times out of four.

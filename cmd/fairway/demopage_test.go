@@ -31,7 +31,7 @@ type shownPage struct {
 }
 
 // shows waits until both players of the page are as wanted.
-func shows(b *browser, what string, so func(shownPlayer) bool) (shownPage, error) {
+func shows(b tab, what string, so func(shownPlayer) bool) (shownPage, error) {
 	var page shownPage
 	var err error
 	_, ok := reached(patience, func() bool {
@@ -55,7 +55,7 @@ func shows(b *browser, what string, so func(shownPlayer) bool) (shownPage, error
 // CDN moves both without a stall. With FAIRWAY_PICTURES a folder, it leaves pictures
 // of the page there, in light and dark.
 func TestDemoPage(t *testing.T) {
-	b := openBrowser(t)
+	b := tab{openBrowser(t), "demo"}
 	p, d, _ := startDemo(t)
 	found := regexp.MustCompile(`players +(http://\S+)`).FindStringSubmatch(p.output.String())
 	if found == nil {
@@ -64,7 +64,7 @@ func TestDemoPage(t *testing.T) {
 	tries(t, func() error { return killAndMend(b, d, found[1]) })
 }
 
-func killAndMend(b *browser, d *doors, url string) error {
+func killAndMend(b tab, d *doors, url string) error {
 	b.open(url, os.Getenv("FAIRWAY_DARK") != "")
 	if _, err := shows(b, "both play and have a buffer", func(p shownPlayer) bool { return p.Ahead > 8 && p.From != "–" }); err != nil {
 		return err

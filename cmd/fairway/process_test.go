@@ -191,6 +191,7 @@ type decided struct {
 		Pool     string  `json:"pool"`
 		Host     string  `json:"host"`
 		URL      string  `json:"url"`
+		Pathway  string  `json:"pathway"`
 		Weight   float64 `json:"weight"`
 		Reason   string  `json:"reason"`
 	} `json:"endpoints"`

@@ -3,85 +3,103 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"fairway/steering/api"
+	"fairway/steering/rum"
 )
 
 var (
-	shakaHLS   = player{"Shaka", "shaka-player/dist/shaka-player.compiled.js", "main.m3u8"}
-	shakaDASH  = player{"Shaka", "shaka-player/dist/shaka-player.compiled.js", "main.mpd"}
-	videoHLS   = player{"video.js", "video.js/dist/video.min.js", "main.m3u8"}
-	videoDASH  = player{"video.js", "video.js/dist/video.min.js", "main.mpd"}
-	allPlayers = []player{hlsJS, dashJS, shakaHLS, shakaDASH, videoHLS, videoDASH}
+	videoHLS  = player{"video.js", "video.js/dist/video.min.js", "main.m3u8"}
+	videoDASH = player{"video.js", "video.js/dist/video.min.js", "main.mpd"}
+
+	all = append(slices.Clone(steered), []player{videoHLS, videoDASH})
 )
 
-// TestAllPlayers: every player of the kit, in every way that a CDN is left.
-func TestAllPlayers(t *testing.T) {
+// TestVideoJSSteered: video.js is moved in HLS as all others are. In DASH it forgets
+// how to when a RELOAD-URI is another than the MPD's steering server, so both are told
+// of one whose answers are shared, and which therefore has none.
+func TestVideoJSSteered(t *testing.T) {
 	s := newStage(t)
+	t.Run("HLS", func(t *testing.T) { s.try(t, func() error { return s.moves([]player{videoHLS}) }) })
+	s.share()
+	t.Run("shared", func(t *testing.T) { s.try(t, func() error { return s.moves([]player{videoHLS, videoDASH}) }) })
+}
+
+// share has the manifests name steering servers of cohorts.
+func (s *stage) share() {
+	s.config = strings.ReplaceAll(s.config, "    manifest:\n", "    manifest:\n      steering: shared\n")
+}
+
+// TestBrokenCDNs: a CDN that breaks for everybody, in every way, costs those who play
+// from it nothing.
+func TestBrokenCDNs(t *testing.T) {
+	s := newStage(t)
+	s.share() // for video.js
 	for _, c := range []struct {
-		name    string
-		players []player
-		leave   func(*stage, player) error
+		name, score string
+		buffer      float64 // seconds
+		fault       []string
 	}{
-		{"steered", []player{shakaHLS, shakaDASH, videoHLS, videoDASH}, (*stage).moves},
-		{"slow CDN", allPlayers, (*stage).throttled},
-		{"silent CDN", allPlayers, func(s *stage, p player) error { return s.dies(p, "--blackhole") }},
-		{"failing CDN", allPlayers, func(s *stage, p player) error { return s.dies(p, "--error-rate", "1") }},
+		// No player leaves it by itself: probes must see it, and the next poll must come
+		// before the buffer is empty.
+		{"slow", "0.3 * cost + 0.7 * throughput", 20, []string{"--throttle", "60kbps"}},
+		{"silent", cheapest, 10, []string{"--blackhole"}},
+		{"failing", cheapest, 10, []string{"--error-rate", "1"}},
 	} {
-		for _, p := range c.players {
-			t.Run(c.name+" "+p.String(), func(t *testing.T) {
-				s.t, s.browser.t, s.doors.t = t, t, t
-				tries(t, func() error { return c.leave(s, p) })
+		for _, pair := range all {
+			t.Run(c.name+" "+pair[0].kind, func(t *testing.T) {
+				s.try(t, func() error { return s.breaks(pair, c.score, c.buffer, c.fault) })
 			})
 		}
 	}
 }
 
-// throttled has the player's CDN sink to 60 kbit/s, which no player leaves by itself:
-// probes must see it, and the next poll must come before the buffer is empty.
-func (s *stage) throttled(p player) error {
-	return s.breaks(p, "0.3 * cost + 0.7 * throughput", 20, "--throttle", "60kbps")
-}
-
-// dies has the player's CDN die.
-func (s *stage) dies(p player, fault ...string) error { return s.breaks(p, cheapest, 10, fault...) }
-
-// breaks plays on demand until there is a buffer of so many seconds, breaks the
-// player's CDN for everybody, and wants that nobody notices.
-func (s *stage) breaks(p player, score string, buffer float64, fault ...string) error {
+// breaks has everybody play on demand until there is a buffer of so many seconds,
+// breaks their CDN, and wants that nobody notices.
+func (s *stage) breaks(players []player, score string, buffer float64, fault []string) error {
 	s.mend()
 	s.apply(score)
-	session := newSession(p)
-	if _, ok := reached(patience, func() bool { return s.first("vod", session) == "charlie" }); !ok {
-		return errors.New("charlie is the best, and not the first")
-	}
-	s.play(p, "vod", session, map[string]any{"segment": 2})
-	v, err := s.watch("it plays and has a buffer", func(v *playback) bool { return v.Playing && v.Ahead > buffer })
+	seats, err := s.seats(players, "vod", "charlie", nil)
+	defer leave(seats)
 	if err != nil {
 		return err
 	}
-	cdn, starts := v.cdn(), len(v.Stalls)
-	s.fairway(append([]string{"demo", "fault", cdn}, fault...)...)
+	if err := begin(seats, "charlie", buffer); err != nil {
+		return err
+	}
+	s.fairway(append([]string{"demo", "fault", "charlie"}, fault...)...)
 	broken := time.Now()
-	if v, err = s.watch("it has left "+cdn, func(v *playback) bool { return v.cdn() != cdn }); err != nil {
+	if err := each(seats, func(s *seat) error {
+		v, err := s.watch("it has left charlie", func(v *playback) bool { return v.cdn() != "charlie" })
+		s.t.Logf("%s: left charlie for %s within %.1f s", s.player, v.cdn(), time.Since(broken).Seconds())
+		return err
+	}); err != nil {
 		return err
 	}
-	left, had := time.Since(broken), v.Time+v.Ahead
-	// What it had is played, and what it got since.
-	v, err = s.watch("it plays on", func(v *playback) bool { return v.Time > had && v.Playing && v.Ahead > buffer/2 })
-	if err != nil {
-		return err
-	}
-	s.t.Logf("%s, %v: left %s for %s after %.1f s; %d stalls, lag %.0f ms", p, fault, cdn, v.cdn(), left.Seconds(), len(v.Stalls)-starts, v.Lag)
-	return v.smooth(starts)
+	return each(seats, func(s *seat) error {
+		v, err := s.look()
+		if err != nil {
+			return err
+		}
+		// What it had is played, and what it got since.
+		had := v.Time + v.Ahead
+		if v, err = s.watch("it plays on", func(v *playback) bool { return v.Time > had && v.Playing && v.Ahead > buffer/2 }); err != nil {
+			return err
+		}
+		s.t.Logf("%s: %d stalls, lag %.0f ms", s.player, len(v.Stalls)-s.starts, v.Lag)
+		return v.smooth(s.starts)
+	})
 }
 
 // TestPlayersReport: the collector hears of both CDNs that a player has played from,
@@ -95,12 +113,11 @@ func TestPlayersReport(t *testing.T) {
 		players      []player
 	}{
 		{"collector", "/cmcd/v2/", []player{hlsJS, dashJS, shakaHLS, shakaDASH}},
-		{"reports", "/beacon/v1/", allPlayers},
+		{"reports", "/beacon/v1/", slices.Concat(all...)},
 	} {
 		for _, p := range c.players {
 			t.Run(c.option+" "+p.String(), func(t *testing.T) {
-				s.t, s.browser.t, s.doors.t = t, t, t
-				tries(t, func() error { return s.reports(p, c.option, c.path) })
+				s.try(t, func() error { return s.reports(p, c.option, c.path) })
 			})
 		}
 	}
@@ -109,24 +126,25 @@ func TestPlayersReport(t *testing.T) {
 func (s *stage) reports(p player, option, path string) error {
 	s.mend()
 	s.apply(cheapest)
-	session := newSession(p)
 	before := s.heard()
-	s.play(p, "live", session, map[string]any{"segment": 2, "behind": 15, option: "http://" + s.http + path + "live"})
-	v, err := s.watch("it plays", func(v *playback) bool { return v.Playing && v.Ahead > 8 && v.cdn() != "" })
+	seats, err := s.seats([]player{p}, "live", "charlie", map[string]any{"behind": 15, option: "http://" + s.http + path + "live"})
+	defer leave(seats)
 	if err != nil {
 		return err
 	}
-	first := v.cdn()
+	if err := begin(seats, "charlie", 8); err != nil {
+		return err
+	}
 	s.apply(dearest)
-	second, _, err := s.leaves("live", session, first)
-	if err != nil {
+	if err := s.move(seats, "the policy's change"); err != nil {
 		return err
 	}
+	first, second := "charlie", seats[0].from
 	// Two reports of each: steering polls alone are not many samples.
 	posted := fmt.Sprintf("performance.getEntriesByType('resource').filter((e) => e.name.includes('%s')).map((e) => e.responseStatus)", path)
 	var statuses []int
 	if _, ok := reached(patience, func() bool {
-		err = s.browser.run(posted, &statuses)
+		err = seats[0].run(posted, &statuses)
 		return err != nil || len(statuses) >= 3
 	}); !ok || err != nil {
 		return fmt.Errorf("%d reports were posted: %v", len(statuses), err)
@@ -147,8 +165,87 @@ func (s *stage) reports(p player, option, path string) error {
 	return nil
 }
 
+// TestReportsMovePlayers: a CDN that is slow for players, and well for every probe, is
+// left for what they report: CMCD events of real players, as from many homes, become
+// figures, the figures a score, the score a generation, and the players are told of it
+// at their next poll.
+func TestReportsMovePlayers(t *testing.T) {
+	s := newStage(t)
+	s.token = regexp.MustCompile(`#token=(\w+)`).FindStringSubmatch(s.demo.output.String())[1]
+	home := httptest.NewServer(crowd{s.http})
+	t.Cleanup(home.Close)
+	tries(t, func() error { return s.tells(home.URL) })
+}
+
+func (s *stage) tells(collector string) error {
+	s.mend()
+	s.apply("auto")
+	// What they are asked to go to is what is best at this moment.
+	first := s.first("live", "anybody")
+	seats, err := s.seats([]player{hlsJS, dashJS}, "live", first, map[string]any{"behind": 15, "collector": collector + "/cmcd/v2/live"})
+	defer leave(seats)
+	if err != nil {
+		return err
+	}
+	if err := begin(seats, first, 8); err != nil {
+		return err
+	}
+	// For this machine's players, not for the probes, which have addresses of Europe.
+	s.fairway("demo", "fault", first, "--region", "local", "--latency", "500ms")
+	if err := s.move(seats, "what they had reported"); err != nil {
+		return err
+	}
+	for _, row := range s.rows() {
+		cdn := strings.Split(row.Endpoint, "/")[1]
+		s.t.Logf("%s: %d sessions, %d networks, %d samples, TTFB %.0f ms", row.Endpoint, row.Sessions, row.Networks, row.Samples, row.TTFBMs[0])
+		if cdn == first && (!row.Enough || row.TTFBMs[0] < 200) {
+			return fmt.Errorf("it was not the reports that moved them: %+v", row)
+		}
+	}
+	return nil
+}
+
+// crowd passes on what a player reports, as often as if it were played in many homes.
+type crowd struct{ door string }
+
+const homes = 40
+
+func (c crowd) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	w.Header().Set("Access-Control-Allow-Headers", "content-type")
+	body, err := io.ReadAll(r.Body)
+	if r.Method != http.MethodPost || err != nil {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	status := http.StatusBadGateway
+	for n := range homes {
+		there := regexp.MustCompile(`sid="[^"]*`).ReplaceAll(body, fmt.Appendf(nil, "${0}-%d", n))
+		q, err := http.NewRequest(http.MethodPost, "http://"+c.door+r.URL.Path, bytes.NewReader(there))
+		if err != nil {
+			continue
+		}
+		q.Header.Set("Content-Type", r.Header.Get("Content-Type"))
+		q.Header.Set("X-Forwarded-For", fmt.Sprintf("127.200.%d.1", n))
+		if answer, err := direct.Do(q); err == nil {
+			answer.Body.Close()
+			status = answer.StatusCode
+		}
+	}
+	w.WriteHeader(status)
+}
+
 // heard is how many samples of each CDN there are from this machine's players.
 func (s *stage) heard() map[string]int {
+	sum := make(map[string]int)
+	for _, row := range s.rows() {
+		sum[strings.Split(row.Endpoint, "/")[1]] += row.Samples
+	}
+	return sum
+}
+
+// rows is what this machine's players are known to have told.
+func (s *stage) rows() (rows []rum.Row) {
 	q, err := http.NewRequest(http.MethodGet, "http://"+s.api+"/api/v1/players", nil)
 	if err != nil {
 		s.t.Fatal(err)
@@ -163,11 +260,10 @@ func (s *stage) heard() map[string]int {
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
 		s.t.Fatal(err)
 	}
-	sum := make(map[string]int)
 	for _, row := range body.Rows {
 		if row.Whole && row.Region == "here" {
-			sum[strings.Split(row.Endpoint, "/")[1]] += row.Samples
+			rows = append(rows, row)
 		}
 	}
-	return sum
+	return rows
 }

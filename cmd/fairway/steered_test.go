@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -23,8 +24,13 @@ type player struct {
 }
 
 var (
-	hlsJS  = player{"hls.js", "hls.js/dist/hls.min.js", "main.m3u8"}
-	dashJS = player{"dash.js", "dashjs/dist/modern/umd/dash.all.min.js", "main.mpd"}
+	hlsJS     = player{"hls.js", "hls.js/dist/hls.min.js", "main.m3u8"}
+	dashJS    = player{"dash.js", "dashjs/dist/modern/umd/dash.all.min.js", "main.mpd"}
+	shakaHLS  = player{"Shaka", "shaka-player/dist/shaka-player.compiled.js", "main.m3u8"}
+	shakaDASH = player{"Shaka", "shaka-player/dist/shaka-player.compiled.js", "main.mpd"}
+
+	// Two at a time, which a machine with two processors plays well.
+	steered = [][]player{{hlsJS, dashJS}, {shakaHLS, shakaDASH}}
 )
 
 func (p player) String() string { return p.kind + " " + strings.TrimPrefix(p.file, "main.") }
@@ -78,21 +84,78 @@ func (s *stage) apply(score string) {
 	s.fairway("apply", write(s.t, s.temp, "applied.yaml", text), "--reason", "the test", "--yes")
 }
 
-// play opens a player on a service; options are those of the kit's functions.
-func (s *stage) play(p player, service, session string, options map[string]any) {
+// seat is where a player plays: those of a scenario play at the same time, each in a
+// browser page of its own, so that what moves one moves the others.
+type seat struct {
+	*stage
+	player
+	tab
+	service, session string
+	from             string // the CDN that it played from when it was looked at last
+	starts           int    // stalls of a buffer that was only filling
+}
+
+// seats opens players on a service once a CDN is the first for all of them: what moves
+// clients may do so by and by. options are those of the kit's functions.
+func (s *stage) seats(players []player, service, first string, options map[string]any) ([]*seat, error) {
 	s.t.Helper()
-	all := map[string]any{
-		"kind": p.kind, "script": "/npm/" + p.script, "sessionId": session, "contentId": "test",
-		"manifest": fmt.Sprintf("http://%s/manifest/v1/%s/%s?s=%s", s.http, service, p.file, session),
+	var all []*seat
+	for _, p := range players {
+		seat := &seat{stage: s, player: p, tab: tab{s.browser, p.String()}, service: service, session: newSession(p)}
+		if _, ok := reached(patience, func() bool { return s.first(service, seat.session) == first }); !ok {
+			return nil, fmt.Errorf("%s is to be the first of service %s for %s, and is not", first, service, p)
+		}
+		all = append(all, seat)
 	}
-	for name, value := range options {
-		all[name] = value
+	for _, seat := range all {
+		say := map[string]any{
+			"kind": seat.kind, "script": "/npm/" + seat.script, "sessionId": seat.session, "contentId": "test", "segment": 2,
+			"manifest": fmt.Sprintf("http://%s/manifest/v1/%s/%s?s=%s", s.http, service, seat.file, seat.session),
+		}
+		for name, value := range options {
+			say[name] = value
+		}
+		text, err := json.Marshal(say)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		seat.open(s.server.URL+"/stage/stage.html#"+url.PathEscape(string(text)), false)
 	}
-	text, err := json.Marshal(all)
-	if err != nil {
-		s.t.Fatal(err)
+	return all, nil
+}
+
+// leave ends what plays.
+func leave(seats []*seat) {
+	for _, seat := range seats {
+		seat.close()
 	}
-	s.browser.open(s.server.URL+"/stage/stage.html#"+url.PathEscape(string(text)), false)
+}
+
+// each does something with every seat and tells all that went wrong.
+func each(seats []*seat, f func(*seat) error) error {
+	var failures []error
+	for _, seat := range seats {
+		if err := f(seat); err != nil {
+			failures = append(failures, fmt.Errorf("%s: %w", seat.player, err))
+		}
+	}
+	return errors.Join(failures...)
+}
+
+// begin waits until every player plays, from the CDN that is first, and has so many
+// seconds in its buffer.
+func begin(seats []*seat, first string, buffer float64) error {
+	return each(seats, func(s *seat) error {
+		v, err := s.watch("it plays and has a buffer", func(v *playback) bool { return v.Playing && v.Ahead > buffer })
+		if err != nil {
+			return err
+		}
+		if began := v.began(); began != first {
+			return fmt.Errorf("it began at %s, and %s is the first", began, first)
+		}
+		s.from, s.starts = v.cdn(), len(v.Stalls)
+		return nil
+	})
 }
 
 // playback is how a page's player is doing.
@@ -132,22 +195,28 @@ func cdnOf(address string) string {
 }
 
 // look asks the page.
-func (s *stage) look() (playback, error) {
+func (s *seat) look() (playback, error) {
 	var p playback
-	err := s.browser.run("window.state()", &p)
+	err := s.run("window.state()", &p)
 	switch {
 	case err != nil:
 		return p, err
 	case p.Failure != "":
-		return p, fmt.Errorf("the player did not start: %s", p.Failure)
+		return p, fmt.Errorf("it did not start: %s", p.Failure)
 	case p.Fatal != "":
-		return p, fmt.Errorf("the player gave up: %s; %+v", p.Fatal, p)
+		return p, fmt.Errorf("it gave up: %s; %+v", p.Fatal, p.newest())
 	}
 	return p, nil
 }
 
+// newest is the playback with its newest requests only.
+func (p playback) newest() playback {
+	p.Requests = p.Requests[max(0, len(p.Requests)-8):]
+	return p
+}
+
 // watch looks until something is so.
-func (s *stage) watch(what string, so func(*playback) bool) (playback, error) {
+func (s *seat) watch(what string, so func(*playback) bool) (playback, error) {
 	begin := time.Now()
 	for {
 		p, err := s.look()
@@ -157,8 +226,7 @@ func (s *stage) watch(what string, so func(*playback) bool) (playback, error) {
 		case so(&p):
 			return p, nil
 		case time.Since(begin) > patience:
-			p.Requests = p.Requests[max(0, len(p.Requests)-8):]
-			return p, fmt.Errorf("not within %v: %s; the player: %+v", patience, what, p)
+			return p, fmt.Errorf("not within %v: %s; the player: %+v", patience, what, p.newest())
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
@@ -173,24 +241,48 @@ func (s *stage) first(service, session string) string {
 	return answer.Endpoints[0].Provider
 }
 
-// leaves waits until a decision has a session leave a CDN and its player has done so,
-// and says for which one, and how long the player took.
-func (s *stage) leaves(service, session, cdn string) (to string, took time.Duration, err error) {
-	if _, ok := reached(patience, func() bool { return s.first(service, session) != cdn }); !ok {
-		return "", 0, fmt.Errorf("no decision leaves %s", cdn)
+// move waits until decisions have every session leave the CDN that its player plays
+// from, and the players have followed, without a failed request; it tells how long each
+// took.
+func (s *stage) move(seats []*seat, why string) error {
+	decided := make([]time.Time, len(seats))
+	for i, left := 0, len(seats); left > 0; i = (i + 1) % len(seats) {
+		seat := seats[i]
+		if decided[i].IsZero() {
+			if _, ok := reached(patience, func() bool { return s.first(seat.service, seat.session) != seat.from }); !ok {
+				return fmt.Errorf("%s: no decision leaves %s", seat.player, seat.from)
+			}
+			decided[i] = time.Now()
+			left--
+		}
 	}
-	decided := time.Now()
-	v, err := s.watch("it plays from another CDN than "+cdn, func(v *playback) bool { return v.Playing && v.cdn() != cdn })
-	if err != nil {
-		return "", 0, err
-	}
-	// When the first segment came that was followed by none of the CDN that it left.
-	since := v.Now
-	for i := len(v.Requests) - 1; i >= 0 && cdnOf(v.Requests[i].URL) != cdn; i-- {
-		since = v.Requests[i].At
-	}
-	ago := time.Duration((v.Now - since) * float64(time.Millisecond))
-	return v.cdn(), max(0, time.Since(decided)-ago), nil
+	i := -1
+	return each(seats, func(seat *seat) error {
+		i++
+		v, err := seat.watch("it plays from another CDN than "+seat.from, func(v *playback) bool { return v.Playing && v.cdn() != seat.from })
+		if err != nil {
+			return err
+		}
+		for _, r := range v.Requests {
+			if r.Failed != "" {
+				return fmt.Errorf("a request failed (%s) though nothing was wrong for it: %s", r.Failed, r.URL)
+			}
+		}
+		// When the first segment came that was followed by none of the CDN that it left.
+		since := v.Now
+		for i := len(v.Requests) - 1; i >= 0 && cdnOf(v.Requests[i].URL) != seat.from; i-- {
+			since = v.Requests[i].At
+		}
+		took := time.Since(decided[i]) - time.Duration((v.Now-since)*float64(time.Millisecond))
+		s.t.Logf("%s: from %s to %s %.1f s after %s was decided; %d requests, %d stalls, lag %.0f ms, %.1f s ahead",
+			seat.player, seat.from, v.cdn(), max(0, took).Seconds(), why, len(v.Requests), len(v.Stalls), v.Lag, v.Ahead)
+		seat.from = v.cdn()
+		// TTL with its jitter, a segment, and what a poll and a request take.
+		if limit := 5*time.Second*115/100 + 2*time.Second + time.Second; took > limit {
+			return fmt.Errorf("it followed after %v, want one TTL and one segment (%v)", took, limit)
+		}
+		return v.smooth(seat.starts)
+	})
 }
 
 // busy is how late a page's timers may come, in milliseconds, before the page is no
@@ -209,63 +301,42 @@ func (p *playback) smooth(before int) error {
 	return nil
 }
 
-// TestPlayersSteered: each player starts on the CDN that steering names first, and
-// is moved from A to B by another policy and from B to C by what probes find, in the
+// TestPlayersSteered: each player starts on the CDN that steering names first, and is
+// moved from A to B by another policy and from B to C by what probes find, in the
 // middle of a segment's playback and without a stall.
 func TestPlayersSteered(t *testing.T) {
 	s := newStage(t)
-	for _, p := range []player{hlsJS, dashJS} {
-		t.Run(p.String(), func(t *testing.T) {
-			s.t = t
-			tries(t, func() error { return s.moves(p) })
-		})
+	for _, pair := range steered {
+		t.Run(pair[0].kind, func(t *testing.T) { s.try(t, func() error { return s.moves(pair) }) })
 	}
 }
 
-// moves plays and has the player moved twice.
-func (s *stage) moves(p player) error {
+// try repeats a scenario, all of whose complaints go to a test of its own.
+func (s *stage) try(t *testing.T, scenario func() error) {
+	s.t, s.browser.t, s.doors.t = t, t, t
+	tries(t, scenario)
+}
+
+// moves plays and has the players moved twice.
+func (s *stage) moves(players []player) error {
 	s.mend()
 	s.apply(cheapest)
-	session := newSession(p)
-	const first = "charlie"
-	if _, ok := reached(patience, func() bool { return s.first("vod", session) == first }); !ok {
-		return fmt.Errorf("%s is the cheapest, and not the first", first)
-	}
-	s.play(p, "vod", session, map[string]any{"segment": 2})
-	v, err := s.watch("it plays", func(v *playback) bool { return v.Playing && v.Ahead > 8 })
+	seats, err := s.seats(players, "vod", "charlie", nil)
+	defer leave(seats)
 	if err != nil {
 		return err
 	}
-	if began := v.began(); began != first {
-		return fmt.Errorf("it began at %s, and %s is the first", began, first)
+	if err := begin(seats, "charlie", 8); err != nil {
+		return err
 	}
-	starts := len(v.Stalls) // of a buffer that was only filling
 	s.apply(dearest)
-	second, byPolicy, err := s.leaves("vod", session, first)
-	if err != nil {
+	if err := s.move(seats, "the policy's change"); err != nil {
 		return err
 	}
 	// Probes from Europe find the second one dead; for players on this machine it is
 	// not, so that steering alone moves them.
-	s.fairway("demo", "fault", second, "--region", "eu", "--blackhole")
-	third, byFault, err := s.leaves("vod", session, second)
-	if err != nil {
-		return err
-	}
-	if v, err = s.look(); err != nil {
-		return err
-	}
-	for _, r := range v.Requests {
-		if r.Failed != "" {
-			return fmt.Errorf("a request failed (%s) though nothing was wrong for it: %s", r.Failed, r.URL)
-		}
-	}
-	s.t.Logf("%s: from %s to %s %.1f s after the policy's change, to %s %.1f s after the fault was found; %d requests, %d stalls, lag %.0f ms, %.1f s ahead",
-		p, first, second, byPolicy.Seconds(), third, byFault.Seconds(), len(v.Requests), len(v.Stalls), v.Lag, v.Ahead)
-	if limit := 5*time.Second*115/100 + 2*time.Second + time.Second; byPolicy > limit || byFault > limit {
-		return fmt.Errorf("%s followed after %v and %v, want one TTL and one segment (%v)", p, byPolicy, byFault, limit)
-	}
-	return v.smooth(starts)
+	s.fairway("demo", "fault", "bravo", "--region", "eu", "--blackhole")
+	return s.move(seats, "the fault")
 }
 
 // newSession is a session id that no test has used.

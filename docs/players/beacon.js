@@ -91,7 +91,7 @@ export function watchShaka(b, player) {
   const net = player.getNetworkingEngine()
   net.registerResponseFilter((_, r) => b.request(r.uri))
   net.addEventListener('retry', ({ error }) => b.request(error.data?.[0] || '', { failed: error.code }))
-  player.addEventListener('error', (e) => b.fatal(e.detail?.code))
+  player.addEventListener('error', (e) => e.detail?.severity === 1 || b.fatal(e.detail?.code)) // 1: it goes on
 }
 
 export function watchVideojs(b, player) {

@@ -26,7 +26,7 @@ const start = {
   async Shaka(video, manifest, options, b) {
     const player = new shaka.Player()
     await player.attach(video)
-    player.configure(shakaConfig(options))
+    player.configure(shakaConfig({ ...options, player }))
     watchShaka(b, player)
     await player.load(manifest)
     return () => player.destroy()
