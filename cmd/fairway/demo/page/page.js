@@ -106,6 +106,7 @@ function tellFaults(list) {
     const broken = list.filter((f) => f.cdn === cdn).map(words).join('; ')
     $('.state', row).textContent = broken || 'well'
     $('.state', row).classList.toggle('broken', !!broken)
+    $('[data-fault=clear]', row).disabled = !broken
   }
 }
 
@@ -114,7 +115,7 @@ async function refresh() {
   try {
     tellFaults((await (await fetch('demo/v1/faults')).json()).faults)
     const decision = await (await fetch(`${settings.door}/decide/v1/live`)).json()
-    $('#decision').textContent = `generation ${decision.generation}: ${decision.endpoints[0].id} is first here (${decision.region}), TTL ${decision.ttl} s`
+    $('#decision').textContent = `generation ${decision.generation}: ${decision.endpoints[0].provider} is the first for players here, from the origins in ${decision.endpoints[0].pool}; they ask again every ${decision.ttl} s`
     if ($('#notice').textContent.startsWith('Fairway')) complain('')
   } catch {
     complain('Fairway does not answer: has the demo ended?')
