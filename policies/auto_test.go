@@ -58,3 +58,40 @@ regions:
 		}
 	}
 }
+
+// Policies that score by themselves let nobody go back and forth, unless they say
+// otherwise; others bound nothing that nobody asked for.
+func TestFailback(t *testing.T) {
+	r := compileWith(t, `policies:
+  itself: {defaults: {score: auto}, switch: {margin: 5%}}
+  one-rule: {rules: [{name: own, when: client.region == "eu", score: auto}]}
+  at-once: {defaults: {score: auto}, switch: {failback: 0s}}
+  by-latency: {defaults: {score: latency}}
+  stated: {defaults: {score: latency}, switch: {failback: 2m}}
+`)
+	for name, want := range map[string]time.Duration{
+		"itself": 10 * time.Minute, "one-rule": 10 * time.Minute, "at-once": 0, "by-latency": 0, "stated": 2 * time.Minute,
+	} {
+		if got := policyOf(t, r, name).Switch.Failback; got != want {
+			t.Errorf("failback of %s = %v, want %v", name, got, want)
+		}
+	}
+	if m := policyOf(t, r, "itself").Switch.Margin; m != 0.05 {
+		t.Errorf("margin = %v, want what is stated", m)
+	}
+}
+
+// A survey is of a region: what an account states of one says nothing of its parts.
+func TestSurveyedLatency(t *testing.T) {
+	r := compileWith(t, `providers:
+  third: {regions: {at: {latency: 23.5ms}}}
+regions:
+  at: {countries: [AT]}
+  isp: {asns: [8447], within: at}
+`)
+	for _, p := range r.Providers {
+		if p.Name == "third" && (p.Regions["at"].Latency != 23500*time.Microsecond || p.Regions["isp"].Latency != 0) {
+			t.Errorf("terms %+v", p.Regions)
+		}
+	}
+}

@@ -22,6 +22,7 @@ const autoScore = "auto"
 const (
 	defaultMargin   = 0.10
 	defaultDwell    = time.Minute
+	defaultFailback = 10 * time.Minute // of policies with score: auto; none of others
 	defaultRampStep = 30 * time.Second
 	mostCorrect     = 0.5
 	defaultFailure  = 2 * time.Second
@@ -106,8 +107,11 @@ func (c *compiler) policy(v value) *steering.Policy {
 		base = c.stages(g, base)
 	}
 	p.Rules = c.rules(f, base)
+	if slices.ContainsFunc(p.Rules, (*steering.Rule).ScoresItself) {
+		p.Switch.Failback = defaultFailback
+	}
 	if s, ok := f.under("switch"); ok {
-		p.Switch = s.as("switch of %s", v.subject).bounds()
+		p.Switch = s.as("switch of %s", v.subject).bounds(p.Switch)
 	}
 	p.OnAllDown = f.onAllDown()
 	p.OnBlind = f.onBlind()
@@ -159,14 +163,14 @@ func builtinSwitch() steering.Switch {
 	return steering.Switch{Margin: defaultMargin, Dwell: defaultDwell, RampStep: defaultRampStep, Brake: builtinBrake()}
 }
 
-// bounds reads the switch section.
-func (v value) bounds() steering.Switch {
-	f, _ := v.fields("margin dwell max_shift max_shift_global ramp ramp_step brake brake_global brake_window freeze")
-	s := builtinSwitch()
+// bounds reads the switch section; what it does not state is as in s.
+func (v value) bounds(s steering.Switch) steering.Switch {
+	f, _ := v.fields("margin dwell failback max_shift max_shift_global ramp ramp_step brake brake_global brake_window freeze")
 	if m, ok := f.under("margin"); ok {
 		s.Margin, _ = m.percent()
 	}
-	s.Dwell = f.duration("dwell", defaultDwell, 0, 24*time.Hour)
+	s.Dwell = f.duration("dwell", s.Dwell, 0, 24*time.Hour)
+	s.Failback = f.duration("failback", s.Failback, 0, 24*time.Hour)
 	if m, ok := f.under("max_shift"); ok {
 		s.MaxShift = m.shift()
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"time"
 
 	"fairway/steering"
 )
@@ -137,11 +138,13 @@ func (v value) regionalTerms(owner string) map[string]steering.Terms {
 			v.missing(e.keyAt, region, e.key)
 			continue
 		}
-		f, ok := e.as("region %q of provider %q", e.key, owner).fields(termKeys)
+		f, ok := e.as("region %q of provider %q", e.key, owner).fields(termKeys + " latency")
 		if ok && len(f.byKey) == 0 {
-			v.c.warn(e.keyAt, "add price_per_gb, cap_gbps or cap_rps, or take it out", "%ssays nothing", f.about())
+			v.c.warn(e.keyAt, "add price_per_gb, cap_gbps, cap_rps or latency, or take it out", "%ssays nothing", f.about())
 		}
-		all[e.key] = f.terms()
+		terms := f.terms()
+		terms.Latency = f.duration("latency", 0, 100*time.Microsecond, time.Minute)
+		all[e.key] = terms
 	}
 	return all
 }

@@ -46,7 +46,8 @@ func providersSchema() property {
 				key("p95", "95th-percentile billing: of the month's 5-minute samples, the highest 5 % do not count.",
 					object("", key("gbps", "The rate that is paid for in any case. When the free samples are used up, it is a cap.", from(0.001)).needed())),
 				key("regions", "Terms of single regions, by the region's name; what one does not state is as in the account's.",
-					entries(object("", termSchemas("the region")...))),
+					entries(object("", append(termSchemas("the region"),
+						key("latency", "What a fetch usually takes the region's clients, as a survey found it: score: auto begins with it. 100us to 1m. Default: not known.", duration()).like("35ms"))...))),
 				tokenSchema(),
 				geofenceSchema("the account"), blockedSchema("the account"),
 			)...)))

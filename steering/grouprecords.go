@@ -53,7 +53,8 @@ func (r GroupRecords) MarshalJSON() ([]byte, error) {
 // Equal tells whether two memories hold the same.
 func (m *Memory) Equal(o *Memory) bool {
 	return m.Measured == o.Measured && m.Chosen.Equal(o.Chosen) && m.Moved.Equal(o.Moved) && m.Spec == o.Spec &&
-		maps.Equal(m.Target, o.Target) && maps.Equal(m.Wanted, o.Wanted) && maps.Equal(m.Lost, o.Lost) && maps.EqualFunc(m.Recovered, o.Recovered, time.Time.Equal)
+		maps.Equal(m.Target, o.Target) && maps.Equal(m.Wanted, o.Wanted) && maps.Equal(m.Lost, o.Lost) && maps.EqualFunc(m.Recovered, o.Recovered, time.Time.Equal) &&
+		maps.EqualFunc(m.Left, o.Left, time.Time.Equal)
 }
 
 // UnmarshalJSON reads what MarshalJSON writes. Groups with one record share it.

@@ -27,6 +27,9 @@ type Terms struct {
 	PricePerGB Tariff  // nil = not stated
 	CapGbps    float64 // the most that it may carry; 0 = no cap
 	CapRPS     float64 // requests a second; 0 = no cap
+	// Latency is what a fetch usually takes the clients of a region, as a survey found
+	// it; 0 = not stated. Of an account as a whole it says nothing.
+	Latency time.Duration
 }
 
 // Commit is a volume that is paid for whether or not it is used.

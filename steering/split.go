@@ -128,6 +128,7 @@ const (
 	HoldMargin   HoldCode = "margin"
 	HoldDwell    HoldCode = "dwell"
 	HoldMaxShift HoldCode = "max_shift"
+	HoldFailback HoldCode = "failback"
 	HoldRamp     HoldCode = "ramp"
 	HoldCap      HoldCode = "cap" // of a provider's traffic: it bounds every move
 

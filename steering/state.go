@@ -60,6 +60,7 @@ type Memory struct {
 	Spec      uint64               `json:"spec,omitempty"`      // hash of what the operator wrote that the target follows; 0 = not known
 	Recovered map[string]time.Time `json:"recovered,omitempty"` // endpoint → when it became eligible again
 	Lost      map[string]bool      `json:"lost,omitempty"`      // endpoints that failed or were drained and have had no clients since
+	Left      map[string]time.Time `json:"left,omitempty"`      // endpoint → when it was given up as a target, as long as that bounds its way back
 	Target    map[string]float64   `json:"target,omitempty"`    // endpoint → the share that the split moves towards
 	Wanted    map[string]float64   `json:"wanted,omitempty"`    // endpoint → the share that it would have without caps; nil = no cap bounds the split
 }

@@ -21,6 +21,9 @@ type Entry struct {
 	Target    float64   // in, where it was going; out, where it is going
 	Lost      bool      // failed or drained, and without clients since
 	Recovered time.Time // when its ramp began; zero = not ramping
+	Left      time.Time // when it was given up as a target; zero = it is one, or never was
+
+	barred bool // given up too lately to be chosen again of free will
 }
 
 // Terms are by what a group's clients are divided, and what bounds the moves.
@@ -69,9 +72,7 @@ func Allocate(entries []Entry, terms Terms, clock *Clock, now time.Time) Outcome
 		}
 		return a.out
 	}
-	for i := range entries {
-		entries[i].Target = target[i]
-	}
+	a.aim(target)
 	kept, some := a.kept()
 	if a.Free || !some {
 		a.settle(target)
@@ -101,7 +102,7 @@ type allocation struct {
 
 	// Room for the shares that are worked with, so that a group of the usual size
 	// needs no heap.
-	room  [64]float64
+	room  [72]float64
 	taken int
 	flags [2][8]bool
 }
@@ -132,6 +133,7 @@ func (a *allocation) forgetFuture() {
 	}
 	for i := range a.entries {
 		a.entries[i].Recovered = notAfter(a.entries[i].Recovered, a.now)
+		a.entries[i].Left = notAfter(a.entries[i].Left, a.now)
 	}
 }
 
@@ -154,6 +156,12 @@ func (a *allocation) endRamps() {
 
 // Serves tells whether an endpoint may keep the clients that it has.
 func (e *Entry) Serves() bool { return e.Eligible || e.Spare }
+
+// Remembered tells whether there is anything about the entry that the next decision
+// must know, beside its share.
+func (e *Entry) Remembered() bool {
+	return e.Target > 0 || e.Lost || !e.Recovered.IsZero() || !e.Left.IsZero()
+}
 
 // forgetLost marks endpoints that failed, so that they ramp when they return.
 func (a *allocation) forgetLost() {
@@ -203,6 +211,19 @@ func (a *allocation) target() []float64 {
 		a.clock.Spec = a.Spec
 		return old
 	}
+	if until := a.bar(); !until.IsZero() && !edited && !a.Free {
+		open := ideal(a.take(), a.entries, split, incumbent, a.bounds.Margin)
+		if open == nil { // only who was given up is left to be chosen
+			open = old
+		}
+		if !same(open, want) {
+			a.hold(steering.HoldFailback, until, "who would be chosen was given up not long ago")
+		}
+		if same(open, old) && !same(want, old) {
+			return old
+		}
+		want = open
+	}
 	if !edited && (same(want, old) || (split.Kind == steering.SplitScore && distance(want, old) <= a.bounds.Margin)) {
 		a.hold(steering.HoldMargin, time.Time{}, "no challenger is better by the margin")
 		return old
@@ -216,6 +237,36 @@ func (a *allocation) target() []float64 {
 		return old
 	}
 	return a.choose(want)
+}
+
+// bar marks those that were given up too lately to be chosen again voluntarily, and
+// returns when the first of them may be; zero = there is none.
+func (a *allocation) bar() (until time.Time) {
+	for i := range a.entries {
+		e := &a.entries[i]
+		end := e.Left.Add(a.bounds.Failback)
+		if e.barred = !e.Left.IsZero() && a.now.Before(end) && e.Target == 0; e.barred {
+			until = earlier(until, end)
+		}
+	}
+	return until
+}
+
+// aim writes the new target, and notes who was given up for it. A choice that is not
+// worth keeping gives nobody up.
+func (a *allocation) aim(target []float64) {
+	for i := range a.entries {
+		e := &a.entries[i]
+		switch {
+		case target[i] > 0 || a.Free:
+			e.Left = time.Time{}
+		case e.Target > 0:
+			e.Left = a.now
+		case !a.now.Before(e.Left.Add(a.bounds.Failback)): // no longer of interest
+			e.Left = time.Time{}
+		}
+		e.Target, e.barred = target[i], false
+	}
 }
 
 // frozen tells whether nothing may move voluntarily.

@@ -135,6 +135,89 @@ func TestDwellHoldsTheSecondChoiceOnly(t *testing.T) {
 	g.after(time.Second).want(t, "dwell is over", 1, 0)
 }
 
+// Who was given up is not chosen again for a while, though it be the best; somebody
+// else may be.
+func TestFailbackBoundsGoingBackAndForth(t *testing.T) {
+	g := newGroup(best, steering.Switch{Failback: 5 * time.Minute}, 0.8, 0.7, 0.1)
+	g.entries[1].Score = 0.9
+	g.after(time.Second).want(t, "away", 0, 1, 0)
+	g.entries[0].Score = 1
+	g.after(time.Minute).want(t, "not back yet", 0, 1, 0)
+	g.heldBy(t, steering.HoldFailback)
+	if want := start.Add(time.Second + 5*time.Minute); !g.out.Next.Equal(want) {
+		t.Errorf("next look at %v, want %v", g.out.Next, want)
+	}
+	g.entries[2].Score = 0.95
+	g.after(time.Minute).want(t, "a third one is free to be chosen", 0, 0, 1)
+	g.after(3*time.Minute).want(t, "back after five minutes", 1, 0, 0)
+	if g.entries[0].Left != (time.Time{}) {
+		t.Error("it is still remembered as given up")
+	}
+}
+
+// Where the present choice is lost, whoever is best takes over, also who was given up
+// a moment ago; and an operator's edit waits for nothing of the kind.
+func TestFailbackHoldsNothingThatIsForced(t *testing.T) {
+	g := newGroup(best, steering.Switch{Failback: time.Hour}, 0.8, 0.7, 0.1)
+	g.entries[1].Score = 0.9
+	g.after(time.Second).want(t, "away", 0, 1, 0)
+	g.fail(1)
+	g.after(time.Second).want(t, "the best that is left", 1, 0, 0)
+
+	g = newGroup(best, steering.Switch{Failback: time.Hour}, 0.8, 0.7)
+	g.spec = 1
+	g.entries[1].Score = 0.9
+	g.after(time.Second).want(t, "away", 0, 1)
+	g.spec, g.entries[0].Score = 2, 1
+	g.after(time.Second).want(t, "as the operator now wants", 1, 0)
+}
+
+// Where who was given up is all that may be chosen, the stand-in keeps its clients
+// until it may be chosen again.
+func TestFailbackKeepsTheStandIn(t *testing.T) {
+	g := newGroup(best, steering.Switch{Failback: time.Minute}, 0.9, 0.8)
+	g.entries[1].Eligible, g.entries[1].Spare = false, true // put aside by prefer while 0 is there
+	g.fail(0)
+	g.entries[1].Eligible, g.entries[1].Spare = true, false
+	g.after(time.Second).want(t, "the stand-in takes over", 0, 1)
+	g.recover(0)
+	g.entries[1].Eligible, g.entries[1].Spare = false, true
+	g.after(30*time.Second).want(t, "given up half a minute ago", 0, 1)
+	g.heldBy(t, steering.HoldFailback)
+	g.after(31*time.Second).want(t, "a minute is over", 1, 0)
+}
+
+// Whatever the scores do, nobody is left and chosen again within the failback while
+// nothing fails.
+func TestNobodyGoesBackAndForthWithinFailback(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		split := rapid.SampledFrom([]steering.SplitSpec{best, within}).Draw(t, "split")
+		bounds := steering.Switch{
+			Failback: time.Duration(rapid.IntRange(1, 300).Draw(t, "failback")) * time.Second, Margin: rapid.SampledFrom([]float64{0, 0.1}).Draw(t, "margin"),
+			Dwell: time.Duration(rapid.IntRange(0, 20).Draw(t, "dwell")) * time.Second,
+		}
+		g := newGroup(split, bounds, 1, 1, 1)
+		left := make(map[int]time.Time)
+		was := make([]float64, 3)
+		for range rapid.IntRange(1, 40).Draw(t, "rounds") {
+			for i := range g.entries {
+				was[i] = g.entries[i].Target
+				g.entries[i].Score = rapid.Float64Range(0.1, 1).Draw(t, "score")
+			}
+			g.after(time.Duration(rapid.IntRange(1, 60).Draw(t, "seconds")) * time.Second)
+			for i := range g.entries {
+				now := g.entries[i].Target
+				if at, gone := left[i]; gone && was[i] == 0 && now > 0 && g.now.Sub(at) < bounds.Failback {
+					t.Fatalf("%d was left %v ago and is chosen again; failback %v", i, g.now.Sub(at), bounds.Failback)
+				}
+				if was[i] > 0 && now == 0 {
+					left[i] = g.now
+				}
+			}
+		}
+	})
+}
+
 func TestLeavingIsImmediateAndComingBackIsNot(t *testing.T) {
 	bounds := steering.Switch{Margin: 0.1, Dwell: 10 * time.Second, Ramp: []float64{0.1, 0.5, 1}, RampStep: 2 * time.Second, MaxShift: 0.01}
 	g := newGroup(best, bounds, 0.9, 0.6, 0.7)

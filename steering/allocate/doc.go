@@ -15,6 +15,8 @@
 //   - margin: a challenger enters the target only when it scores better than the
 //     incumbent by this part;
 //   - dwell: a target stands for at least this long;
+//   - failback: who was given up is not chosen again for a while, so that nobody goes
+//     back and forth;
 //   - ramp: an endpoint that failed comes back in steps;
 //   - max shift: at most this share of the clients moves in a minute.
 //

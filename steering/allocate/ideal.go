@@ -2,6 +2,9 @@ package allocate
 
 import "fairway/steering"
 
+// open tells whether an entry may be chosen.
+func (e *Entry) open() bool { return e.Eligible && !e.barred }
+
 // ideal fills and returns the shares that the split would give the eligible entries if
 // nothing held it back, nil when none is eligible. Incumbents (nil = nobody)
 // are given the margin: they stay until somebody is better by it.
@@ -20,7 +23,7 @@ func ideal(shares []float64, entries []Entry, split steering.SplitSpec, incumben
 	}
 	best := -1
 	for i := range entries {
-		if entries[i].Eligible && (best < 0 || better(i, best)) {
+		if entries[i].open() && (best < 0 || better(i, best)) {
 			best = i
 		}
 	}
@@ -31,24 +34,24 @@ func ideal(shares []float64, entries []Entry, split steering.SplitSpec, incumben
 	case steering.SplitWithin:
 		top := 0.0
 		for i := range entries {
-			if entries[i].Eligible {
+			if entries[i].open() {
 				top = max(top, entries[i].Score)
 			}
 		}
 		for i := range entries {
-			if entries[i].Eligible && handicapped(i) >= top*(1-split.Within) {
+			if entries[i].open() && handicapped(i) >= top*(1-split.Within) {
 				shares[i] = entries[i].Weight
 			}
 		}
 	case steering.SplitWeighted:
 		for i := range entries {
-			if entries[i].Eligible {
+			if entries[i].open() {
 				shares[i] = entries[i].Weight
 			}
 		}
 	case steering.SplitScore:
 		for i := range entries {
-			if entries[i].Eligible {
+			if entries[i].open() {
 				shares[i] = entries[i].Weight * entries[i].Score
 			}
 		}

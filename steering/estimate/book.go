@@ -1,6 +1,7 @@
 package estimate
 
 import (
+	"maps"
 	"math"
 	"strings"
 	"time"
@@ -14,6 +15,8 @@ type Book struct {
 	vantages  map[string]string // vantage → its region
 	subjects  map[steering.Subject]string
 	levels    map[key]*level
+	weights   map[string]float64 // part of a region → its part of the region's traffic
+	usual     map[key]float64    // endpoint × region, parts too: the logarithm of what surveys found
 	regions   []string
 	endpoints map[string]bool
 	changed   bool
@@ -39,11 +42,12 @@ func (b *Book) Configure(r *steering.Revision) {
 	for _, v := range r.Vantages {
 		b.vantages[v.Name] = v.Region
 	}
-	b.endpoints = make(map[string]bool)
+	b.endpoints, b.usual = make(map[string]bool), make(map[key]float64)
 	for _, s := range r.Services {
 		for _, e := range s.Endpoints {
 			b.subjects[e.Subject()] = e.ID
 			b.endpoints[e.ID] = true
+			b.survey(e)
 		}
 	}
 	for k, l := range b.levels {
@@ -51,6 +55,7 @@ func (b *Book) Configure(r *steering.Revision) {
 			delete(b.levels, k)
 			continue
 		}
+		l.usual, l.survey = b.usual[k]
 		for place := range l.places {
 			vantage, is := strings.CutPrefix(place, vantagePrefix)
 			if _, stays := b.vantages[vantage]; is && !stays || !is && b.wholes[place] != k.region {
@@ -61,11 +66,35 @@ func (b *Book) Configure(r *steering.Revision) {
 	b.changed = true
 }
 
+// survey notes what the operator's surveys say of an endpoint.
+func (b *Book) survey(e *steering.Endpoint) {
+	if e.Account == nil {
+		return
+	}
+	for region, terms := range e.Account.Regions {
+		if terms.Latency > 0 {
+			b.usual[key{e.ID, region}] = math.Log(float64(terms.Latency) / float64(time.Millisecond))
+		}
+	}
+}
+
+// usualOffset is how far a part of a region is from the whole, as surveys say; 0 where
+// they do not speak of both.
+func (b *Book) usualOffset(endpoint, region string) float64 {
+	part, some := b.usual[key{endpoint, region}]
+	whole, all := b.usual[key{endpoint, b.wholes[region]}]
+	if !some || !all {
+		return 0
+	}
+	return part - whole
+}
+
 func (b *Book) level(endpoint, whole string) *level {
 	k := key{endpoint, whole}
 	l := b.levels[k]
 	if l == nil {
 		l = &level{places: make(map[string]*offset)}
+		l.usual, l.survey = b.usual[k]
 		b.levels[k] = l
 	}
 	return l
@@ -98,6 +127,7 @@ func (b *Book) Probe(m *steering.Measurement) {
 	}
 	l := b.level(endpoint, b.wholes[region])
 	o, at := l.place(vantagePlace(m.Vantage)), unix(m.At)
+	o.usual = b.usualOffset(endpoint, region)
 	if !m.OK() {
 		o.probes.add(1, 1, at)
 	} else {
@@ -135,6 +165,7 @@ func (b *Book) Players(p *Players) {
 	}
 	l := b.level(p.Endpoint, whole)
 	o, at := l.place(p.Region), unix(p.At)
+	o.usual = b.usualOffset(p.Endpoint, p.Region)
 	l.players.add(p.Fails, p.Tries, at)
 	o.players.add(p.Fails, p.Tries, at)
 	if ok > 0 {
@@ -145,6 +176,25 @@ func (b *Book) Players(p *Players) {
 		l.observe(o, p.LogMs/ok, spread/ok, at)
 	}
 	b.changed = true
+}
+
+// Weigh takes over how much traffic each region has, in whatever unit. Parts of which
+// it is not known, or regions that no part is known of, are not weighed.
+func (b *Book) Weigh(traffic map[string]float64) {
+	sums := make(map[string]float64)
+	for region, x := range traffic {
+		if whole := b.wholes[region]; whole != region {
+			sums[whole] += x
+		}
+	}
+	weights := make(map[string]float64)
+	for region, x := range traffic {
+		if whole := b.wholes[region]; whole != region && x > 0 && sums[whole] > 0 {
+			weights[region] = x / sums[whole]
+		}
+	}
+	b.changed = b.changed || !maps.Equal(weights, b.weights)
+	b.weights = weights
 }
 
 // Changed tells whether anything came in since the last Table.
@@ -185,17 +235,48 @@ func (b *Book) Table(now time.Time) *Table {
 		}
 		probed := l.probed(at)
 		l.players.forget(max(at, l.players.at))
+		others := b.others(l, parts[k.region])
 		for _, region := range parts[k.region] {
-			t.by[key{k.endpoint, region}] = b.estimate(l, region, probed, at)
+			t.by[key{k.endpoint, region}] = b.estimate(l, k.endpoint, region, others, probed, at)
 		}
 	}
 	return t
 }
 
+// others is how far parts of which nobody tells are from a level that a survey found.
+// A survey is of the region as a whole, so what is known of some of its parts tells of
+// the rest: where those with a vantage are far away, the others are nearer.
+func (b *Book) others(l *level, parts []string) float64 {
+	if !l.survey {
+		return 0
+	}
+	rest, left := 1.0, 1.0
+	for _, region := range parts {
+		o := l.places[region]
+		if o == nil || !o.seen {
+			o = b.standing(l, region)
+		}
+		if weight := b.weights[region]; o != nil && weight > 0 {
+			rest -= weight
+			left -= weight * math.Exp(o.mean)
+		}
+	}
+	if rest < leastRest {
+		return 0
+	}
+	return max(-mostOthers, min(mostOthers, math.Log(max(left/rest, 1e-3))))
+}
+
+const (
+	leastRest  = 0.05 // of the traffic: of fewer nothing is concluded
+	mostOthers = 0.5
+)
+
 // estimate is what is known of an endpoint in a region that shares a level.
-func (b *Book) estimate(l *level, region string, probed, at float64) Estimate {
+func (b *Book) estimate(l *level, endpoint, region string, others, probed, at float64) Estimate {
 	e := Estimate{Errors: max(probed, l.players.share())}
-	mean, variance := l.mean, l.variance+levelDrift*max(0, at-l.at)
+	is := l.now(at)
+	mean, variance := is.mean, is.variance
 	o := l.places[region]
 	if o != nil {
 		o.players.forget(max(at, o.players.at))
@@ -208,7 +289,10 @@ func (b *Book) estimate(l *level, region string, probed, at float64) Estimate {
 	case o != nil:
 		mean, variance, e.Own = mean+o.mean, variance+o.variance+offsetDrift*max(0, at-o.at), true
 	case b.wholes[region] != region:
-		variance += offsetPrior
+		if _, stated := b.usual[key{endpoint, region}]; stated {
+			others = b.usualOffset(endpoint, region)
+		}
+		mean, variance = mean+others, variance+offsetPrior
 	}
 	e.Ms, e.Sigma = math.Exp(mean), math.Sqrt(variance)
 	return e

@@ -15,6 +15,12 @@
 // has its region's level. Levels and offsets wander at rates that are constants here:
 // by about a tenth within an hour, and within half an hour.
 //
+// Where the operator states what a fetch usually takes (a survey), a region's level
+// wanders around that and comes back to it within hours, and what vantages are off from
+// it for long is theirs: three vantages do not stand where all viewers are, but they
+// meet what changes for all. What is known of some networks tells of the others, as far
+// as their traffic is known: together they are what the survey found.
+//
 // A jump (an observation more than three standard deviations off) is disbelieved
 // once; when the next one from the same place agrees, both filters open up, so that a
 // fault is followed within two observations while a single spike moves nothing.

@@ -198,6 +198,73 @@ func TestSigmaIsHonest(t *testing.T) {
 	}
 }
 
+// surveyed is the country with an operator who says what fetches usually take there.
+func surveyed(whole, small time.Duration) (*Book, *steering.Endpoint) {
+	b, e := country()
+	terms := map[string]steering.Terms{"de": {Latency: whole}}
+	if small > 0 {
+		terms["de-small"] = steering.Terms{Latency: small}
+	}
+	e.Account = &steering.Provider{Name: "alpha", Regions: terms}
+	b.Configure(&steering.Revision{
+		Regions:  []steering.Region{{Name: "de"}, {Name: "de-big", Within: "de"}, {Name: "de-small", Within: "de"}},
+		Vantages: []steering.Vantage{{Name: "fra", Region: "de-big"}, {Name: "ber", Region: "de"}, {Name: "muc", Region: "de"}},
+		Services: []*steering.Service{{Key: "live", Endpoints: []*steering.Endpoint{e}}},
+	})
+	return b, e
+}
+
+// Vantages that all stand far away say little of a country of which a survey is known,
+// and what changes for all of them is the country's.
+func TestSurvey(t *testing.T) {
+	b, e := surveyed(40*time.Millisecond, 0)
+	at := time.Duration(0)
+	see := func(rounds int, ms float64) {
+		for range rounds {
+			at += 10 * time.Second
+			for _, vantage := range []string{"fra", "ber", "muc"} {
+				b.Probe(probe(e, vantage, at, ms, true))
+			}
+		}
+	}
+	see(30, 60)
+	if got, _ := b.Table(begin.Add(at)).Get("live/alpha", "de-small"); got.Ms > 50 {
+		t.Errorf("a vantage's distance is taken for the country's: %+v", got)
+	}
+	b.want(t, "de-big", at, 60, 3)
+	before, _ := b.Table(begin.Add(at)).Get("live/alpha", "de-small")
+	see(12, 120)
+	b.want(t, "de-small", at, 2*before.Ms, 0.25*before.Ms)
+	b.want(t, "de-big", at, 120, 12)
+}
+
+// Where the network that a vantage stands in is far away, and has much of the traffic,
+// the others are nearer than the survey of them all.
+func TestSurveyLeavesTheRestToTheOthers(t *testing.T) {
+	b, e := surveyed(40*time.Millisecond, 0)
+	b.Weigh(map[string]float64{"de": 10, "de-big": 6, "de-small": 4})
+	for i := range 60 {
+		at := time.Duration(i) * 10 * time.Second
+		b.Probe(probe(e, "fra", at, 50, true))
+		b.Probe(probe(e, "ber", at, 40, true))
+		b.Probe(probe(e, "muc", at, 40, true))
+	}
+	b.want(t, "de-big", 10*time.Minute, 50, 2)
+	b.want(t, "de-small", 10*time.Minute, 25, 5) // 0.6 × 50 + 0.4 × 25 = 40
+}
+
+// A survey of a part tells how far the part is from the whole.
+func TestSurveyOfAPart(t *testing.T) {
+	b, e := surveyed(40*time.Millisecond, 80*time.Millisecond)
+	for i := range 30 {
+		for _, vantage := range []string{"fra", "ber", "muc"} {
+			b.Probe(probe(e, vantage, time.Duration(i)*10*time.Second, 40, true))
+		}
+	}
+	b.want(t, "de", 5*time.Minute, 40, 2)
+	b.want(t, "de-small", 5*time.Minute, 80, 4)
+}
+
 // What a revision no longer names is forgotten, the rest is kept.
 func TestConfigureKeepsWhatStays(t *testing.T) {
 	b, e := country()

@@ -9,8 +9,10 @@ const (
 	offsetDrift = 2 * 0.10 * 0.10 / 1800
 	offsetPrior = 0.25*0.25 + 0.10*0.10
 	levelPrior  = 1.0
-	jump        = 9    // squared standard deviations
-	least       = 1e-5 // variance that is never gone below
+	surveyPrior = 0.10 * 0.10
+	surveyTau   = 6 * 3600 // seconds in which a level comes back to what a survey found
+	jump        = 9        // squared standard deviations
+	least       = 1e-5     // variance that is never gone below
 )
 
 // belief is a figure with its variance.
@@ -22,6 +24,8 @@ type level struct {
 	belief
 	at      float64 // Unix seconds of the last observation
 	known   bool
+	usual   float64 // the logarithm that a survey found, around which the level wanders
+	survey  bool
 	players rate
 	places  map[string]*offset
 }
@@ -31,6 +35,7 @@ type offset struct {
 	belief
 	at      float64
 	seen    bool
+	usual   float64 // what surveys say that it is; 0 = they say nothing
 	outlier float64 // the last observation, if it was disbelieved
 	doubted bool
 	probes  rate // of a vantage
@@ -40,12 +45,12 @@ type offset struct {
 // observe takes in an observation of a logarithm with its variance, at a time.
 func (l *level) observe(o *offset, y, variance, at float64) {
 	if !l.known {
-		l.belief, l.known, l.at = belief{y, levelPrior}, true, at
+		l.belief, l.known, l.at = l.prior(y), true, at
 	}
 	if !o.seen {
-		o.belief, o.seen, o.at = belief{0, offsetPrior}, true, at
+		o.belief, o.seen, o.at = belief{o.usual, offsetPrior}, true, at
 	}
-	l.variance += levelDrift * max(0, at-l.at)
+	l.belief = l.now(at)
 	o.variance = min(offsetPrior+1, o.variance+offsetDrift*max(0, at-o.at))
 	l.at, o.at = max(l.at, at), max(o.at, at)
 
@@ -63,6 +68,25 @@ func (l *level) observe(o *offset, y, variance, at float64) {
 	o.doubted = false
 	l.update(off, sum)
 	o.update(off, sum)
+}
+
+// prior is what a level is taken for when the first observation comes.
+func (l *level) prior(y float64) belief {
+	if l.survey {
+		return belief{l.usual, surveyPrior}
+	}
+	return belief{y, levelPrior}
+}
+
+// now is a level at a time: it has wandered since it was last observed, away from
+// there, or back to what the survey found.
+func (l *level) now(at float64) belief {
+	passed := max(0, at-l.at)
+	is := belief{l.mean, l.variance + levelDrift*passed}
+	if l.survey {
+		is.mean = l.usual + (l.mean-l.usual)*math.Exp(-passed/surveyTau)
+	}
+	return is
 }
 
 // update moves a belief by its part of what an observation was off.

@@ -97,12 +97,16 @@ func older(m steering.Memory, by time.Duration) steering.Memory {
 		return t.Add(-by)
 	}
 	m.Chosen, m.Moved = back(m.Chosen), back(m.Moved)
-	recovered := make(map[string]time.Time, len(m.Recovered))
-	for id, at := range m.Recovered {
-		recovered[id] = back(at)
+	all := func(times map[string]time.Time) map[string]time.Time {
+		if times == nil {
+			return nil
+		}
+		moved := make(map[string]time.Time, len(times))
+		for id, at := range times {
+			moved[id] = back(at)
+		}
+		return moved
 	}
-	if m.Recovered != nil {
-		m.Recovered = recovered
-	}
+	m.Recovered, m.Left = all(m.Recovered), all(m.Left)
 	return m
 }

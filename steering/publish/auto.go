@@ -54,6 +54,20 @@ func (e *estimates) players(reports []estimate.Players) {
 	}
 }
 
+// weigh takes in how much traffic the regions have.
+func (e *estimates) weigh(d demand) {
+	if e.book == nil {
+		return
+	}
+	traffic := make(map[string]float64, len(d))
+	for region, of := range d {
+		if traffic[region] = of[bits]; of[bits] == 0 {
+			traffic[region] = of[requests]
+		}
+	}
+	e.book.Weigh(traffic)
+}
+
 // Players takes what players told, summed up by endpoint and region: see score: auto.
 func (l *Loop) Players(ctx context.Context, reports []estimate.Players) error {
 	return l.order(ctx, func(time.Time) { l.estimates.players(reports) })

@@ -185,7 +185,7 @@ func (d *decision) load() {
 		p := &d.prev.memory.ends[at]
 		if i := d.find(p.endpoint); i >= 0 {
 			e := &d.entries[i]
-			e.Target, e.Lost, e.Recovered = p.target, p.lost, p.recovered
+			e.Target, e.Lost, e.Recovered, e.Left = p.target, p.lost, p.recovered, p.left
 		}
 	}
 }
@@ -250,14 +250,14 @@ func (d *decision) remember() memory {
 	m := memory{measured: d.measured, clock: d.clock}
 	n := 0
 	for i := range d.entries {
-		if e := &d.entries[i]; e.Target > 0 || e.Lost || !e.Recovered.IsZero() {
+		if d.entries[i].Remembered() {
 			n++
 		}
 	}
 	m.ends = make([]past, 0, n)
 	for i := range d.entries {
-		if e := &d.entries[i]; e.Target > 0 || e.Lost || !e.Recovered.IsZero() {
-			m.ends = append(m.ends, past{endpoint: d.options[i].endpoint, target: e.Target, recovered: e.Recovered, lost: e.Lost})
+		if e := &d.entries[i]; e.Remembered() {
+			m.ends = append(m.ends, past{endpoint: d.options[i].endpoint, target: e.Target, recovered: e.Recovered, left: e.Left, lost: e.Lost})
 		}
 	}
 	return m

@@ -29,6 +29,7 @@ type past struct {
 	endpoint  *steering.Endpoint
 	target    float64
 	recovered time.Time
+	left      time.Time
 	lost      bool
 }
 
@@ -85,6 +86,9 @@ func (s *slot) record() steering.SplitRecord {
 		if p.lost {
 			m.Lost = put(m.Lost, id, true)
 		}
+		if !p.left.IsZero() {
+			m.Left = put(m.Left, id, p.left)
+		}
 		if !p.recovered.IsZero() {
 			m.Recovered = put(m.Recovered, id, p.recovered)
 		}
@@ -108,8 +112,8 @@ func restored(service *steering.Service, split *steering.Split, m *steering.Memo
 		measured: m.Measured, clock: allocate.Clock{Chosen: m.Chosen, Moved: m.Moved, Spec: m.Spec},
 	}}
 	for _, e := range service.Endpoints {
-		p := past{endpoint: e, target: m.Target[e.ID], recovered: m.Recovered[e.ID], lost: m.Lost[e.ID]}
-		if p.target > 0 || p.lost || !p.recovered.IsZero() {
+		p := past{endpoint: e, target: m.Target[e.ID], recovered: m.Recovered[e.ID], left: m.Left[e.ID], lost: m.Lost[e.ID]}
+		if p.target > 0 || p.lost || !p.recovered.IsZero() || !p.left.IsZero() {
 			s.memory.ends = append(s.memory.ends, p)
 		}
 	}

@@ -96,6 +96,7 @@ func (l *Loop) look(now time.Time) {
 		}
 		t.covered = follow(t.covered, l.main.coverage(t.now), passed)
 		t.held = t.held.steadied(l.main.demandOf(t.seen(), t.covered), passed)
+		l.estimates.weigh(t.held)
 		l.main.correct = t.corrector.step(l.main, &t.doors, now)
 	}
 	if l.config.began.IsZero() { // who turns the loop by hand stores nothing

@@ -55,7 +55,7 @@ var (
 		steering.ReasonPoolDown, steering.ReasonOtherPool, steering.ReasonLessLiked, steering.ReasonNotForced, steering.ReasonTooDear, steering.ReasonDearer,
 	}
 	holds = []steering.HoldCode{
-		steering.HoldMargin, steering.HoldDwell, steering.HoldRamp, steering.HoldMaxShift, steering.HoldMaxShiftAll,
+		steering.HoldMargin, steering.HoldDwell, steering.HoldFailback, steering.HoldRamp, steering.HoldMaxShift, steering.HoldMaxShiftAll,
 		steering.HoldBrake, steering.HoldBrakeAll, steering.HoldFreeze, steering.HoldCap,
 	}
 )
