@@ -24,7 +24,7 @@ type simOptions struct {
 	first              uint64
 	length             time.Duration
 	granularity        string
-	rum                bool
+	rum, survey        bool
 }
 
 func simCommand() *cobra.Command {
@@ -79,6 +79,7 @@ Scenarios: ` + scenarioText(),
 	f.DurationVar(&o.length, "length", 6*time.Hour, "how much of each world counts; 10 minutes before it do not")
 	f.StringVar(&o.granularity, "granularity", "asn", "what the policies of --policy steer by themselves: region or asn")
 	f.BoolVar(&o.rum, "rum", false, "the policies of --policy also take part with players' reports")
+	f.BoolVar(&o.survey, "survey", false, "the policies of --policy also take part with each region's usual latencies stated, as B4 knows them")
 	f.IntVar(&o.evacuation, "evacuation", 0, "instead of all that: so many outages of a CDN, and how long until four in five of its viewers are elsewhere")
 	f.IntVar(&o.offline, "off-policy", 0, "instead of all that: how well the log of one policy, of so many viewers a step, tells how they would have fared under others (docs/REPLAY.md)")
 	f.StringVar(&o.svg, "svg", "", "also draw the table into this file")
@@ -134,6 +135,11 @@ func (o *simOptions) plan() (sim.Plan, error) {
 		}
 		c := sim.Candidate{Name: strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)), File: path, Policies: data, ASN: o.granularity == "asn"}
 		candidates = append(candidates, c)
+		if o.survey {
+			surveyed := c
+			surveyed.Name, surveyed.Survey = c.Name+"+survey", true
+			candidates = append(candidates, surveyed)
+		}
 		if o.rum {
 			c.Name, c.RUM = c.Name+"+rum", true
 			candidates = append(candidates, c)

@@ -25,6 +25,9 @@ type Candidate struct {
 	ASN bool
 	// RUM has it hear players' reports.
 	RUM bool
+	// Survey has its operator state what the latencies of each region usually are,
+	// exactly, as that of B4 knows them.
+	Survey bool
 }
 
 // configuration is the world as an operator would describe it: what there is, without
@@ -59,6 +62,9 @@ func configuration(w *World, c Candidate, policy string) string {
 			limit := ""
 			if gbps := w.Stated[r*w.C+cdn]; gbps > 0 {
 				limit = fmt.Sprintf(", cap_gbps: %.6g", max(gbps, 0.001))
+			}
+			if c.Survey {
+				limit += fmt.Sprintf(", latency: %dus", int(1000*w.shape().mean(r, cdn)))
 			}
 			line("      %s: {price_per_gb: %.6g%s}", regionName(r), w.Price[r*w.C+cdn], limit)
 		}

@@ -16,10 +16,12 @@ const Shipped = `policies:
 const Builtin = "policies:\n  default: {}\n"
 
 // Ships are the candidates that every benchmark has: the shipped score: auto, with
-// probes alone and with players' reports, and the built-in policy for comparison.
+// probes alone, with the survey that B4 follows, and with players' reports, and the
+// built-in policy for comparison.
 func Ships() []Candidate {
 	return []Candidate{
 		{Name: "fairway", Policies: []byte(Shipped), ASN: true},
+		{Name: "fairway+survey", Policies: []byte(Shipped), ASN: true, Survey: true},
 		{Name: "fairway+rum", Policies: []byte(Shipped), ASN: true, RUM: true},
 		{Name: "builtin", Policies: []byte(Builtin)},
 	}

@@ -92,7 +92,7 @@ func TestTwoCDNsOfFixedLatency(t *testing.T) {
 		}
 		return w
 	}
-	for name, factor := range map[string]float64{"B0": 1, "B1": 1.5, "B4": 1, "B5": 1, "B7": 1, "O1": 1, "O2": 1, "O3": 1, "OP": 1, "fairway": 1} {
+	for name, factor := range map[string]float64{"B0": 1, "B1": 1.5, "B4": 1, "B5": 1, "B7": 1, "O1": 1, "O2": 1, "O3": 1, "OP": 1, "OS": 1, "fairway": 1} {
 		w := slow(NewWorld(still(2), 1, time.Hour))
 		var p Policy
 		if name == "fairway" {
@@ -104,6 +104,48 @@ func TestTwoCDNsOfFixedLatency(t *testing.T) {
 			}
 		}
 		near(t, name+": J", live(t, w, p, 20*time.Minute).J, factor*meanMs(w), 0.01*meanMs(w))
+	}
+}
+
+// Where a vantage stands in every ASN, what probes could tell is all that there is: the
+// bounds for probes and for probes with a survey are the oracle by ASN.
+func TestVantagesEverywhereKnowAll(t *testing.T) {
+	s := Base()
+	s.Regions, s.Groups, s.Vantages = 2, 4, 4
+	results, err := Run(Plan{
+		Base: s, Scenarios: []string{"S1"}, Seeds: []uint64{5}, Length: 30 * time.Minute, Warm: 10 * time.Minute, Policies: Field(nil, "OP", "OS"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := make(map[string]float64)
+	for _, r := range results {
+		by[r.Policy] = r.J
+	}
+	near(t, "OP", by["OP"], by["O2"], 1e-9)
+	near(t, "OS", by["OS"], by["O2"], 1e-9)
+}
+
+// A survey that is exact leaves for the ASNs without a vantage what is not the
+// vantages': with one of them, that is its very latency.
+func TestSurveyOfTheLastASN(t *testing.T) {
+	s := still(2)
+	s.Vantages = 2 // of three ASNs
+	s.Latency.GroupSigma = 0.25
+	w := NewWorld(s, 3, time.Hour)
+	for r := range w.R {
+		known := w.vantages[2*r : 2*r+2]
+		for c := range w.C {
+			fixed := 0.0
+			for _, g := range known {
+				fixed += math.Log(w.Fixed[g*w.C+c]) / 2
+			}
+			for g := r * w.A; g < (r+1)*w.A; g++ {
+				if g != known[0] && g != known[1] {
+					near(t, "latency", math.Exp(surveyed(w, r, c, known, fixed)(g)), w.Fixed[g*w.C+c], 1e-9)
+				}
+			}
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ type oracle struct {
 	regional bool // all ASNs of a region alike
 	now      bool // viewers follow at once
 	vantages bool // it knows only what the vantages meet
+	survey   bool // … and what B4 knows: the region's mean in the long run
 	world    *World
 	ms, errs []float64 // ASN × CDN, unloaded: what it knows
 	busy     []bool    // region: it descended in the last step
@@ -31,9 +32,14 @@ type oracle struct {
 // they are in the same region. For these it takes the mean over those that it knows,
 // without what only passes there. That is the most that can be known from probes
 // alone: what the vantages' ASNs have in common with each other, by chance and for
-// ever, nobody can tell from what they have in common with the region.
+// ever, nobody can tell from what they have in common with the region. The mean is the
+// best guess: ASNs of a region are drawn alike, and what it must be shrunk by is the
+// same for all CDNs, so that their order stays.
+//
+// OS knows beside that what B4 knows, each region's mean in the long run, which is what
+// B4 steers by; see surveyed.
 func newOracles() []Policy {
-	return []Policy{&oracle{name: "OP", vantages: true}, &oracle{name: "O1", regional: true}, &oracle{name: "O2"}, &oracle{name: "O3", now: true}}
+	return []Policy{&oracle{name: "OP", vantages: true}, &oracle{name: "OS", vantages: true, survey: true}, &oracle{name: "O1", regional: true}, &oracle{name: "O2"}, &oracle{name: "O3", now: true}}
 }
 
 func (o *oracle) Name() string  { return o.name }
@@ -53,12 +59,51 @@ func (o *oracle) see(w *World) {
 				log += (math.Log(w.SeenMs[g*w.C+c]) - w.groups[g*w.C+c].at) / float64(len(known))
 				errs += w.SeenErr[g*w.C+c] / float64(len(known))
 			}
+			guess := func(int) float64 { return log }
+			if o.survey {
+				guess = surveyed(w, r, c, known, log)
+			}
 			for g := r * w.A; g < (r+1)*w.A; g++ {
 				if !slices.Contains(known, g) {
-					o.ms[g*w.C+c], o.errs[g*w.C+c] = math.Exp(log), errs
+					o.ms[g*w.C+c], o.errs[g*w.C+c] = math.Exp(guess(g)), errs
 				}
 			}
 		}
+	}
+}
+
+// surveyed guesses the logarithm of a CDN's latency in ASNs without a vantage. log is
+// the mean over those with one, of which everything is known.
+//
+// What the survey leaves for the others is their weighted mean: the region's mean less
+// what the vantages' ASNs have of it. An ASN's own is then the mean of a normal
+// posterior: the level of the region is known from the vantages' ASNs as well as their
+// number allows; that of the ASN differs from it with a known spread; and the weighted
+// mean of those differences is what was left. What makes fetches slower everywhere at
+// present (hours, faults) is as the vantages meet it.
+func surveyed(w *World, r, c int, known []int, log float64) func(g int) float64 {
+	spread := w.Spec.Latency.GroupSigma * w.Spec.Latency.GroupSigma
+	fixed, mean, weight, squares := 0.0, 0.0, 0.0, 0.0
+	for g := r * w.A; g < (r+1)*w.A; g++ {
+		x := w.Fixed[g*w.C+c]
+		if slices.Contains(known, g) {
+			fixed += math.Log(x) / float64(len(known))
+			continue
+		}
+		mean += w.Weight[g] * x // the region's whole sum, less the vantages' part
+		weight += w.Weight[g]
+		squares += w.Weight[g] * w.Weight[g]
+	}
+	if weight == 0 {
+		return func(int) float64 { return log }
+	}
+	squares /= weight * weight
+	left := math.Log(mean/weight) - 0.5*spread*(1-squares) // of logarithms
+	level := spread / float64(len(known))
+	now := log - fixed // what passes
+	return func(g int) float64 {
+		gain := (level + spread*w.Weight[g]/weight) / max(level+spread*squares, 1e-12)
+		return fixed + gain*(left-fixed) + now
 	}
 }
 

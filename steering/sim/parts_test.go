@@ -264,7 +264,7 @@ func TestWriters(t *testing.T) {
 func BenchmarkShippedHour(b *testing.B) {
 	for range b.N {
 		w := NewWorld(Base(), 1, time.Hour)
-		f, err := newFairway(w, Ships()[1])
+		f, err := newFairway(w, Ships()[2])
 		if err != nil {
 			b.Fatal(err)
 		}

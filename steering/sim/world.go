@@ -181,10 +181,8 @@ func (w *World) show() {
 			g := r*w.A + a
 			w.Demand[g] = w.Weight[g] * w.Spec.Demand.PeakGbps * day * w.crowd(r, day)
 		}
-		evening := max(0, day-0.6)
 		for c := range w.C {
-			rc := r*w.C + c
-			common := math.Exp(w.regions[rc].at) * (1 + w.amp[rc]*evening)
+			common := w.common(r, c, day)
 			for a := range w.A {
 				i := (r*w.A+a)*w.C + c
 				w.Latency[i] = w.Fixed[i] * common * math.Exp(w.groups[i].at)
@@ -193,6 +191,12 @@ func (w *World) show() {
 		}
 	}
 	w.suffer()
+}
+
+// common is the factor on latency that all ASNs of a region have at a CDN now.
+func (w *World) common(r, c int, day float64) float64 {
+	rc := r*w.C + c
+	return math.Exp(w.regions[rc].at) * (1 + w.amp[rc]*max(0, day-0.6))
 }
 
 // diurnal is the part of its peak that a region asks for at this hour: most at nine
