@@ -6,7 +6,7 @@
 // Out:
 //
 //	GET|HEAD /r/{service}/{path…}?{query}   302 to the chosen endpoint's URL + "/" + path + "?" + query
-//	GET|HEAD /steer/v1/{service}/{hls|dash} 200 with a steering manifest; ?s= is the viewer's session
+//	GET|HEAD /steer/v1/{service}/{hls|dash} 200 with a steering manifest; ?s= is the viewer's session, ?clones asks for clones
 //	GET|HEAD /manifest/v1/{service}/{path…} 200 with the origin's playlist or MPD, made steerable; ?s= as above
 //	GET|HEAD /decide/v1/{service}           200 with the ranked endpoints as JSON; ?client=, ?session=, ?explain
 //	POST     /decide/v1/                    200 with the same for many services and clients
