@@ -30,7 +30,8 @@ import (
 
 // TestNothingIsLost: under 2,000 queries a second over UDP, with connections held
 // open to both doors, configurations are reloaded and applied, the geo database
-// is exchanged, and the process is replaced by another: no query over UDP stays
+// is exchanged, a key is replaced, and the process is replaced by another: no query
+// over UDP, half of which want signatures, stays
 // without an answer, and no connection is reset.
 func TestNothingIsLost(t *testing.T) {
 	config, d := startWorld(t)
@@ -40,12 +41,17 @@ func TestNothingIsLost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Dir(config), filepath.Base(config), fmt.Sprintf("%s\ngeo: {databases: [%s]}\n", text, geo))
+	signed := strings.Replace(string(text), "dnssec: {}", "dnssec: {keys: ksk-zsk, key_ttl: 1s, propagation: 0s}", 1)
+	if signed == string(text) {
+		t.Fatal("the demo's zone is signed otherwise than this test thinks")
+	}
+	write(t, filepath.Dir(config), filepath.Base(config), fmt.Sprintf("%s\ngeo: {databases: [%s]}\n", signed, geo))
 	line := startDynasty(t, "run", "--config", config, "--data", t.TempDir(), "--log", "info")
 	d.answering("live.fairway.test.", "live", patience)
 
 	load := newSteadyLoad(t, d)
 	a := newApplier(t, config, d)
+	rolled := 0
 	for round := range handovers {
 		held := load.hold(5)
 		changes := line.count(`why="files changed"`)
@@ -55,6 +61,7 @@ func TestNothingIsLost(t *testing.T) {
 		line.signal(syscall.SIGHUP)
 		until(t, patience, "the reload", func() bool { return line.count("why=SIGHUP") > reloads })
 		a.fairway(0, "apply", a.withTTL(6+round%20), "--yes")
+		rolled += a.rollKey()
 		line.succeed()
 		until(t, patience, "the successor's API answers", func() bool {
 			r, err := direct.Get("http://" + d.api + "/readyz")
@@ -72,7 +79,10 @@ func TestNothingIsLost(t *testing.T) {
 		}
 	}
 	load.end()
-	t.Logf("%d queries over UDP, %d over TCP, %d requests over HTTP", load.udp.Load(), load.tcp.Load(), load.http.Load())
+	t.Logf("%d queries over UDP, %d over TCP, %d requests over HTTP; %d keys replaced", load.udp.Load(), load.tcp.Load(), load.http.Load(), rolled)
+	if rolled == 0 {
+		t.Error("no key was replaced")
+	}
 }
 
 // TestFailedSuccessor: a program that cannot take over leaves everything as it
@@ -339,7 +349,7 @@ func query(id uint16) []byte {
 	m := new(dns.Msg)
 	m.SetQuestion("live.fairway.test.", dns.TypeA)
 	m.Id = id
-	m.SetEdns0(1232, false)
+	m.SetEdns0(1232, id%2 == 1)
 	o := m.IsEdns0()
 	o.Option = append(o.Option, &dns.EDNS0_SUBNET{Code: dns.EDNS0SUBNET, Family: 1, SourceNetmask: 24,
 		Address: netip.AddrFrom4([4]byte{5, 9, byte(id)}).AsSlice()})
@@ -348,6 +358,40 @@ func query(id uint16) []byte {
 		panic(err)
 	}
 	return packet
+}
+
+// rollKey replaces the key that signs the demo's zone, and waits until the next one does.
+// One at a time can be: 0 while caches may need the one before.
+func (a *applier) rollKey() int {
+	a.Helper()
+	signs := signingTag(a.T, a.doors)
+	out, errs, code := run(a.T, a.temp, "dnssec", "roll", "fairway.test", "--api", a.api, "--token-file", filepath.Join(filepath.Dir(a.config), "token"))
+	switch {
+	case code != 0 && strings.Contains(errs, "being replaced already"):
+		return 0
+	case code != 0:
+		a.Errorf("fairway dnssec roll: exit %d\n%s%s", code, out, errs)
+		return 0
+	}
+	until(a.T, patience, "the next key signs", func() bool { return signingTag(a.T, a.doors) != signs })
+	return 1
+}
+
+// signingTag is the tag of the key that signs the demo's zone.
+func signingTag(t *testing.T, d *doors) uint16 {
+	t.Helper()
+	request := new(dns.Msg).SetQuestion("live.fairway.test.", dns.TypeCNAME).SetEdns0(1232, true)
+	reply, _, err := (&dns.Client{Timeout: patience}).Exchange(request, d.dns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rr := range reply.Answer {
+		if sig, ok := rr.(*dns.RRSIG); ok {
+			return sig.KeyTag
+		}
+	}
+	t.Fatalf("not signed: %v", reply)
+	return 0
 }
 
 // askUDP sends queries at a rate, whether or not there are answers, and wants one
