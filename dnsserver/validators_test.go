@@ -134,7 +134,41 @@ func TestResolversValidate(t *testing.T) {
 					}
 				}
 			}
+			if kind.Subnets {
+				secureBySubnet(t, r, netip.AddrPortFrom(address, 53).String())
+			}
 		})
+	}
+}
+
+// secureBySubnet asks as clients of two regions by turns: each gets what we tell its
+// network, with the proof of it, also from the cache.
+func secureBySubnet(t *testing.T, r *resolvertest.Resolver, address string) {
+	t.Helper()
+	const name = "shop.video.example."
+	addresses := func(m *dns.Msg) string {
+		all := []string{rcodeLabel(m.Rcode)}
+		for _, rr := range m.Answer {
+			if a, ok := rr.(*dns.A); ok {
+				all = append(all, a.A.String())
+			}
+		}
+		slices.Sort(all) // resolvers change the order
+		return strings.Join(all, " ")
+	}
+	told := make(map[string]string)
+	for range 2 {
+		for _, network := range []string{"192.0.2.0/24", "198.51.100.0/24"} {
+			direct := addresses(ask(t, address, transportTCP, query(name, dns.TypeA, withClient(network))))
+			reply := r.Ask(name, dns.TypeA, resolvertest.Secure, resolvertest.From(network))
+			if got := addresses(reply); got != direct || !reply.AuthenticatedData {
+				t.Errorf("%s from %s: %s, want %s, secure: %v", name, network, got, direct, reply.AuthenticatedData)
+			}
+			told[network] = direct
+		}
+	}
+	if told["192.0.2.0/24"] == told["198.51.100.0/24"] {
+		t.Errorf("both regions are told %v: this proves nothing", told)
 	}
 }
 

@@ -45,7 +45,9 @@ func TestNothingIsLost(t *testing.T) {
 	if signed == string(text) {
 		t.Fatal("the demo's zone is signed otherwise than this test thinks")
 	}
-	write(t, filepath.Dir(config), filepath.Base(config), fmt.Sprintf("%s\ngeo: {databases: [%s]}\n", signed, geo))
+	// A busy machine may keep this process from asking for longer than a connection may be
+	// silent: the longest that can be had.
+	write(t, filepath.Dir(config), filepath.Base(config), fmt.Sprintf("%s\ngeo: {databases: [%s]}\ndns: {tcp: {idle: 30s}}\n", signed, geo))
 	line := startDynasty(t, "run", "--config", config, "--data", t.TempDir(), "--log", "info")
 	d.answering("live.fairway.test.", "live", patience)
 
