@@ -162,6 +162,14 @@ func inputNamed(name string) figure {
 		return func(in *steering.Inputs) float64 { return in.ThroughputBps }
 	case "rebuffering":
 		return func(in *steering.Inputs) float64 { return in.Rebuffering }
+	case "player_availability":
+		return func(in *steering.Inputs) float64 { return in.PlayerAvailability }
+	case "player_ttfb_ms":
+		return func(in *steering.Inputs) float64 { return in.PlayerTTFBMs }
+	case "player_throughput_bps":
+		return func(in *steering.Inputs) float64 { return in.PlayerThroughputBps }
+	case "player_start_ms":
+		return func(in *steering.Inputs) float64 { return in.PlayerStartMs }
 	case "price_per_gb":
 		return func(in *steering.Inputs) float64 { return in.PricePerGB }
 	case "load":

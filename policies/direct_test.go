@@ -60,6 +60,7 @@ func TestDirectScoreIsCELs(t *testing.T) {
 		in := &steering.Inputs{
 			Latency: value.Draw(t, "latency"), Availability: value.Draw(t, "availability"), Throughput: value.Draw(t, "throughput"),
 			Cost: value.Draw(t, "cost"), P50Ms: value.Draw(t, "p50"), P95Ms: value.Draw(t, "p95"), ThroughputBps: value.Draw(t, "bps"), Rebuffering: value.Draw(t, "rebuffering"), Smoothness: value.Draw(t, "smoothness"),
+			PlayerAvailability: value.Draw(t, "player availability"), PlayerTTFBMs: value.Draw(t, "player ttfb"), PlayerThroughputBps: value.Draw(t, "player bps"), PlayerStartMs: value.Draw(t, "player start"),
 			PricePerGB: value.Draw(t, "price"), Load: value.Draw(t, "load"), Pace: value.Draw(t, "pace"), Pull: value.Draw(t, "pull"),
 			Samples: value.Draw(t, "samples"), AgeSeconds: value.Draw(t, "age"), Weight: value.Draw(t, "weight"),
 		}

@@ -47,6 +47,10 @@ func scoreVariables() []variable {
 		{"p95_ms", cel.DoubleType},
 		{"throughput_bps", cel.DoubleType},
 		{"rebuffering", cel.DoubleType},
+		{"player_availability", cel.DoubleType},
+		{"player_ttfb_ms", cel.DoubleType},
+		{"player_throughput_bps", cel.DoubleType},
+		{"player_start_ms", cel.DoubleType},
 		{"price_per_gb", cel.DoubleType},
 		{"load", cel.DoubleType},
 		{"pace", cel.DoubleType},
@@ -252,6 +256,14 @@ func (a *inputsActivation) ResolveName(name string) (any, bool) {
 		return types.Double(a.in.ThroughputBps), true
 	case "rebuffering":
 		return types.Double(a.in.Rebuffering), true
+	case "player_availability":
+		return types.Double(a.in.PlayerAvailability), true
+	case "player_ttfb_ms":
+		return types.Double(a.in.PlayerTTFBMs), true
+	case "player_throughput_bps":
+		return types.Double(a.in.PlayerThroughputBps), true
+	case "player_start_ms":
+		return types.Double(a.in.PlayerStartMs), true
 	case "price_per_gb":
 		return types.Double(a.in.PricePerGB), true
 	case "load":

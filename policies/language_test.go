@@ -47,7 +47,8 @@ func scoreOf(t testing.TB, expression string) func(*steering.Inputs) float64 {
 func TestScore(t *testing.T) {
 	in := &steering.Inputs{
 		Latency: 0.8, Availability: 0.5, Throughput: 0.25, Smoothness: 0.75, Cost: 0.4,
-		P50Ms: 25, P95Ms: 90, ThroughputBps: 3e6, Rebuffering: 0.02, PricePerGB: 0.004, Load: 0.9, Pace: 0.5, Pull: 1.5, Samples: 7, AgeSeconds: 3, Weight: 2,
+		P50Ms: 25, P95Ms: 90, ThroughputBps: 3e6, Rebuffering: 0.02, PricePerGB: 0.004,
+		PlayerAvailability: 0.97, PlayerTTFBMs: 80, PlayerThroughputBps: 9e6, PlayerStartMs: 700, Load: 0.9, Pace: 0.5, Pull: 1.5, Samples: 7, AgeSeconds: 3, Weight: 2,
 		Provider: "akamai", Pool: "eu",
 	}
 	tests := []struct {
@@ -69,6 +70,9 @@ func TestScore(t *testing.T) {
 		{"p95_ms + price_per_gb + weight", 92.004},    //
 		{"load > 0.8 ? pace * pull : 1", 0.75},        //
 		{"smoothness - rebuffering", 0.73},            //
+		{"player_availability", 0.97},                 //
+		{"player_ttfb_ms + player_start_ms", 780},     //
+		{"player_throughput_bps / 1e6", 9},            //
 		{"throughput_bps / 1000000 + age_seconds", 6}, //
 		{"[0.5, 2.0][1]", 2},                          // an index stays a whole number
 		{"size(provider) > 5 ? 1 : 0", 1},             // size is a whole number

@@ -39,24 +39,23 @@ func (v *Verdict) UnmarshalText(text []byte) error {
 // Health is the verdict on one subject in one region with its evidence.
 type Health struct {
 	Verdict      Verdict       `json:"verdict"`
-	Since        time.Time     `json:"since"`                  // when the verdict was entered
-	Unturned     bool          `json:"unturned,omitempty"`     // down or unknown, and was not up before: nothing has turned
-	Samples      int           `json:"samples"`                // measurements in the window
-	Availability float64       `json:"availability"`           // share of them that were ok, 0..1
-	P50          time.Duration `json:"p50_ns"`                 // latency of the ok ones
-	P95          time.Duration `json:"p95_ns"`                 // latency of the ok ones
-	Throughput   float64       `json:"throughput_bps"`         // median of the ok ones, bits per second
-	Rebuffering  float64       `json:"rebuffering,omitempty"`  // share of their play time that players stood still, 0..1; means nothing without PlayTime
-	PlayTime     time.Duration `json:"play_time_ns,omitempty"` // of players, from the first picture on, pauses left out; 0 = none of them reported
-	Confidence   float64       `json:"confidence"`             // in the verdict: the part of the region's vantages that are fresh and of its opinion, less while samples are few; 0..1
-	Drift        float64       `json:"drift,omitempty"`        // latency of late, in multiples of its usual level, where it has changed; 0 = it has not
-	Reason       HealthReason  `json:"reason,omitempty"`       // why, in one word
-	Newest       time.Time     `json:"newest"`                 // end of the newest measurement; zero for none
-	Vantages     int           `json:"vantages"`               // vantages with fresh measurements
-	Quorum       int           `json:"quorum"`                 // vantages that must agree on down
-	Near         time.Duration `json:"near_ns,omitempty"`      // in so much time at least it may be down, since failures have begun; 0 = they have not, or it is
-	Evidence     string        `json:"evidence,omitempty"`     // why, in a few words
-	MeasuredIn   string        `json:"measured_in,omitempty"`  // the region whose vantages were asked, when it is another
+	Since        time.Time     `json:"since"`                 // when the verdict was entered
+	Unturned     bool          `json:"unturned,omitempty"`    // down or unknown, and was not up before: nothing has turned
+	Samples      int           `json:"samples"`               // measurements in the window
+	Availability float64       `json:"availability"`          // share of them that were ok, 0..1
+	P50          time.Duration `json:"p50_ns"`                // latency of the ok ones
+	P95          time.Duration `json:"p95_ns"`                // latency of the ok ones
+	Throughput   float64       `json:"throughput_bps"`        // median of the ok ones, bits per second
+	Players      Played        `json:"players,omitzero"`      // what players tell, which is no part of the verdict; zero = too few do
+	Confidence   float64       `json:"confidence"`            // in the verdict: the part of the region's vantages that are fresh and of its opinion, less while samples are few; 0..1
+	Drift        float64       `json:"drift,omitempty"`       // latency of late, in multiples of its usual level, where it has changed; 0 = it has not
+	Reason       HealthReason  `json:"reason,omitempty"`      // why, in one word
+	Newest       time.Time     `json:"newest"`                // end of the newest measurement; zero for none
+	Vantages     int           `json:"vantages"`              // vantages with fresh measurements
+	Quorum       int           `json:"quorum"`                // vantages that must agree on down
+	Near         time.Duration `json:"near_ns,omitempty"`     // in so much time at least it may be down, since failures have begun; 0 = they have not, or it is
+	Evidence     string        `json:"evidence,omitempty"`    // why, in a few words
+	MeasuredIn   string        `json:"measured_in,omitempty"` // the region whose vantages were asked, when it is another
 }
 
 // up tells whether the verdict is one of those that clients may be sent to.

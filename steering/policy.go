@@ -106,15 +106,19 @@ type Inputs struct {
 	P95Ms         float64
 	ThroughputBps float64
 	Rebuffering   float64 // share of their play time that players stood still, 0..1
-	PricePerGB    float64
-	Load          float64 // traffic of now ÷ the tightest cap; 0 where there is none, or it is not known
-	Pace          float64 // volume of the month ÷ what the commit's even use would be; 1 where there is none, or it is not known
-	Pull          float64 // the factor that follows from it; 1 = none
-	Samples       float64
-	AgeSeconds    float64
-	Weight        float64 // the endpoint's static weight
-	Provider      string
-	Pool          string
+	PlayerAvailability,
+	PlayerTTFBMs,
+	PlayerThroughputBps,
+	PlayerStartMs float64 // as players tell, see Played; 0 = none of the service's endpoints has players that do
+	PricePerGB float64
+	Load       float64 // traffic of now ÷ the tightest cap; 0 where there is none, or it is not known
+	Pace       float64 // volume of the month ÷ what the commit's even use would be; 1 where there is none, or it is not known
+	Pull       float64 // the factor that follows from it; 1 = none
+	Samples    float64
+	AgeSeconds float64
+	Weight     float64 // the endpoint's static weight
+	Provider   string
+	Pool       string
 }
 
 // SplitKind says how clients are divided over the endpoints that a rule leaves.

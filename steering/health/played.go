@@ -41,9 +41,8 @@ func (s *subject) playedAt(r *region) (steering.PlayedKey, bool) {
 
 // hear puts what players tell into a region's health.
 func (j *Judge) hear(s *subject, r *region, h *steering.Health) {
-	h.Rebuffering, h.PlayTime = 0, 0
+	h.Players = steering.Played{}
 	if at, heard := s.playedAt(r); heard {
-		p := j.played[at]
-		h.Rebuffering, h.PlayTime = p.Rebuffering, p.PlayTime
+		h.Players = j.played[at]
 	}
 }

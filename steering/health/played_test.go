@@ -46,7 +46,7 @@ func TestPlayersChangeNoVerdict(t *testing.T) {
 			deaf.look(at(now))
 			for region, want := range deaf.table.Row(live) {
 				got := heard.table.Get(live, region)
-				if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(steering.Health{}, "Rebuffering", "PlayTime")); diff != "" {
+				if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(steering.Health{}, "Players")); diff != "" {
 					rt.Fatalf("%s, without and with players:\n%s", region, diff)
 				}
 			}
@@ -66,15 +66,15 @@ func TestPlayersAreByRegion(t *testing.T) {
 	bad := steering.Played{PlayTime: time.Hour, Rebuffering: 0.2}
 	w.judge.SetPlayed(steering.PlayedTable{{Endpoint: "live/alpha", Region: "as"}: bad})
 	w.look(at(12))
-	if h := w.in("as"); h.Rebuffering != 0.2 || h.PlayTime != time.Hour || h.Verdict != steering.Healthy {
+	if h := w.in("as"); h.Players != bad || h.Verdict != steering.Healthy {
 		t.Errorf("as: %+v", h)
 	}
-	if h := w.in(steering.DefaultRegion); h.PlayTime != 0 || h.Verdict != steering.Healthy {
+	if h := w.in(steering.DefaultRegion); h.Players != (steering.Played{}) || h.Verdict != steering.Healthy {
 		t.Errorf("default, measured by the same vantages: %+v", h)
 	}
 	w.judge.SetPlayed(nil)
 	w.look(at(13))
-	if h := w.in("as"); h.PlayTime != 0 {
+	if h := w.in("as"); h.Players != (steering.Played{}) {
 		t.Errorf("as, when nobody tells any more: %+v", h)
 	}
 }

@@ -343,11 +343,11 @@ func (c *chain) score() {
 			cheapest = price
 		}
 	}
-	usual := c.usualRebuffering()
+	usual := c.usualPlayers()
 	for i := range c.options {
 		o := &c.options[i]
 		o.read(c.service.Weight(o.endpoint), cheapest, c.now)
-		o.readPlayers(usual)
+		o.readPlayers(&usual)
 		o.inputs.Load = c.market.load(o.endpoint, c.group.Region)
 		pace := c.market.pace(o.endpoint, c.now)
 		o.inputs.Pace, o.inputs.Pull = pace.Ratio, pace.Pull
@@ -376,8 +376,8 @@ func (o *option) read(weight, cheapest float64, now time.Time) {
 		Availability:  h.Availability,
 		Throughput:    h.Throughput / (h.Throughput + throughputRefBps),
 		Cost:          1,
-		P50Ms:         float64(h.P50) / float64(time.Millisecond),
-		P95Ms:         float64(h.P95) / float64(time.Millisecond),
+		P50Ms:         milliseconds(h.P50),
+		P95Ms:         milliseconds(h.P95),
 		ThroughputBps: h.Throughput,
 		PricePerGB:    price,
 		Samples:       float64(h.Samples),
@@ -394,31 +394,61 @@ func (o *option) read(weight, cheapest float64, now time.Time) {
 	}
 }
 
-// usualRebuffering is the mean of the service's endpoints of which players told
-// something here, 0 when there are none. It stands in for the others: silence must
-// make an endpoint neither better nor worse than those that are heard of.
-func (c *chain) usualRebuffering() float64 {
-	sum, heard := 0.0, 0
-	for i := range c.options {
-		if h := c.options[i].health; h.PlayTime > 0 {
-			sum += h.Rebuffering
-			heard++
+// usualPlayers is, figure by figure, the mean of the service's endpoints of which
+// players told it here. It stands in for the others: silence must make an endpoint
+// neither better nor worse than those that are heard of.
+func (c *chain) usualPlayers() steering.Inputs {
+	mean := func(tell func(*steering.Played) (float64, bool), otherwise float64) float64 {
+		sum, heard := 0.0, 0
+		for i := range c.options {
+			if v, known := tell(&c.options[i].health.Players); known {
+				sum += v
+				heard++
+			}
 		}
+		if heard == 0 {
+			return otherwise
+		}
+		return sum / float64(heard)
 	}
-	if heard == 0 {
-		return 0
+	return steering.Inputs{
+		Rebuffering:         mean(rebuffering, 0),
+		PlayerAvailability:  mean(playerAvailability, 1),
+		PlayerTTFBMs:        mean(playerTTFB, 0),
+		PlayerThroughputBps: mean(playerThroughput, 0),
+		PlayerStartMs:       mean(playerStart, 0),
 	}
-	return sum / float64(heard)
 }
 
 // readPlayers fills in what only players can tell.
-func (o *option) readPlayers(usual float64) {
-	o.inputs.Rebuffering = usual
-	if o.health.PlayTime > 0 {
-		o.inputs.Rebuffering = o.health.Rebuffering
+func (o *option) readPlayers(usual *steering.Inputs) {
+	told := func(tell func(*steering.Played) (float64, bool), otherwise float64) float64 {
+		if v, known := tell(&o.health.Players); known {
+			return v
+		}
+		return otherwise
 	}
+	o.inputs.Rebuffering = told(rebuffering, usual.Rebuffering)
 	o.inputs.Smoothness = rebufferingRef / (rebufferingRef + o.inputs.Rebuffering)
+	o.inputs.PlayerAvailability = told(playerAvailability, usual.PlayerAvailability)
+	o.inputs.PlayerTTFBMs = told(playerTTFB, usual.PlayerTTFBMs)
+	o.inputs.PlayerThroughputBps = told(playerThroughput, usual.PlayerThroughputBps)
+	o.inputs.PlayerStartMs = told(playerStart, usual.PlayerStartMs)
 }
+
+// What players tell as a score reads it, and whether they tell it.
+
+func rebuffering(p *steering.Played) (float64, bool) { return p.Rebuffering, p.PlayTime > 0 }
+
+func playerAvailability(p *steering.Played) (float64, bool) { return p.Availability, p.Sessions > 0 }
+
+func playerTTFB(p *steering.Played) (float64, bool) { return milliseconds(p.TTFB), p.TTFB > 0 }
+
+func playerThroughput(p *steering.Played) (float64, bool) { return p.Throughput, p.Throughput > 0 }
+
+func playerStart(p *steering.Played) (float64, bool) { return milliseconds(p.Start), p.Start > 0 }
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // override returns the first override of a kind that is in force on an
 // endpoint here.

@@ -311,7 +311,7 @@ func TestRebuffering(t *testing.T) {
 			row := c.table.Subject(c.layout.Revision.Services[0].Endpoints[e].Subject())
 			h := *c.table.At(row, 0)
 			if ratio >= 0 {
-				h.Rebuffering, h.PlayTime = ratio, time.Minute
+				h.Players.Rebuffering, h.Players.PlayTime = ratio, time.Minute
 			}
 			rows[row] = []steering.Health{h}
 		}
@@ -327,6 +327,46 @@ func TestRebuffering(t *testing.T) {
 			in := seen[fmt.Sprint("provider-", e)]
 			if math.Abs(in.Rebuffering-want) > 1e-12 || math.Abs(in.Smoothness-0.01/(0.01+want)) > 1e-12 {
 				t.Errorf("%s: provider %d has rebuffering %v, smoothness %v; want %v and what follows", name, e, in.Rebuffering, in.Smoothness, want)
+			}
+		}
+	}
+}
+
+// Each figure of players stands by itself: an endpoint has its own where players told
+// it, else the mean of those of which they did.
+func TestPlayersAreRead(t *testing.T) {
+	all := steering.Played{
+		PlayTime: time.Minute, Rebuffering: 0.02, Availability: 0.9, TTFB: 80 * time.Millisecond, Throughput: 8e6, Start: 700 * time.Millisecond, Sessions: 50,
+	}
+	type read struct{ rebuffering, availability, ttfb, bps, start float64 }
+	for name, x := range map[string]struct {
+		heard [3]steering.Played
+		want  [3]read
+	}{
+		"nobody": {want: [3]read{{0, 1, 0, 0, 0}, {0, 1, 0, 0, 0}, {0, 1, 0, 0, 0}}},
+		"one":    {heard: [3]steering.Played{1: all}, want: [3]read{{0.02, 0.9, 80, 8e6, 700}, {0.02, 0.9, 80, 8e6, 700}, {0.02, 0.9, 80, 8e6, 700}}},
+		"each other": {heard: [3]steering.Played{all, {Start: 100 * time.Millisecond}, {Sessions: 40, Availability: 0.5, TTFB: 20 * time.Millisecond}},
+			want: [3]read{{0.02, 0.9, 80, 8e6, 700}, {0.02, 0.7, 50, 8e6, 100}, {0.02, 0.5, 20, 8e6, 400}}},
+	} {
+		c := newCrowd(t, 3, 1, steering.Switch{})
+		rows := map[int][]steering.Health{}
+		for e, told := range x.heard {
+			row := c.table.Subject(c.layout.Revision.Services[0].Endpoints[e].Subject())
+			h := *c.table.At(row, 0)
+			h.Players = told
+			rows[row] = []steering.Health{h}
+		}
+		c.table = c.table.WithRows(c.table.Index(), rows)
+		got := map[string]read{}
+		c.layout.Revision.Policies[0].Rules[0].Score = func(in *steering.Inputs) float64 {
+			got[in.Provider] = read{in.Rebuffering, in.PlayerAvailability, in.PlayerTTFBMs, in.PlayerThroughputBps, in.PlayerStartMs}
+			return 1
+		}
+		c.t.markAll()
+		c.after(time.Second)
+		for e, want := range x.want {
+			if got := got[fmt.Sprint("provider-", e)]; got != want {
+				t.Errorf("%s: a score reads %+v of provider %d, want %+v", name, got, e, want)
 			}
 		}
 	}

@@ -37,7 +37,14 @@ type figures struct {
 	p50, p95, age            *time.Duration
 	availability, throughput *float64
 	rebuffering              *float64
+	player                   player
 	samples                  *int
+}
+
+// player is what players tell; nil = they do not.
+type player struct {
+	availability, throughput *float64
+	ttfb, start              *time.Duration
 }
 
 // measurements reads a mapping from what was measured to how it is.
@@ -168,7 +175,7 @@ func (v value) figures() figures {
 		f.p50 = &d
 		return f
 	}
-	for key, e := range v.fields("verdict p50 p95 availability throughput rebuffering samples age") {
+	for key, e := range v.fields("verdict p50 p95 availability throughput rebuffering player_availability player_ttfb player_throughput player_start samples age") {
 		switch key {
 		case "verdict":
 			if s, ok := e.choice("verdicts", verdicts); ok {
@@ -186,6 +193,14 @@ func (v value) figures() figures {
 			f.throughput = stated(e.throughput())
 		case "rebuffering":
 			f.rebuffering = stated(e.percent())
+		case "player_availability":
+			f.player.availability = stated(e.percent())
+		case "player_ttfb":
+			f.player.ttfb = stated(e.duration(time.Microsecond))
+		case "player_throughput":
+			f.player.throughput = stated(e.throughput())
+		case "player_start":
+			f.player.start = stated(e.duration(time.Microsecond))
 		case "samples":
 			f.samples = stated(e.count(0, 1_000_000))
 		}
@@ -236,6 +251,8 @@ func (s *standing) take(m *measured) {
 	f.p50, f.p95, f.age = cmp.Or(m.figures.p50, f.p50), cmp.Or(m.figures.p95, f.p95), cmp.Or(m.figures.age, f.age)
 	f.availability, f.throughput = cmp.Or(m.figures.availability, f.availability), cmp.Or(m.figures.throughput, f.throughput)
 	f.rebuffering = cmp.Or(m.figures.rebuffering, f.rebuffering)
+	f.player.availability, f.player.throughput = cmp.Or(m.figures.player.availability, f.player.availability), cmp.Or(m.figures.player.throughput, f.player.throughput)
+	f.player.ttfb, f.player.start = cmp.Or(m.figures.player.ttfb, f.player.ttfb), cmp.Or(m.figures.player.start, f.player.start)
 	f.samples = cmp.Or(m.figures.samples, f.samples)
 }
 
@@ -246,6 +263,7 @@ const (
 	usualSamples    = 60
 	usualAge        = time.Second
 	usualPlayTime   = time.Hour // where a test says what players tell
+	usualSessions   = 100
 )
 
 // health is the standing as the decision reads it.
@@ -289,8 +307,12 @@ func (s *standing) absent(now time.Time) steering.Health {
 // players fills in what players tell, if they do.
 func (f *figures) players(h *steering.Health) {
 	if f.rebuffering != nil {
-		h.Rebuffering, h.PlayTime = *f.rebuffering, usualPlayTime
+		h.Players.Rebuffering, h.Players.PlayTime = *f.rebuffering, usualPlayTime
 	}
+	if f.player.availability != nil {
+		h.Players.Availability, h.Players.Sessions = *f.player.availability, usualSessions
+	}
+	h.Players.TTFB, h.Players.Throughput, h.Players.Start = or(f.player.ttfb, 0), or(f.player.throughput, 0), or(f.player.start, 0)
 }
 
 func (s *standing) evidence() string {
