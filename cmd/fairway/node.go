@@ -194,6 +194,9 @@ func (n *node) build() error {
 	if n.roles.dns {
 		shown.DNSCounts, shown.AliasCounts = n.dnsCounts, n.aliasCounts
 	}
+	if n.roles.http {
+		shown.Reports = n.playerReports
+	}
 	shown.Load = n.load.now
 	if n.replica != nil {
 		shown.Fleet = n.standing

@@ -15,6 +15,7 @@ import (
 	"fairway/steering/estimate"
 	"fairway/steering/geo"
 	"fairway/steering/httpserver"
+	"fairway/steering/metrics"
 	"fairway/steering/rum"
 )
 
@@ -30,6 +31,18 @@ func (n *node) newCollector(secret []byte) (*rum.Collector, error) {
 		c.Watch = outcomes{log}
 	}
 	return rum.NewCollector(c)
+}
+
+// playerReports counts what became of players' records at this node's door.
+func (n *node) playerReports() []metrics.LabelledCount {
+	var c rum.Counts
+	if n.collector != nil {
+		c = n.collector.Counts()
+	}
+	return []metrics.LabelledCount{
+		{Labels: []string{"taken"}, Count: c.Taken}, {Labels: []string{"unread"}, Count: c.Unread}, {Labels: []string{"bounded"}, Count: c.Bounded},
+		{Labels: []string{"unknown"}, Count: c.Unknown}, {Labels: []string{"unsigned"}, Count: c.Unsigned},
+	}
 }
 
 // signedReports tells whether a service takes reports at signed URLs only.

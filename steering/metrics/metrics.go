@@ -38,6 +38,9 @@ type Config struct {
 	// AliasCounts returns what became of lookups of hosts behind names that the DNS
 	// door answers with addresses. Unset = there is no such door.
 	AliasCounts func() AliasCounts
+	// Reports returns what became of players' records, each labelled by its outcome.
+	// Unset = players cannot report to this node.
+	Reports func() []LabelledCount
 	// Signing returns what the signer of zones tells. Unset = nothing is signed here.
 	Signing func() Signing
 	// Usage returns what providers carried. Unset = this node does not know.
@@ -103,6 +106,9 @@ func New(config Config) *Metrics {
 	}
 	if config.DNSCounts != nil {
 		m.Registry.MustRegister(&dnsDoor{config.DNSCounts})
+	}
+	if config.Reports != nil {
+		m.Registry.MustRegister(&reports{config.Reports})
 	}
 	if config.Signing != nil {
 		m.Registry.MustRegister(&signing{config.Signing})

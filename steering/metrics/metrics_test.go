@@ -307,3 +307,23 @@ func TestHanded(t *testing.T) {
 		t.Errorf("after a revision without bravo: %+v", list)
 	}
 }
+
+// TestReports: what became of players' records, where players can report at all.
+func TestReports(t *testing.T) {
+	scrape := func(m *Metrics) string {
+		w := httptest.NewRecorder()
+		m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+		return w.Body.String()
+	}
+	with := New(Config{Reports: func() []LabelledCount {
+		return []LabelledCount{{Labels: []string{"taken"}, Count: 7}, {Labels: []string{"bounded"}, Count: 2}}
+	}})
+	for _, want := range []string{`fairway_player_reports_total{outcome="taken"} 7`, `fairway_player_reports_total{outcome="bounded"} 2`} {
+		if page := scrape(with); !strings.Contains(page, want) {
+			t.Errorf("no %s in:\n%s", want, page)
+		}
+	}
+	if strings.Contains(scrape(New(Config{})), "fairway_player_reports") {
+		t.Error("a node without a door for players counts their records")
+	}
+}
