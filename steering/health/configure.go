@@ -121,6 +121,13 @@ type region struct {
 	borrowed   bool   // no vantage was meant for this region: all of them stand in
 	measuredIn string // as Health.MeasuredIn
 	heard      bool   // players tell of it: a region by itself
+
+	// own is the jury of a part by itself, nil where fewer than two vantages stand in
+	// it. It judges where enough of it has something to say, else vantages do, which are
+	// those of the whole. Its members are all of the part's network, so that what they
+	// share does not count against them.
+	own   *region
+	isOwn bool
 }
 
 func regionsOf(r *steering.Revision, heard map[string]bool) []region {
@@ -137,6 +144,9 @@ func regionsOf(r *steering.Revision, heard map[string]bool) []region {
 			whole = declared.Within
 			in.measuredIn = whole
 			in.vantages = pick(r, func(v *steering.Vantage) bool { return slices.Contains(r.Region(whole).MeasuredBy, v.Name) })
+			if own := pick(r, func(v *steering.Vantage) bool { return v.Region == name }); len(own) > 1 {
+				in.own = &region{names: in.names, vantages: own, heard: in.heard, isOwn: true}
+			}
 		}
 		if in.vantages == nil {
 			in.vantages = pick(r, func(v *steering.Vantage) bool { return v.Region == whole || wholeOf(r, v.Region) == whole })
@@ -164,7 +174,7 @@ func wholeOf(r *steering.Revision, part string) string {
 
 // alike tells whether two regions always have the same health.
 func (r *region) alike(o region) bool {
-	return !r.heard && !o.heard && r.borrowed == o.borrowed && r.measuredIn == o.measuredIn && slices.Equal(r.vantages, o.vantages)
+	return !r.heard && !o.heard && r.own == nil && o.own == nil && r.borrowed == o.borrowed && r.measuredIn == o.measuredIn && slices.Equal(r.vantages, o.vantages)
 }
 
 // homesOf gives for each region the earlier one whose verdicts it goes on from, -1
@@ -195,13 +205,19 @@ func columnsOf(regions []region) map[string]int {
 	return columns
 }
 
-// networksOf gives each vantage the number of its network.
+// networksOf gives each vantage the number of its network. Those that stand in a part
+// of a region are of one network unless they say otherwise: what fails in the part
+// alone is not down for the whole.
 func networksOf(r *steering.Revision) []int {
 	numbers := make(map[string]int)
 	networks := make([]int, len(r.Vantages))
 	for i := range r.Vantages {
 		name := r.Vantages[i].Network
-		if name == "" {
+		switch in := r.Vantages[i].Region; {
+		case name != "":
+		case wholeOf(r, in) != "":
+			name = "in " + in
+		default:
 			name = "of " + r.Vantages[i].Name
 		}
 		if _, known := numbers[name]; !known {

@@ -215,3 +215,37 @@ func TestPartsHaveTheJuryOfTheWhole(t *testing.T) {
 		t.Error("vantages (-want +got)", diff)
 	}
 }
+
+// TestPartsJudgeThemselves: a part with vantages enough has its own verdict, and what
+// fails there alone is down there alone. Where too few of them have something to say the
+// whole's jury judges the part as well.
+func TestPartsJudgeThemselves(t *testing.T) {
+	r := revision(probe())
+	r.Regions = []steering.Region{{Name: "de"}, {Name: "isp", Within: "de"}}
+	r.Vantages = []steering.Vantage{{Name: "ams", Region: "isp"}, {Name: "ber", Region: "isp"}, {Name: "fra", Region: "de"}, {Name: "muc", Region: "de"}}
+	scripts := func(isp, de string) map[string][]string {
+		return map[string][]string{"ams": {isp}, "ber": {isp}, "fra": {de}, "muc": {de}}
+	}
+	w := newWorld(t, r)
+	w.rounds(0, scripts("oo", "oo"))
+	w.want("de", steering.Healthy)
+	w.want("isp", steering.Healthy)
+
+	w.rounds(10, scripts("FF", "oo"))
+	w.want("isp", steering.Down)
+	w.want("de", steering.Healthy)
+	if h := w.in("isp"); h.MeasuredIn != "" || h.Vantages != 2 || h.Quorum != 2 {
+		t.Errorf("the part's own verdict rests on %d vantages, quorum %d, in %q", h.Vantages, h.Quorum, h.MeasuredIn)
+	}
+
+	w.rounds(20, scripts("oo", "FF"))
+	w.want("isp", steering.Healthy)
+	w.want("de", steering.Down) // two of it, and no network of its own says otherwise for them
+
+	// One vantage of the part goes silent: the other alone says nothing there.
+	w.rounds(30, map[string][]string{"ams": {"FFFFF"}, "fra": {"ooooo"}, "muc": {"ooooo"}})
+	w.want("isp", steering.Healthy)
+	if h := w.in("isp"); h.MeasuredIn != "de" || h.Vantages != 3 {
+		t.Errorf("with one vantage left %d judge the part, in %q", h.Vantages, h.MeasuredIn)
+	}
+}

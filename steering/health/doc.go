@@ -35,7 +35,10 @@
 //
 // A region is measured by the vantages it declares (measured_by), else by those
 // that stand in it, else by all. Health.MeasuredIn tells when that is not the
-// region itself. Only vantages with a fresh view vote; the quorum is
+// region itself. A part of a region (within) is judged by its own vantages as soon as
+// as many of them have something to say as the quorum asks for, two at least, and by
+// the whole's jury else; for the whole they are one network, so that a CDN that fails
+// in one AS alone is down there and nowhere else. Only vantages with a fresh view vote; the quorum is
 // min(Probe.Quorum, vantages of the region). Where all vantages stand in, it is
 // more than half of them at least: what fails near one region only must not
 // move the clients of a region that nobody measures.

@@ -70,7 +70,7 @@ func (j *Judge) judge(s *subject, changed []Change) ([]Change, bool) {
 	moved := false
 	for i := range j.regions {
 		r, st := &j.regions[i], &s.regions[i]
-		if s.all || st.held || slices.ContainsFunc(r.vantages, func(v int) bool { return s.views[v].looked }) {
+		if s.all || st.held || s.looked(r) {
 			before := st.health.Verdict
 			j.judgeRegion(s, r, st)
 			j.hear(s, r, &st.health)
@@ -96,8 +96,16 @@ func (j *Judge) judge(s *subject, changed []Change) ([]Change, bool) {
 	return changed, moved
 }
 
+// looked tells whether a view of a region's vantages has just been looked at.
+func (s *subject) looked(r *region) bool {
+	return slices.ContainsFunc(r.vantages, func(v int) bool { return s.views[v].looked }) || r.own != nil && s.looked(r.own)
+}
+
 // judgeRegion lets the vantages of a region vote and takes their figures.
 func (j *Judge) judgeRegion(s *subject, r *region, st *standing) {
+	if r.own != nil && j.suffices(s, r.own) {
+		r = r.own
+	}
 	b := j.ballot(s, r)
 	if st.held && b.decided() < b.quorum && s.stands(&st.health, j.now) {
 		return
@@ -128,6 +136,17 @@ func (j *Judge) judgeRegion(s *subject, r *region, st *standing) {
 		h.Evidence = s.evidence(r, &b, &h)
 	}
 	st.health, st.ballot = h, b
+}
+
+// suffices tells whether a part's own jury has enough to say of a subject.
+func (j *Judge) suffices(s *subject, own *region) bool {
+	decided := 0
+	for _, i := range own.vantages {
+		if v := &s.views[i]; v.fresh && !j.sick[i] && v.verdict != steering.Unknown {
+			decided++
+		}
+	}
+	return decided >= max(2, s.limits.quorum)
 }
 
 // near is how long it takes until a quorum may say down, where failures have begun
@@ -181,7 +200,10 @@ func (j *Judge) ballot(s *subject, r *region) ballot {
 	complaining, others := -1, false
 	b.oneNetwork = true
 	for _, i := range r.vantages {
-		v := &s.views[i]
+		v, network := &s.views[i], j.networks[i]
+		if r.isOwn {
+			network = i
+		}
 		if j.sick[i] {
 			b.sick++
 			continue
@@ -196,8 +218,8 @@ func (j *Judge) ballot(s *subject, r *region) ballot {
 		case v.verdict < steering.Degraded:
 			others = others || v.verdict == steering.Healthy
 		case complaining < 0:
-			complaining = j.networks[i]
-		case complaining != j.networks[i]:
+			complaining = network
+		case complaining != network:
 			b.oneNetwork = false
 		}
 		switch v.verdict {
