@@ -108,6 +108,11 @@ func (c *chronicle) Between(from, to time.Time, yield func(*history.Entry) bool)
 	return c.ring.Load().Between(from, to, yield)
 }
 
+// Sparse is Between with a state only so often.
+func (c *chronicle) Sparse(from, to time.Time, every time.Duration, yield func(*history.Entry) bool) error {
+	return c.ring.Load().Sparse(from, to, every, yield)
+}
+
 // gap is how old the newest state before a time may be to tell of it.
 const gap = 5 * stateEvery
 
@@ -135,52 +140,102 @@ func moment(text string) (time.Time, error) {
 	return at, nil
 }
 
-// explainAt decides anew what was decided at a time, from what was known then, by the
-// revision of then.
+// explainAt asks a node why a client had what it had at a time.
 func explainAt(c *cobra.Command, node *client.Client, service string, q steering.Query, text string) (*steering.Explanation, error) {
 	at, err := moment(text)
 	if err != nil {
 		return nil, usageError{err, c.CommandPath()}
 	}
-	state, err := node.StateAt(c.Context(), at)
+	x, err := node.ExplainAt(c.Context(), service, q, at)
 	if err != nil {
 		return nil, err
 	}
-	revision, err := revisionOf(c.Context(), node, state.State.Revision)
+	if x.Now.After(at) {
+		return nil, fmt.Errorf("the node tells of %s: it is older than this program and knows no explanations of the past", x.Now.Local().Format(time.DateTime))
+	}
+	fmt.Fprintf(c.ErrOrStderr(), "as it was at %s\n", x.Now.Local().Format(time.DateTime))
+	return x, nil
+}
+
+// Explain decides anew what was decided at a time, from what was known then, by the
+// revision of then.
+func (c *chronicle) Explain(ctx context.Context, at time.Time, service string, q steering.Query) (*steering.Explanation, error) {
+	state, err := c.StateAt(at)
 	if err != nil {
 		return nil, err
 	}
-	config, err := compileRevision(revision)
+	layout, err := c.layoutOf(ctx, state.State.Revision)
 	if err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(c.ErrOrStderr(), "as it was at %s\n", state.Now.Local().Format(time.DateTime))
 	view, err := publish.Still(publish.World{
-		Layout: config.layout.At(state.Now), Health: state.State.Health, Overrides: state.Overrides,
+		Layout: layout.At(state.Now), Health: state.State.Health, Overrides: state.Overrides,
 		Traffic: publish.TrafficOf(state.State, state.Now), Now: state.Now, State: &state.State, Detail: true,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return view.Explain(service, q)
+	x, err := view.Explain(service, q)
+	if errors.Is(err, publish.ErrNoService) {
+		return nil, fmt.Errorf("%w: %w", api.ErrNotFound, err)
+	}
+	return x, err
+}
+
+// layoutOf is that of the revision in force, or of one that the store still has.
+func (c *chronicle) layoutOf(ctx context.Context, hash string) (*steering.Layout, error) {
+	if now := c.config.Load(); now.Revision.Hash == hash {
+		return now.layout, nil
+	}
+	revision, err := revisionOf(ctx, ownRevisions{c.node}, hash)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", api.ErrNotFound, err)
+	}
+	config, err := compileRevision(revision)
+	if err != nil {
+		return nil, err
+	}
+	return config.layout, nil
+}
+
+// library is where revisions are found: a node's API, or the node itself.
+type library interface {
+	Revision(context.Context) (api.Revision, error)
+	Revisions(context.Context) (api.RevisionList, error)
+	RevisionAt(context.Context, uint64) (api.Revision, error)
+}
+
+// ownRevisions are those that this node has.
+type ownRevisions struct{ *node }
+
+func (o ownRevisions) Revision(context.Context) (api.Revision, error) {
+	return (&control{o.node}).Revision()
+}
+
+func (o ownRevisions) Revisions(ctx context.Context) (api.RevisionList, error) {
+	return (&revisions{o.node}).Revisions(ctx)
+}
+
+func (o ownRevisions) RevisionAt(ctx context.Context, number uint64) (api.Revision, error) {
+	return (&revisions{o.node}).Revision(ctx, number)
 }
 
 // revisionOf finds the files of a revision by their hash.
-func revisionOf(ctx context.Context, node *client.Client, hash string) (api.Revision, error) {
-	now, err := node.Revision(ctx)
+func revisionOf(ctx context.Context, from library, hash string) (api.Revision, error) {
+	now, err := from.Revision(ctx)
 	if err != nil || now.Hash == hash {
 		return now, err
 	}
-	list, err := node.Revisions(ctx)
+	list, err := from.Revisions(ctx)
 	if err != nil {
 		return api.Revision{}, err
 	}
 	for _, r := range list.Revisions {
 		if r.Hash == hash {
-			return node.RevisionAt(ctx, r.Number)
+			return from.RevisionAt(ctx, r.Number)
 		}
 	}
-	return api.Revision{}, fmt.Errorf("the node has no longer the revision %.12s that was in force then", hash)
+	return api.Revision{}, fmt.Errorf("there is no longer the revision %.12s that was in force then", hash)
 }
 
 // recordPast writes what a node has kept as a recording.

@@ -1,10 +1,12 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"time"
 
+	"fairway/steering"
 	"fairway/steering/history"
 )
 
@@ -22,6 +24,11 @@ const mostEntries = 2000
 type Past interface {
 	// Between yields entries from one time to another, the oldest first.
 	Between(from, to time.Time, yield func(*history.Entry) bool) error
+	// Sparse is Between with a state only so often.
+	Sparse(from, to time.Time, every time.Duration, yield func(*history.Entry) bool) error
+	// Explain decides anew for one client what was decided at a time, from what was known
+	// then; ErrNotFound where nothing is kept of it, or there was no such service.
+	Explain(ctx context.Context, at time.Time, service string, q steering.Query) (*steering.Explanation, error)
 	// StateAt is what was known and decided at a time; ErrNotFound where nothing is kept
 	// of it.
 	StateAt(at time.Time) (State, error)
@@ -70,6 +77,40 @@ func (s *Server) getHistory(r *http.Request) (any, error) {
 		return true
 	})
 	return answer, err
+}
+
+// mostDays bounds what curves are drawn of: all of it has to be read.
+const mostDays = 31
+
+// getCurves answers GET /api/v1/history/curves?service=…&region=…&from=…&to=…: what is
+// needed to draw the health of a service's endpoints in a region.
+func (s *Server) getCurves(r *http.Request) (any, error) {
+	past, err := s.past()
+	if err != nil {
+		return nil, err
+	}
+	values := r.URL.Query()
+	from, err := timeOf(values, "from")
+	if err != nil {
+		return nil, err
+	}
+	to, err := timeOf(values, "to")
+	if err != nil {
+		return nil, err
+	}
+	service, region := values.Get("service"), values.Get("region")
+	switch {
+	case service == "" || region == "":
+		return nil, invalid("add service=KEY and region=NAME", "a service and a region are needed")
+	case !from.Before(to) || to.Sub(from) > mostDays*24*time.Hour:
+		return nil, invalid("let from be before to, by 31 days at most", "there are no curves from %s to %s", values.Get("from"), values.Get("to"))
+	}
+	curves := history.NewCurves(from, to, string(steering.EndpointSubject(service+"/")), region)
+	err = past.Sparse(from, to, curves.Every(), func(e *history.Entry) bool {
+		curves.Add(e)
+		return r.Context().Err() == nil
+	})
+	return curves.Done(), err
 }
 
 func (s *Server) getHistoryState(r *http.Request) (any, error) {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -18,7 +19,7 @@ func (kept) Between(from, to time.Time, yield func(*history.Entry) bool) error {
 	for n := range 3 {
 		e := &history.Entry{At: begin.Add(time.Duration(n) * time.Minute)}
 		if n == 1 {
-			e.Changes = []history.Change{{Subject: "endpoint live/a", Region: "eu", To: steering.Down, Evidence: "2 of 3"}}
+			e.Changes = []history.Change{{At: e.At, Subject: "endpoint live/a", Region: "eu", To: steering.Down, Evidence: "2 of 3"}}
 		} else {
 			e.State = &steering.State{Generation: uint64(n), Services: map[string]steering.GroupRecords{"live": {}}}
 		}
@@ -27,6 +28,17 @@ func (kept) Between(from, to time.Time, yield func(*history.Entry) bool) error {
 		}
 	}
 	return nil
+}
+
+func (k kept) Sparse(from, to time.Time, _ time.Duration, yield func(*history.Entry) bool) error {
+	return k.Between(from, to, yield)
+}
+
+func (kept) Explain(_ context.Context, at time.Time, service string, _ steering.Query) (*steering.Explanation, error) {
+	if service != "live" {
+		return nil, ErrNotFound
+	}
+	return &steering.Explanation{Service: service, Now: at}, nil
 }
 
 func (kept) StateAt(at time.Time) (State, error) {
@@ -47,6 +59,13 @@ func TestHistory(t *testing.T) {
 		{"/api/v1/history?from=2026-03-01T20:02:00Z&to=2026-03-01T21:00:00Z&states=true", 200, `{"entries":[{"at":"2026-03-01T20:02:00Z","state":{"version":0,"generation":2,`},
 		{"/api/v1/history?from=yesterday&to=2026-03-01T21:00:00Z", 400, `from is not a time`},
 		{"/api/v1/history/state?at=2026-03-01T20:00:00Z", 200, `"generation":9`},
+		{"/api/v1/history/curves?service=live&region=eu&from=2026-03-01T20:00:00Z&to=2026-03-01T20:03:00Z", 200,
+			`"rows":[{"subject":"endpoint live/a","verdicts":" x  ","p50_ms":[0,0,0,0]`},
+		{"/api/v1/history/curves?service=live&from=2026-03-01T20:00:00Z&to=2026-03-01T20:03:00Z", 400, `a service and a region are needed`},
+		{"/api/v1/history/curves?service=live&region=eu&from=2026-03-01T20:00:00Z&to=2025-03-01T20:03:00Z", 400, `there are no curves`},
+		{"/api/v1/explain?service=live&client=192.0.2.7&at=2026-03-01T20:00:00Z", 200, `"now":"2026-03-01T20:00:00Z"`},
+		{"/api/v1/explain?service=vod&client=192.0.2.7&at=2026-03-01T20:00:00Z", 404, `known services: live`},
+		{"/api/v1/explain?service=live&client=192.0.2.7&at=noon", 400, `at is not a time`},
 		{"/api/v1/history/state?at=2025-03-01T20:00:00Z", 404, `not found`},
 	} {
 		w := f.ask(http.MethodGet, c.path, "")

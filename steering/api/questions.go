@@ -26,7 +26,7 @@ func (s *Server) getExplain(r *http.Request) (any, error) {
 	if err := asks(&q, r.URL.Query()); err != nil {
 		return nil, err
 	}
-	explanation, err := s.config.Control.Explain(service, q)
+	explanation, err := s.explain(r, service, q)
 	if own, is := errors.AsType[*Error](err); is {
 		return nil, own
 	}
@@ -37,6 +37,22 @@ func (s *Server) getExplain(r *http.Request) (any, error) {
 		return nil, err
 	}
 	return explanation, nil
+}
+
+// explain explains what is decided now, or with at=TIME what was then.
+func (s *Server) explain(r *http.Request, service string, q steering.Query) (*steering.Explanation, error) {
+	if !r.URL.Query().Has("at") {
+		return s.config.Control.Explain(service, q)
+	}
+	at, err := timeOf(r.URL.Query(), "at")
+	if err != nil {
+		return nil, err
+	}
+	past, err := s.past()
+	if err != nil {
+		return nil, err
+	}
+	return past.Explain(r.Context(), at, service, q)
 }
 
 // asks reads how the client asks: at a door, with its own address or a

@@ -24,6 +24,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("/api/v1/usage", s.protect(methods{"GET": s.getUsage, "POST": s.postUsage}))
 	mux.Handle("/api/v1/players", s.protect(methods{"GET": s.getPlayers, "POST": s.postPlayers}))
 	mux.Handle("/api/v1/history", s.protect(methods{"GET": s.getHistory}))
+	mux.Handle("/api/v1/history/curves", s.protect(methods{"GET": s.getCurves}))
 	mux.Handle("/api/v1/history/state", s.protect(methods{"GET": s.getHistoryState}))
 	mux.Handle(revisionsPath, s.protect(methods{"GET": s.getRevisions, "POST": s.postRevision}))
 	mux.Handle(revisionsPath+"/{number}", s.protect(methods{"GET": s.getStoredRevision}))

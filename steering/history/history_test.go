@@ -1,6 +1,7 @@
 package history
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -193,4 +194,68 @@ func BenchmarkAppend(b *testing.B) {
 		total += s.size
 	}
 	b.ReportMetric(float64(total)/float64(b.N), "octets/minute")
+}
+
+// TestSparse: states come so far apart, and every change comes; what stands in front of
+// an entry tells when it is of, or leaving out would read everything.
+func TestSparse(t *testing.T) {
+	r := open(t, Config{})
+	for n := range 180 {
+		r.mustAppend(t, state(n))
+		if n%50 == 7 {
+			r.mustAppend(t, Entry{At: start.Add(time.Duration(n)*time.Minute + time.Second), Changes: []Change{{Subject: "endpoint live/a", Region: "eu", To: steering.Down}}})
+		}
+	}
+	var states []uint64
+	changes := 0
+	err := r.Sparse(start.Add(10*time.Minute), start.Add(100*time.Minute), 30*time.Minute, func(e *Entry) bool {
+		changes += len(e.Changes)
+		if e.State != nil {
+			states = append(states, e.State.Generation)
+		}
+		return true
+	})
+	if err != nil || fmt.Sprint(states) != "[10 40 70 100]" || changes != 1 {
+		t.Errorf("%v and %d changes, %v", states, changes, err)
+	}
+	for _, e := range []Entry{state(3), {At: start, Changes: []Change{{Subject: "s"}}}} {
+		text, err := json.Marshal(e)
+		if at, is, told := glance(text); err != nil || !told || !at.Equal(e.At) || is != (e.State != nil) {
+			t.Errorf("a glance at %.60s tells %v, %t, %t", text, at, is, told)
+		}
+	}
+}
+
+// TestCurves: each point tells the worst that was known in its time, and a verdict that
+// came and went between two states as well.
+func TestCurves(t *testing.T) {
+	c := NewCurves(start, start.Add(5*time.Minute), "endpoint live/", "eu")
+	at := func(minutes float64) time.Time { return start.Add(time.Duration(minutes * float64(time.Minute))) }
+	known := func(minutes float64, rows map[steering.Subject]steering.Verdict) *Entry {
+		all := make(map[steering.Subject]map[string]steering.Health)
+		for subject, v := range rows {
+			all[subject] = map[string]steering.Health{"eu": {Verdict: v, Samples: 12, Availability: 0.5, P50: 20 * time.Millisecond, P95: 90 * time.Millisecond, Newest: at(minutes)}}
+		}
+		return &Entry{At: at(minutes), State: &steering.State{Health: steering.HealthTable{}.With(all)}}
+	}
+	c.Add(known(0.1, map[steering.Subject]steering.Verdict{"endpoint live/b": steering.Healthy, "endpoint live/a": steering.Healthy, "endpoint vod/a": steering.Down}))
+	c.Add(&Entry{At: at(1.2), Changes: []Change{
+		{At: at(1.2), Subject: "endpoint live/a", Region: "eu", To: steering.Down, Evidence: "2 of 3"}, {At: at(1.2), Subject: "endpoint live/a", Region: "na", To: steering.Down},
+	}})
+	c.Add(known(1.4, map[steering.Subject]steering.Verdict{"endpoint live/b": steering.Degraded, "endpoint live/a": steering.Healthy}))
+	c.Add(known(3, map[steering.Subject]steering.Verdict{"endpoint live/a": steering.Healthy}))
+	c.Add(known(9, map[steering.Subject]steering.Verdict{"endpoint live/a": steering.Down})) // after all
+	c.Done()
+	if len(c.Rows) != 2 || c.Rows[0].Subject != "endpoint live/a" || c.Rows[0].Verdicts != "hx h  " || c.Rows[1].Verdicts != "hd    " {
+		t.Errorf("%+v", c.Rows)
+	}
+	if a := c.Rows[0]; fmt.Sprint(a.P50Ms) != "[20 20 0 20 0 0]" || a.P95Ms[3] != 90 || a.Availability[1] != 0.5 {
+		t.Errorf("%+v", a)
+	}
+	if len(c.Changes) != 1 || c.Changes[0].Evidence != "2 of 3" {
+		t.Errorf("changes %+v", c.Changes)
+	}
+	if week := NewCurves(start, start.Add(7*24*time.Hour), "", ""); week.points > mostPoints+1 || week.Step != 2520 {
+		t.Errorf("a week has %d points of %v s", week.points, week.Step)
+	}
 }

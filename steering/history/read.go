@@ -2,6 +2,7 @@ package history
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -21,6 +22,24 @@ var ErrNothing = errors.New("nothing is kept of that time")
 // Between calls yield with every entry from one time to another, both included, the
 // oldest first, until it returns false.
 func (r *Ring) Between(from, to time.Time, yield func(*Entry) bool) error {
+	return r.Sparse(from, to, 0, yield)
+}
+
+// Sparse is Between for those who need a State only so often: it leaves out those that
+// come sooner after another one, unread, which is most of the work.
+func (r *Ring) Sparse(from, to time.Time, every time.Duration, yield func(*Entry) bool) error {
+	var last time.Time // of the states
+	wanted := func(at time.Time, state bool) bool {
+		switch {
+		case at.Before(from) || at.After(to):
+			return false
+		case state && every > 0 && !last.IsZero() && at.Sub(last).Abs() < every:
+			return false
+		case state:
+			last = at
+		}
+		return true
+	}
 	list, err := r.segments()
 	if err != nil {
 		return fmt.Errorf("history: %w", err)
@@ -33,10 +52,8 @@ func (r *Ring) Between(from, to time.Time, yield func(*Entry) bool) error {
 			continue
 		}
 		more := true
-		err := readSegment(s.path, func(e *Entry) bool {
-			if !e.At.Before(from) && !e.At.After(to) {
-				more = yield(e)
-			}
+		err := readSegment(s.path, wanted, func(e *Entry) bool {
+			more = yield(e)
 			return more
 		})
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // it may just have been given up
@@ -65,8 +82,8 @@ func (r *Ring) At(at time.Time, slack time.Duration) (*Entry, error) {
 	return newest, err
 }
 
-// readSegment reads frames until one is not whole.
-func readSegment(path string, yield func(*Entry) bool) error {
+// readSegment reads the wanted frames until one is not whole.
+func readSegment(path string, wanted func(at time.Time, state bool) bool, yield func(*Entry) bool) error {
 	file, err := os.Open(path)
 	if err != nil {
 		return err
@@ -79,17 +96,18 @@ func readSegment(path string, yield func(*Entry) bool) error {
 	defer unpack.Close()
 	in := bufio.NewReader(file)
 	for {
-		e, err := readFrame(in, unpack)
+		e, err := readFrame(in, unpack, wanted)
 		if err != nil {
 			return nil // the end, or what a crash left: nothing that counts stands behind it
 		}
-		if !yield(e) {
+		if e != nil && !yield(e) {
 			return nil
 		}
 	}
 }
 
-func readFrame(in io.Reader, unpack *zstd.Decoder) (*Entry, error) {
+// readFrame reads a frame; the entry is nil where it is not wanted.
+func readFrame(in io.Reader, unpack *zstd.Decoder, wanted func(at time.Time, state bool) bool) (*Entry, error) {
 	var head [frameHead]byte
 	if _, err := io.ReadFull(in, head[:]); err != nil {
 		return nil, err
@@ -109,8 +127,31 @@ func readFrame(in io.Reader, unpack *zstd.Decoder) (*Entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	at, state, told := glance(text)
+	if told && !wanted(at, state) {
+		return nil, nil
+	}
 	e := new(Entry)
-	return e, json.Unmarshal(text, e)
+	if err := json.Unmarshal(text, e); err != nil {
+		return nil, err
+	}
+	if !told && !wanted(e.At, e.State != nil) {
+		return nil, nil
+	}
+	return e, nil
+}
+
+// glance tells when an entry is of and whether it has a state, from how entries are
+// written: the time stands in front, the state behind it.
+func glance(text []byte) (at time.Time, state, told bool) {
+	const begin = `{"at":"`
+	rest, found := bytes.CutPrefix(text, []byte(begin))
+	stamp, rest, ends := bytes.Cut(rest, []byte(`"`))
+	if !found || !ends {
+		return at, false, false
+	}
+	at, err := time.Parse(time.RFC3339Nano, string(stamp))
+	return at, bytes.HasPrefix(rest, []byte(`,"state":`)), err == nil
 }
 
 // Look opens a folder for reading alone: nothing is made or removed.

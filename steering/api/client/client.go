@@ -83,7 +83,14 @@ func (c *Client) Status(ctx context.Context) (api.Status, error) {
 
 // Explain asks why a client gets what it gets.
 func (c *Client) Explain(ctx context.Context, service string, q steering.Query) (*steering.Explanation, error) {
+	return c.explain(ctx, service, q, "")
+}
+
+func (c *Client) explain(ctx context.Context, service string, q steering.Query, at string) (*steering.Explanation, error) {
 	query := url.Values{"service": {service}, "client": {q.Client.String()}, "door": {q.Door.String()}, "source": {q.Source.String()}}
+	if at != "" {
+		query.Set("at", at)
+	}
 	if q.Path != "" {
 		query.Set("path", q.Path)
 	}
@@ -92,6 +99,11 @@ func (c *Client) Explain(ctx context.Context, service string, q steering.Query) 
 		return nil, err
 	}
 	return explanation, nil
+}
+
+// ExplainAt asks why a client had the endpoint that it had at a time.
+func (c *Client) ExplainAt(ctx context.Context, service string, q steering.Query, at time.Time) (*steering.Explanation, error) {
+	return c.explain(ctx, service, q, at.Format(time.RFC3339Nano))
 }
 
 // Revision asks for the configuration in force with its files.
