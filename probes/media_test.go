@@ -25,6 +25,29 @@ type stream struct {
 	chunks   time.Duration // pause between the quarters of a segment
 	header   http.Header
 	asked    []string
+
+	begun   time.Time // since when it comes forth with time; zero = it stands as it was set
+	stands  bool      // it no longer does
+	late    time.Duration
+	missing bool // there are playlists and no segments
+	rewinds bool // each look at it finds it further back
+}
+
+// runs has the stream come forth by a segment in every target duration from now on.
+func (s *stream) runs(now time.Time) { s.begun, s.edge = now, now }
+
+// flow brings the stream to where it is by now.
+func (s *stream) flow(now time.Time) {
+	if s.rewinds {
+		s.first -= 5
+	}
+	if s.begun.IsZero() || s.stands || s.target == 0 {
+		return
+	}
+	for step := s.target; now.Sub(s.begun) >= step; s.begun = s.begun.Add(step) {
+		s.first++
+	}
+	s.edge = s.begun.Add(-s.late)
 }
 
 func (s *stream) set(change func(*stream)) {
@@ -39,6 +62,7 @@ func newStream() *stream {
 
 func (s *stream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
+	s.flow(time.Now())
 	s.asked = append(s.asked, r.URL.RequestURI()+" "+r.Header.Get("Range"))
 	var body []byte
 	pause := s.chunks
@@ -52,6 +76,11 @@ func (s *stream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		body, pause = []byte(s.mpd()), 0
 	default:
 		body = s.bytes(name)
+		if s.missing {
+			s.mu.Unlock()
+			http.NotFound(w, r)
+			return
+		}
 	}
 	s.mu.Unlock()
 	for key, values := range s.header {

@@ -136,7 +136,7 @@ type authority struct {
 	file        string // its certificate in PEM
 }
 
-func newAuthority(t *testing.T, name string) *authority {
+func newAuthority(t testing.TB, name string) *authority {
 	t.Helper()
 	key := newKey(t)
 	template := &x509.Certificate{
@@ -160,7 +160,7 @@ func newAuthority(t *testing.T, name string) *authority {
 }
 
 // issue makes a server certificate for names and addresses.
-func (a *authority) issue(t *testing.T, notAfter time.Time, names ...string) tls.Certificate {
+func (a *authority) issue(t testing.TB, notAfter time.Time, names ...string) tls.Certificate {
 	t.Helper()
 	key := newKey(t)
 	template := &x509.Certificate{
@@ -181,7 +181,7 @@ func (a *authority) issue(t *testing.T, notAfter time.Time, names ...string) tls
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-func newKey(t *testing.T) *ecdsa.PrivateKey {
+func newKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
