@@ -184,3 +184,71 @@ func BenchmarkJudge(b *testing.B) {
 		j.Judge(now)
 	}
 }
+
+// TestNobodyAloneTakesDown: three vantages measure the endpoints of three providers, two
+// of them truthfully and in time. Whatever the third one says, be it lies, failures of
+// everything because it is cut off, or nothing, and whatever players are made to tell at
+// the same time, no verdict turns down or degraded.
+func TestNobodyAloneTakesDown(t *testing.T) {
+	providers := []string{"alpha", "bravo", "charlie"}
+	r := revision(probe())
+	r.Services[0].Endpoints = nil
+	for _, p := range providers {
+		r.Services[0].Endpoints = append(r.Services[0].Endpoints, &steering.Endpoint{ID: "live/" + p, Service: "live", Provider: p, Host: p + ".example."})
+	}
+	forged := rapid.Custom(func(t *rapid.T) steering.Played {
+		return steering.Played{
+			PlayTime: time.Duration(rapid.Int64Range(0, int64(1000*time.Hour)).Draw(t, "play time")), Rebuffering: rapid.Float64Range(0, 1).Draw(t, "rebuffering"),
+			Availability: rapid.Float64Range(0, 1).Draw(t, "availability"), TTFB: time.Duration(rapid.Int64Range(0, int64(time.Minute)).Draw(t, "ttfb")),
+			Throughput: rapid.Float64Range(0, 1e9).Draw(t, "throughput"), Sessions: rapid.IntRange(0, 1e6).Draw(t, "sessions"), Confidence: 1,
+		}
+	})
+	rapid.Check(t, func(rt *rapid.T) {
+		w := newWorld(t, r)
+		liar := rapid.SampledFrom([]string{"ams", "fra", "lon"}).Draw(rt, "the third")
+		cut := rapid.IntRange(0, 30).Draw(rt, "cut off from round")
+		silent := rapid.IntRange(0, 30).Draw(rt, "silent from round")
+		for round := range rapid.IntRange(1, 30).Draw(rt, "rounds") {
+			now := at(float64(round) * every.Seconds())
+			for _, p := range providers {
+				say := func(vantage string, n int, ok bool, at time.Time) {
+					m := measurement(vantage, n, ok, at)
+					m.Subject = steering.EndpointSubject("live/" + p)
+					w.judge.Observe(m)
+				}
+				for _, v := range []string{"ams", "fra", "lon"} {
+					switch {
+					case v != liar:
+						say(v, 1, true, now)
+						say(v, 2, true, now)
+					case round >= silent:
+					case round >= cut:
+						say(v, 1, false, now)
+						say(v, 2, false, now)
+						say(v, 0, false, now)
+					default:
+						for _, m := range rapid.SliceOfN(anything(v), 0, 6).Draw(rt, "lies") {
+							m.Subject = steering.EndpointSubject("live/" + p)
+							w.judge.Observe(m)
+						}
+					}
+				}
+			}
+			if rapid.Bool().Draw(rt, "players are forged") {
+				told := make(steering.PlayedTable)
+				for _, p := range providers {
+					for _, region := range []string{"eu", "na", "as"} {
+						told[steering.PlayedKey{Endpoint: "live/" + p, Region: region}] = forged.Draw(rt, "told")
+					}
+				}
+				w.judge.SetPlayed(told)
+			}
+			w.look(now)
+			for _, p := range providers {
+				if h := w.table.Get(steering.EndpointSubject("live/"+p), "eu"); h.Verdict != steering.Healthy {
+					rt.Fatalf("round %d: %s in eu is %v (%s)", round, p, h.Verdict, h.Evidence)
+				}
+			}
+		}
+	})
+}
