@@ -1,6 +1,7 @@
 // Package console is the web page of a node: regions × CDNs per service with
-// verdict, latency and share, the overrides, and a box that explains one
-// client's answer.
+// verdict, latency and share, the overrides, a box that explains one
+// client's answer, and what was: verdicts and latencies on a time line, of which any
+// moment can be explained.
 //
 // In:  GET / and GET /console/… .
 // Out: one page with its style and scripts, all embedded, from files in page/

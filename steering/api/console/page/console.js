@@ -6,6 +6,7 @@ import { call, hasToken, setToken, takeToken } from "./node.js";
 import { detail, grid, sharesOf } from "./grid.js";
 import { facts, notices, overrides, pools, vantages } from "./lists.js";
 import { explanation } from "./explain.js";
+import { choose, explainMoment, look, pick } from "./past.js";
 
 const every = 2000;
 let status = null; // the newest answer
@@ -46,7 +47,8 @@ function draw() {
   patch($("vantages"), vantages(status));
   patch($("pools"), pools(status));
   patch($("explain-service"), status.services.map((s) => h("option", { value: s.key }, s.key)));
-  for (const id of ["legend", "overrides-card", "explain-card"]) $(id).hidden = status.services.length === 0;
+  choose(status);
+  for (const id of ["legend", "overrides-card", "explain-card", "past-card"]) $(id).hidden = status.services.length === 0;
   $("measured").hidden = status.vantages.length + status.pools.length === 0;
   document.title = `${worst()} Fairway`;
   if ($("detail").open) drawDetail();
@@ -134,12 +136,16 @@ document.addEventListener("click", (event) => {
     case "detail": openCell(button.dataset); break;
     case "drain": openDrain(); break;
     case "lift": lift(button.dataset.id); break;
+    case "moment": pick(button, event); break;
     case "close": button.closest("dialog").close(); break;
   }
 });
 document.addEventListener("visibilitychange", () => document.hidden || poll());
 $("drain-form").addEventListener("submit", drain);
 $("explain-form").addEventListener("submit", explain);
+$("past-form").addEventListener("submit", look);
+$("past-form").addEventListener("change", look);
+$("moment-form").addEventListener("submit", explainMoment);
 $("token-form").addEventListener("submit", (event) => {
   event.preventDefault();
   setToken($("token").value);

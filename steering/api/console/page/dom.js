@@ -6,8 +6,12 @@ export const $ = (id) => document.getElementById(id);
 
 // h makes an element. Children are nodes, strings or arrays of them; null and
 // false are left out.
-export function h(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
+export const h = (tag, attributes, ...children) => make(document.createElement(tag), attributes, children);
+
+// svg makes an element of a drawing.
+export const svg = (tag, attributes, ...children) => make(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+
+function make(element, attributes = {}, children = []) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value !== null && value !== undefined && value !== false) {
       element.setAttribute(name, value === true ? "" : value);
