@@ -186,9 +186,10 @@ func finish3(ctx context.Context, server *http3.Server, within time.Duration) {
 	_ = server.Close()
 }
 
-// http2Limits are net/http's.
-func http2Limits() *http.HTTP2Config {
+// http2 is what net/http is told of these limits.
+func (l *limits) http2() *http.HTTP2Config {
 	return &http.HTTP2Config{
+		WriteByteTimeout:              l.write, // who reads nothing of what it asked for is let go
 		MaxConcurrentStreams:          streams,
 		MaxReadFrameSize:              frameBytes,
 		MaxReceiveBufferPerConnection: connectionWin,

@@ -280,8 +280,9 @@ func (s *Server) Run(ctx context.Context) error {
 	for _, l := range s.secure {
 		serve(&accepting, l.Addr(), "https", func() error { return s.accept(l, server.TLSConfig) })
 	}
-	for _, c := range s.quic {
-		serve(&accepting3, c.LocalAddr(), "http/3", func() error { return server3.Serve(c) })
+	transports := s.transports()
+	for _, t := range transports {
+		serve(&accepting3, t.Conn.LocalAddr(), "http/3", func() error { return s.serve3(server3, t) })
 	}
 	var err error
 	select {
@@ -295,8 +296,9 @@ func (s *Server) Run(ctx context.Context) error {
 	if server3 != nil {
 		over.Go(func() {
 			finish3(context.WithoutCancel(ctx), server3, s.limits.drain)
-			for _, c := range s.quic {
-				_ = c.Close()
+			for _, t := range transports {
+				_ = t.Close()
+				_ = t.Conn.Close()
 			}
 			accepting3.Wait()
 		})
@@ -344,7 +346,7 @@ func (s *Server) httpServer() *http.Server {
 	protocols.SetHTTP2(true) // over TLS; in clear text nobody asks for it
 	return &http.Server{
 		TLSConfig: s.config.TLS.overTCP(),
-		HTTP2:     http2Limits(),
+		HTTP2:     s.limits.http2(),
 		Handler:   s.Handler(),
 		Protocols: protocols,
 		// net/http adds 4 KiB for its buffer to what it is told.
