@@ -1,7 +1,6 @@
 package steering
 
 import (
-	"fmt"
 	"math"
 	"strings"
 	"time"
@@ -71,29 +70,37 @@ type Memory struct {
 // there is nothing to go on from; what the layout does not know is dropped.
 func (s *State) Join(layout *Layout, yield func(service, group int, split *Split, memory Memory)) {
 	for i, sl := range layout.Services {
-		made := make(map[shared]*Split)
-		records := s.Services[sl.Service.Key]
-		byRegion := records.byRegion(layout, i)
-		for g, group := range sl.Groups {
-			record, known := records[group.Key()]
-			if !known {
-				record, known = records[byRegion[group.Region]]
-			}
-			if !known {
-				yield(i, g, nil, Memory{})
-				continue
-			}
-			from := record.shared()
-			split := made[from]
-			if split == nil || from.candidates == nil {
-				split = record.Split(sl.Service)
-				made[from] = split
-			}
-			if split == nil {
-				record.Memory = Memory{}
-			}
-			yield(i, g, split, record.Memory)
+		s.Services[sl.Service.Key].join(layout, i, func(int) bool { return false }, func(g int, split *Split, memory Memory) { yield(i, g, split, memory) })
+	}
+}
+
+// join is Join for one service, without the groups to skip.
+func (r GroupRecords) join(layout *Layout, service int, skip func(group int) bool, yield func(group int, split *Split, memory Memory)) {
+	sl := layout.Services[service]
+	made := make(map[shared]*Split)
+	byRegion := r.byRegion(layout, service)
+	for g, group := range sl.Groups {
+		if skip(g) {
+			continue
 		}
+		record, known := r[group.Key()]
+		if !known {
+			record, known = r[byRegion[group.Region]]
+		}
+		if !known {
+			yield(g, nil, Memory{})
+			continue
+		}
+		from := record.shared()
+		split := made[from]
+		if split == nil || from.candidates == nil {
+			split = record.Split(sl.Service)
+			made[from] = split
+		}
+		if split == nil {
+			record.Memory = Memory{}
+		}
+		yield(g, split, record.Memory)
 	}
 }
 
@@ -133,39 +140,13 @@ func put[K comparable, V any](m map[K]V, key K, value V) map[K]V {
 // there is nothing to go on from, a split over all endpoints by static weight
 // stands until the first decision. The second result counts these.
 func Restore(layout *Layout, state State) (*Snapshot, int, error) {
-	if state.Version != StateVersion {
-		return nil, 0, fmt.Errorf("state has version %d, this release reads %d", state.Version, StateVersion)
-	}
-	fresh := 0
-	splits := make([][]*Split, len(layout.Services))
-	for i, sl := range layout.Services {
-		splits[i] = make([]*Split, len(sl.Groups))
-	}
-	state.Join(layout, func(i, g int, split *Split, _ Memory) {
-		sl := layout.Services[i]
-		if split == nil || !sl.Groups[g].Allows(split) {
-			fresh++
-			split = sl.Groups[g].StaticSplit(sl.Service)
-		}
-		splits[i][g] = split
-	})
-	s, err := NewSnapshot(state.Generation, state.Published, layout, splits, nil)
-	return s, fresh, err
+	return new(Follower).Restore(layout, state)
 }
 
 // RestoreCanary gives a restored snapshot the canary of the state that it was
 // made from. The layout is that of the revision on trial.
 func RestoreCanary(main *Snapshot, layout *Layout, state State) (*Snapshot, error) {
-	if state.Canary == nil || state.Canary.Revision != layout.Revision.Hash {
-		return main, nil
-	}
-	canary := state
-	canary.Revision, canary.Services, canary.Canary = state.Canary.Revision, state.Canary.Services, nil
-	trial, _, err := Restore(layout, canary)
-	if err != nil {
-		return nil, err
-	}
-	return main.WithCanary(trial, state.Canary.Share)
+	return new(Follower).RestoreCanary(main, layout, state)
 }
 
 // Split rebuilds the split over the endpoints that the service still has; nil

@@ -87,7 +87,7 @@ func (n *node) firstRollout(ctx context.Context, c *configuration) rollout.Confi
 	config := rollout.Config{
 		Store: countedStore{n.store, n}, Node: &enforcer{n}, Condition: policies.RevertIf, Logger: n.log.With("part", "rollout"),
 	}
-	stored, force, known, err := store.Serving(ctx, n.store)
+	stored, force, known, err := n.inForce(ctx)
 	if err != nil {
 		n.log.Error("the stored revisions cannot be read: nothing can be rolled back", "err", err)
 	}

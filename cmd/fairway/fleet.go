@@ -29,7 +29,7 @@ func (n *node) openReplica() (*replica.Store, error) {
 		return nil, nil
 	}
 	log := o.log.With("part", "store")
-	shared, err := openConsul(settings.Consul, o.roles.control, log)
+	shared, err := openConsul(settings.Consul, consulstore.Options{Writer: o.roles.control, Doors: !o.roles.control}, log)
 	if err != nil {
 		return nil, err
 	}
@@ -63,11 +63,10 @@ func (n *node) fleetSettings(folder string) *policies.Node {
 	return nil
 }
 
-func openConsul(c *policies.Consul, writer bool, log *slog.Logger) (*consulstore.Store, error) {
-	options := consulstore.Options{
-		Address: c.Address, Scheme: "http", Datacenter: c.Datacenter, Prefix: c.Prefix, Writer: writer,
-		Warn: func(err error) { log.Warn("store", "err", err) },
-	}
+// openConsul opens the fleet's store, where the configuration says it is.
+func openConsul(c *policies.Consul, options consulstore.Options, log *slog.Logger) (*consulstore.Store, error) {
+	options.Address, options.Scheme, options.Datacenter, options.Prefix = c.Address, "http", c.Datacenter, c.Prefix
+	options.Warn = func(err error) { log.Warn("store", "err", err) }
 	if c.TLS {
 		options.Scheme, options.TLS = "https", &consulstore.TLS{CAFile: c.CAFile, CertFile: c.CertFile, KeyFile: c.KeyFile}
 	}

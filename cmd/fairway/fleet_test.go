@@ -244,8 +244,13 @@ func TestFleet(t *testing.T) {
 		return strings.Contains(f.doors["dns-1"].scrape(), `fairway_fleet_trouble{kind="away"} 1`)
 	})
 	until(t, patience, "the edge's copy is on disk", func() bool {
-		copied, err := os.ReadFile(filepath.Join(f.temp, "dns-1", "fleet", "dns", "state.json"))
-		return err == nil && strings.Contains(string(copied), fmt.Sprintf(`"generation":%d,`, f.doors["dns-1"].generation()))
+		for _, name := range []string{"state.json", "state.journal"} {
+			copied, err := os.ReadFile(filepath.Join(f.temp, "dns-1", "fleet", "dns", name))
+			if err == nil && strings.Contains(string(copied), fmt.Sprintf(`"generation":%d,`, f.doors["dns-1"].generation())) {
+				return true
+			}
+		}
+		return false
 	})
 	last := cnames(f.doors["dns-1"])
 	f.nodes["dns-1"].kill()

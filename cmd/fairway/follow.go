@@ -28,9 +28,9 @@ func (n *node) followStore(ctx context.Context) error {
 // follow.
 func (n *node) followChange(ctx context.Context) error {
 	if n.leads() {
-		return nil
+		return n.insist(ctx)
 	}
-	stored, force, known, err := store.Serving(ctx, n.store)
+	stored, force, known, err := n.inForce(ctx)
 	if err != nil || !known {
 		return err
 	}
@@ -46,9 +46,6 @@ func (n *node) followChange(ctx context.Context) error {
 	if err != nil || c == nil {
 		return err
 	}
-	if n.replica != nil && n.holdBack(c, force.Vouched) {
-		return nil
-	}
 	if n.loop != nil {
 		n.rollout.Follow(stored, force, canary.revisionOf())
 	}
@@ -58,7 +55,12 @@ func (n *node) followChange(ctx context.Context) error {
 		}
 	}
 	if c != n.config.Load() || canary != n.canary.Load() {
-		return n.take(ctx, c, canary, 0) // the share of a canary is in the state
+		if err := n.take(ctx, c, canary, 0); err != nil { // the share of a canary is in the state
+			return err
+		}
+	}
+	if n.replica != nil {
+		n.replica.Accept(c.Revision.Hash)
 	}
 	return nil
 }
@@ -116,7 +118,7 @@ func (n *node) follow(ctx context.Context, c, canary *configuration, state steer
 	if now != nil && now.Layout.Base() == c.layout.Base() && state.Generation == now.Generation {
 		return nil
 	}
-	snapshot, fresh, err := steering.Restore(c.layout.At(state.Published), state)
+	snapshot, fresh, err := n.restoring.main.Restore(c.layout.At(state.Published), state)
 	if err != nil {
 		return err
 	}
@@ -124,7 +126,7 @@ func (n *node) follow(ctx context.Context, c, canary *configuration, state steer
 		n.log.Warn("some decisions are not in the stored state: static weights serve there", "count", fresh)
 	}
 	if canary != nil {
-		if snapshot, err = steering.RestoreCanary(snapshot, canary.layout.At(state.Published), state); err != nil {
+		if snapshot, err = n.restoring.canary.RestoreCanary(snapshot, canary.layout.At(state.Published), state); err != nil {
 			return err
 		}
 	}

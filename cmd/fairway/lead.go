@@ -110,7 +110,7 @@ func (n *node) leadRollout(ctx context.Context) error {
 			n.log.Warn("the files on this node's disk are not those of the fleet: what is in force stays; to have them serve, reload this node or apply them",
 				"path", n.path, "revision", n.rollout.Status().Serving.Number)
 		}
-		return nil
+		return n.insist(ctx)
 	}
 	disk := c.revision(folderOf(n.path))
 	n.rollout.Lead(ctx, &disk)

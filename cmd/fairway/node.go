@@ -90,9 +90,11 @@ type node struct {
 	heldBack    atomic.Pointer[withheld] // what is in force in the fleet and not taken up here; nil = nothing
 	own         *policies.Node           // what the files on this node's disk said at the start; nil = they were broken
 	leading     atomic.Bool
-	following   sync.Mutex      // held while what the fleet has is taken up
+	following   sync.Mutex      // held while what the fleet has is taken up; guards restoring
 	serving     context.Context // ends with the node; set by Run
 	decided     chan struct{}   // closed when the loop has ended, and stored its last state
+
+	restoring struct{ main, canary steering.Follower } // of states that are followed
 
 	followed atomic.Pointer[steering.HealthTable] // of the state that a node without control follows
 	ordering sync.Mutex                           // held from reading the stored overrides until they are in force
@@ -248,7 +250,7 @@ func (n *node) build() error {
 func (n *node) firstConfiguration() (*configuration, error) {
 	n.served = fingerprint(n.watched())
 	files, err := n.readFiles()
-	stored, force, known, storeErr := store.Serving(context.Background(), n.store)
+	stored, force, known, storeErr := n.inForce(context.Background())
 	if known && n.replica != nil {
 		c, err := fromRevision(stored, folderOf(n.path), true)
 		if err == nil {
@@ -478,6 +480,7 @@ func (n *node) firstSnapshot(c *configuration) error {
 		loop.Saved = &state
 	}
 	if n.replica != nil { // who leads is decided later: until then what is stored serves as it is
+		loop.SaveEvery, loop.RefreshEvery = fleetSaves, fleetRefreshes
 		if err := n.follow(ctx, c, nil, state, known); err != nil {
 			return err
 		}
@@ -494,6 +497,15 @@ func (n *node) firstSnapshot(c *configuration) error {
 	n.rollout, err = rollout.New(rolled)
 	return err
 }
+
+const (
+	// fleetSaves is the least time between two saves of a fleet's leader: they are
+	// how its decisions reach the others, and cost what has changed.
+	fleetSaves = 50 * time.Millisecond
+	// fleetRefreshes is how old figures beside verdicts may be on the other nodes: sent
+	// with each change they would be most of what is sent.
+	fleetRefreshes = 5 * time.Minute
+)
 
 func (n *node) save(ctx context.Context, state steering.State) error {
 	if n.released.Load() || !n.leads() {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -99,14 +98,5 @@ func TestHoldBack(t *testing.T) {
 	}
 	if why := shrinks(four.Revision, ten.Revision); why != "" {
 		t.Errorf("growth is held: %s", why)
-	}
-	n := &node{nodeOptions: nodeOptions{log: slog.New(slog.DiscardHandler)}}
-	n.current, n.publish = steering.NewCurrent(new(steering.Snapshot))
-	n.config.Store(ten)
-	if !n.holdBack(four, "") || n.heldBack.Load() == nil {
-		t.Error("a shrunken world is taken up")
-	}
-	if n.holdBack(four, four.Revision.Hash) || n.heldBack.Load() != nil {
-		t.Error("a world that control vouches for is held back")
 	}
 }

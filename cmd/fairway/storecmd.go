@@ -129,7 +129,7 @@ func (a *storeAt) open(c *cobra.Command, writer bool) (store.Store, error) {
 		return nil, err
 	}
 	if settings.Consul != nil {
-		return openConsul(settings.Consul, writer, slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil)))
+		return openConsul(settings.Consul, consulstore.Options{Writer: writer}, slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil)))
 	}
 	return filestore.Open(a.data, filestore.Options{Writer: writer, Warn: func(err error) { fmt.Fprintln(c.ErrOrStderr(), err) }})
 }

@@ -45,6 +45,11 @@ type Config struct {
 	// SaveEvery is the least time between two saves, default 1 s. Where a save takes
 	// long, the time between is longer: see savePart.
 	SaveEvery time.Duration
+	// RefreshEvery is how old the figures beside verdicts, and the books of what
+	// providers carried, may be in what is saved; verdicts are always the newest. 0 =
+	// all is as of the save. Where every save is sent to a fleet, these would be most
+	// of what is sent.
+	RefreshEvery time.Duration
 	// Logger gets verdict changes and generations. nil = none.
 	Logger *slog.Logger
 

@@ -17,6 +17,7 @@ const savePart = 10
 // again with the next one: serving never depends on it. ended is closed after the
 // last round, whose view is stored in any case.
 func (l *Loop) saveLoop(ctx context.Context, ended <-chan struct{}) {
+	by := &scribe{refresh: l.config.RefreshEvery}
 	tick := time.NewTicker(verdictsEvery)
 	defer tick.Stop()
 	var rest <-chan time.Time // a save must not begin before
@@ -30,7 +31,7 @@ func (l *Loop) saveLoop(ctx context.Context, ended <-chan struct{}) {
 			// The last state is worth a moment even while stopping.
 			final, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 			defer cancel()
-			l.save(final)
+			l.save(final, by)
 			return
 		case <-rest:
 			rest = nil
@@ -39,17 +40,17 @@ func (l *Loop) saveLoop(ctx context.Context, ended <-chan struct{}) {
 		case <-verdicts:
 		}
 		began := time.Now()
-		l.save(ctx)
+		l.save(ctx, by)
 		rest = time.After(max(l.config.SaveEvery, (savePart-1)*time.Since(began)))
 	}
 }
 
-func (l *Loop) save(ctx context.Context) {
+func (l *Loop) save(ctx context.Context, by *scribe) {
 	view := l.View()
 	if view.Following {
 		return // it is another loop's to store
 	}
-	if err := l.config.Save(ctx, view.State()); err != nil && ctx.Err() == nil {
+	if err := l.config.Save(ctx, by.state(view)); err != nil && ctx.Err() == nil {
 		l.log.Error("state not stored; serving goes on, a restart would begin from the last state stored", "err", err)
 	}
 }

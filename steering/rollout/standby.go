@@ -46,3 +46,19 @@ func (r *Rollout) Yield() {
 	defer r.mu.Unlock()
 	r.Standby = true
 }
+
+// Reassert puts what serves in force again where the store says something else:
+// who leads is the only one to change that, so whoever did was none of the fleet's.
+// It returns the version that is stored then.
+func (r *Rollout) Reassert(ctx context.Context, stored store.InForce) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.Standby || r.InForce.Revision == 0 || stored.Version < r.InForce.Version || stored.Version == r.InForce.Version && stored.Revision == r.InForce.Revision {
+		return r.InForce.Version
+	}
+	r.Logger.Error("something was put in force past the control nodes: what serves is put in force again", "put", stored.Revision, "serves", r.Serving.Number)
+	next := r.InForce
+	next.Version = stored.Version
+	r.record(ctx, next)
+	return r.InForce.Version
+}

@@ -28,6 +28,9 @@ type Options struct {
 	Prefix     string // of every key, default "fairway"; a deployment has its own
 	// Writer allows the Put and Delete methods; the default is to read.
 	Writer bool
+	// Doors leaves out of states what only those who decide read: the books of what
+	// providers carried.
+	Doors bool
 	// KeepRevisions is how many of the newest revisions stay, default and least 10.
 	KeepRevisions int
 	// Warn is told of what goes on without: a Consul that does not answer, a head
@@ -45,6 +48,7 @@ type Store struct {
 	txn    *consul.Txn
 	prefix string // with a slash at the end
 	writer bool
+	doors  bool
 	fence  atomic.Pointer[fence] // writes count only while it stands; nil = there is no election
 
 	leader   atomic.Pointer[Leader] // as far as heard; nil = nobody leads
@@ -57,12 +61,15 @@ type Store struct {
 	closeOnce sync.Once
 
 	writing sync.Mutex // one Put of a state at a time
-	stored  pieceSet   // pieces of states that are surely stored; guarded by writing
-	wrote   blob       // root of the state that this store wrote last; guarded by writing
+	author  author     // guarded by writing
 	garbage garbage    // guarded by writing
 
 	caching sync.Mutex
-	cache   map[string][]byte // pieces of the state that was read last; guarded by caching
+	reader  reader // guarded by caching
+
+	hearing sync.Mutex
+	heads   map[string]*consul.KVPair // as a watch brought them last, by key; nil = none is watching, or Consul is away; guarded by hearing
+	own     map[string]uint64         // Consul's index of heads as this store wrote them; guarded by hearing
 }
 
 var _ store.Store = (*Store)(nil)
@@ -97,8 +104,8 @@ func Open(o Options) (*Store, error) {
 		return nil, fmt.Errorf("consul at %s: %w", config.Address, err)
 	}
 	s := &Store{
-		client: client, kv: client.KV(), txn: client.Txn(), prefix: strings.Trim(o.Prefix, "/") + "/", writer: o.Writer,
-		keep: max(o.KeepRevisions, keepRevisions), warn: o.Warn, done: make(chan struct{}), stored: make(pieceSet),
+		client: client, kv: client.KV(), txn: client.Txn(), prefix: strings.Trim(o.Prefix, "/") + "/", writer: o.Writer, doors: o.Doors,
+		keep: max(o.KeepRevisions, keepRevisions), warn: o.Warn, done: make(chan struct{}), own: make(map[string]uint64),
 	}
 	if s.prefix == "/" {
 		s.prefix = "fairway/"
@@ -187,16 +194,36 @@ func (s *Store) get(ctx context.Context, key string) (*consul.KVPair, error) {
 	return pair, nil
 }
 
+// getFixed reads a key whose value never changes: from any server, and from the
+// leader where that one does not have it yet.
+func (s *Store) getFixed(ctx context.Context, key string) (*consul.KVPair, error) {
+	near, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	o := consul.QueryOptions{AllowStale: true}
+	pair, _, err := s.kv.Get(s.prefix+key, o.WithContext(near))
+	if err == nil && pair != nil {
+		return pair, nil
+	}
+	return s.get(ctx, key)
+}
+
 // commit writes several keys at once or none; false when one was not as a
 // check-and-set wanted it.
 func (s *Store) commit(ctx context.Context, ops ...*consul.KVTxnOp) (bool, error) {
+	index, err := s.commitAt(ctx, ops...)
+	return index > 0, err
+}
+
+// commitAt is commit; it returns Consul's index of what was written, 0 where
+// nothing was.
+func (s *Store) commitAt(ctx context.Context, ops ...*consul.KVTxnOp) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var o consul.QueryOptions
 	all := make(consul.TxnOps, 0, len(ops)+1)
 	if f := s.fence.Load(); f != nil {
 		if f.session == "" {
-			return false, fmt.Errorf("write %s to consul: %w", ops[0].Key, store.ErrDeposed)
+			return 0, fmt.Errorf("write %s to consul: %w", ops[0].Key, store.ErrDeposed)
 		}
 		all = append(all, &consul.TxnOp{KV: &consul.KVTxnOp{Verb: consul.KVCheckSession, Key: s.prefix + leaderKey, Session: f.session}})
 	}
@@ -207,19 +234,36 @@ func (s *Store) commit(ctx context.Context, ops ...*consul.KVTxnOp) (bool, error
 	done, answer, _, err := s.txn.Txn(all, o.WithContext(ctx))
 	switch {
 	case err != nil:
-		return false, fmt.Errorf("write %s to consul: %w", ops[0].Key, err)
+		return 0, fmt.Errorf("write %s to consul: %w", ops[0].Key, err)
 	case done:
-		return true, nil
+		return s.wrote(answer.Results), nil
 	}
 	for _, e := range answer.Errors {
 		if strings.Contains(e.What, "failed to check session") || strings.Contains(e.What, "failed session check") { // the fence fell: the lock is lost, or another's
-			return false, fmt.Errorf("write %s to consul: %w", ops[0].Key, store.ErrDeposed)
+			return 0, fmt.Errorf("write %s to consul: %w", ops[0].Key, store.ErrDeposed)
 		}
 		if !strings.Contains(e.What, "stale") && !strings.Contains(e.What, "exist") && !strings.Contains(e.What, "modify index") { // Consul's words for a failed check-and-set
-			return false, fmt.Errorf("write %s to consul: %s", ops[0].Key, e.What)
+			return 0, fmt.Errorf("write %s to consul: %s", ops[0].Key, e.What)
 		}
 	}
-	return false, nil
+	return 0, nil
+}
+
+// wrote notes what a transaction wrote, and returns its index: who wrote a head sees
+// it, whatever a watch has brought.
+func (s *Store) wrote(results consul.TxnResults) (index uint64) {
+	s.hearing.Lock()
+	defer s.hearing.Unlock()
+	for _, r := range results {
+		if r.KV == nil {
+			continue
+		}
+		index = max(index, r.KV.ModifyIndex)
+		if strings.HasPrefix(r.KV.Key, s.prefix+"heads/") {
+			s.own[r.KV.Key] = r.KV.ModifyIndex
+		}
+	}
+	return max(index, 1) // of deletions there is none
 }
 
 // head is the value under one of the keys of PREFIX/heads/.
@@ -229,16 +273,44 @@ type head[T any] struct {
 	index uint64 // of Consul, for check-and-set; 0 = the key does not exist
 }
 
-// readHead reads a head; one that was never written is empty.
+// readHead reads a head; one that was never written is empty. Where this store
+// follows others it is the one that the watch brought, which asks Consul nothing.
 func readHead[T any](ctx context.Context, s *Store, name string) (head[T], error) {
+	if pair, known := s.watched(s.prefix + "heads/" + name); known {
+		return headOf[T](pair)
+	}
+	return readHeadNow[T](ctx, s, name)
+}
+
+// readHeadNow reads a head as Consul's leader has it.
+func readHeadNow[T any](ctx context.Context, s *Store, name string) (head[T], error) {
 	return readHeadAt[T](ctx, s, "heads/"+name)
 }
 
+// watched is a head as a watch brought it, unless this store has written it since,
+// or leads: who leads must see what the leader before it wrote last.
+func (s *Store) watched(key string) (*consul.KVPair, bool) {
+	if f := s.fence.Load(); f != nil && f.session != "" {
+		return nil, false
+	}
+	s.hearing.Lock()
+	defer s.hearing.Unlock()
+	pair := s.heads[key]
+	return pair, pair != nil && pair.ModifyIndex >= s.own[key]
+}
+
 func readHeadAt[T any](ctx context.Context, s *Store, key string) (head[T], error) {
-	var h head[T]
 	pair, err := s.get(ctx, key)
-	if err != nil || pair == nil {
-		return h, err
+	if err != nil {
+		return head[T]{}, err
+	}
+	return headOf[T](pair)
+}
+
+func headOf[T any](pair *consul.KVPair) (head[T], error) {
+	var h head[T]
+	if pair == nil {
+		return h, nil
 	}
 	h.index = pair.ModifyIndex
 	if err := json.Unmarshal(pair.Value, &h); err != nil {

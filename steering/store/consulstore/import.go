@@ -63,7 +63,7 @@ func (s *Store) importHeads(ctx context.Context, c store.Contents, newest uint64
 		return err
 	}
 	if len(c.Values) > 0 {
-		count, err := readHead[uint64](ctx, s, valuesHead)
+		count, err := readHeadNow[uint64](ctx, s, valuesHead)
 		if err == nil {
 			err = setHead(ctx, s, "heads/"+valuesHead, count.Value+1)
 		}
@@ -86,16 +86,16 @@ func (s *Store) importHeads(ctx context.Context, c store.Contents, newest uint64
 func (s *Store) importState(ctx context.Context, state steering.State) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	clear(s.stored) // what is there may be another's
-	ref, pieces, err := packState(state)
-	if err != nil {
-		return err
+	for {
+		h, err := readHeadNow[json.RawMessage](ctx, s, stateHead)
+		if err != nil {
+			return err
+		}
+		s.author = author{stored: make(pieceSet)} // what is there may be another's
+		if done, err := s.putBase(ctx, state, stateRef{}, h.index); done || err != nil {
+			return err
+		}
 	}
-	if err := s.putNew(ctx, pieces); err != nil {
-		return err
-	}
-	s.wrote = ref.Root
-	return setHead(ctx, s, "heads/"+stateHead, ref)
 }
 
 // setHead writes a value over whatever is there.

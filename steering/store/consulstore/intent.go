@@ -33,7 +33,7 @@ func (s *Store) PutInForce(ctx context.Context, f store.InForce) (uint64, error)
 	if err := s.writable(ctx); err != nil {
 		return 0, err
 	}
-	h, err := readHead[store.InForce](ctx, s, inForceHead)
+	h, err := readHeadNow[store.InForce](ctx, s, inForceHead)
 	if err != nil {
 		return 0, err
 	}

@@ -160,7 +160,7 @@ func (s *Store) getPiece(ctx context.Context, folder, name string) ([]byte, erro
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	pair, err := s.get(ctx, folder+name)
+	pair, err := s.getFixed(ctx, folder+name)
 	switch {
 	case err != nil:
 		return nil, err

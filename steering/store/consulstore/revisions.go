@@ -87,7 +87,7 @@ func (s *Store) mendPieces(ctx context.Context, pieces []piece) error {
 
 // tryRevision gives a revision the next number, if nobody else takes it first.
 func (s *Store) tryRevision(ctx context.Context, kept storedRevision) (number uint64, done bool, err error) {
-	h, err := readHead[uint64](ctx, s, revisionsHead)
+	h, err := readHeadNow[uint64](ctx, s, revisionsHead)
 	if err != nil {
 		return 0, false, err
 	}
@@ -244,7 +244,7 @@ func (s *Store) prune(ctx context.Context, newest uint64) {
 	if newest <= uint64(s.keep) {
 		return
 	}
-	h, err := readHead[uint64](ctx, s, revisionsHead)
+	h, err := readHeadNow[uint64](ctx, s, revisionsHead)
 	if err != nil {
 		return
 	}
@@ -252,7 +252,7 @@ func (s *Store) prune(ctx context.Context, newest uint64) {
 	if err != nil || len(all) <= s.keep {
 		return
 	}
-	f, err := readHead[store.InForce](ctx, s, inForceHead)
+	f, err := readHeadNow[store.InForce](ctx, s, inForceHead)
 	if err != nil {
 		return // rather too many than one too few
 	}

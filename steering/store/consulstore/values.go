@@ -58,7 +58,7 @@ func (s *Store) PutValue(ctx context.Context, folder, name string, v store.Value
 		if err != nil {
 			return 0, err
 		}
-		count, err := readHead[uint64](ctx, s, valuesHead)
+		count, err := readHeadNow[uint64](ctx, s, valuesHead)
 		if err != nil {
 			return 0, err
 		}

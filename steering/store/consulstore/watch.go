@@ -140,6 +140,7 @@ func (s *Store) lookOnce(ctx context.Context, at uint64) (heads, uint64, error) 
 	o := consul.QueryOptions{AllowStale: true, WaitIndex: at, WaitTime: waitFor}
 	folder := s.prefix + "heads/"
 	pairs, meta, err := s.kv.List(folder, o.WithContext(ctx))
+	s.keepHeads(pairs)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -154,6 +155,19 @@ func (s *Store) lookOnce(ctx context.Context, at uint64) (heads, uint64, error) 
 	}
 	s.hear(lock)
 	return now, meta.LastIndex, nil
+}
+
+// keepHeads keeps the heads for those who read them; nil = Consul did not answer.
+func (s *Store) keepHeads(pairs consul.KVPairs) {
+	s.hearing.Lock()
+	defer s.hearing.Unlock()
+	if s.heads = nil; pairs == nil {
+		return
+	}
+	s.heads = make(map[string]*consul.KVPair, len(pairs))
+	for _, pair := range pairs {
+		s.heads[pair.Key] = pair
+	}
 }
 
 // since says which heads are not as they were.

@@ -7,7 +7,8 @@
 // the shared store:
 //
 //	DIR/intent.json   and .1, .2: what is in force with its files, overrides, values
-//	DIR/state.json    and .1, .2: the newest decisions
+//	DIR/state.json    and .1, .2: decisions
+//	DIR/state.journal what has changed of them since
 //
 // # What it believes
 //

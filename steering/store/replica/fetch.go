@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"fairway/steering"
@@ -125,6 +126,9 @@ func (s *Store) fetchRevisions(ctx context.Context) error {
 	defer s.mu.Unlock()
 	if now := s.intent.InForce; now != nil && held != nil && now.Version > held.Version && force.Version < now.Version {
 		return nil // somebody here wrote meanwhile: the change that it made comes next
+	}
+	if last, known := s.intent.byHash(s.intent.Accepted); known && !slices.ContainsFunc(revisions, func(r store.Revision) bool { return r.Hash == last.Hash }) {
+		revisions = append(revisions, last) // until the node has taken up the one in force
 	}
 	changed := s.intent.InForce == nil || s.intent.InForce.Version != force.Version || !was || had.Hash != serving.Hash
 	s.intent.InForce, s.intent.Revisions = &force, revisions

@@ -39,6 +39,8 @@ type Store struct {
 	contact  Contact
 	watchers map[chan store.Change]struct{}
 	dirty    store.Change // what the disk does not have
+
+	disk stateDisk // of the goroutine that saves
 }
 
 var _ store.Store = (*Store)(nil)
@@ -46,7 +48,8 @@ var _ store.Store = (*Store)(nil)
 // intent is what operators want, as the copy keeps it.
 type intent struct {
 	InForce   *store.InForce                    `json:"in_force,omitempty"`
-	Revisions []store.Revision                  `json:"revisions"` // with their files: the one in force, its parent, the canary
+	Revisions []store.Revision                  `json:"revisions"`          // with their files: the one in force, its parent, the canary, the accepted one
+	Accepted  string                            `json:"accepted,omitempty"` // hash of the revision that the node took up last; empty = not known
 	Overrides []steering.Override               `json:"overrides"`
 	Values    map[string]map[string]store.Value `json:"values,omitempty"` // of the folders that were asked for
 }
@@ -77,7 +80,8 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if s.intent, known, err = kept.ReadNewest[intent](c.Dir, intentFile, s.Warn); err != nil {
 		s.Warn(err)
 	}
-	state, decided, err := kept.ReadNewest[steering.State](c.Dir, stateFile, s.Warn)
+	s.disk.dir = c.Dir
+	state, decided, err := s.disk.read(s.Warn)
 	if err != nil {
 		s.Warn(err)
 	}
@@ -268,7 +272,7 @@ func (s *Store) saveLoop(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			s.save()
+			s.saveLast()
 			return
 		case <-s.unsaved:
 		}
@@ -276,7 +280,7 @@ func (s *Store) saveLoop(ctx context.Context) {
 		s.save()
 		select {
 		case <-ctx.Done():
-			s.save()
+			s.saveLast()
 			return
 		case <-time.After(max(saveEvery, (savePart-1)*time.Since(began))):
 		}
@@ -298,7 +302,7 @@ func (s *Store) save() {
 		err = kept.Replace(s.Dir, intentFile, i)
 	}
 	if err == nil && dirty.State && state != nil {
-		err = kept.Replace(s.Dir, stateFile, *state)
+		err = s.disk.write(*state)
 	}
 	s.mu.Lock()
 	before := s.contact.Disk
@@ -313,8 +317,16 @@ func (s *Store) save() {
 	}
 }
 
+// saveLast writes what the disk does not have, in the form that is read fastest.
+func (s *Store) saveLast() {
+	s.save()
+	if err := s.disk.settle(); err != nil {
+		s.Warn(err)
+	}
+}
+
 func (i *intent) clone() intent {
-	c := intent{Revisions: slices.Clone(i.Revisions), Overrides: slices.Clone(i.Overrides)}
+	c := intent{Revisions: slices.Clone(i.Revisions), Accepted: i.Accepted, Overrides: slices.Clone(i.Overrides)}
 	if i.InForce != nil {
 		f := *i.InForce
 		c.InForce = &f

@@ -16,7 +16,7 @@ import (
 )
 
 // patience is how long a change may take to be told of.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // Run runs the suite. Every call of open gives an empty store that may be
 // written; the suite closes it.

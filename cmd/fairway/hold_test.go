@@ -1,0 +1,115 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"fairway/steering/store"
+	"fairway/steering/store/consulstore"
+)
+
+// TestHeldOverTakeOver: a revision that takes most of the world away, and that no
+// control node vouches for, lies in Consul while nobody leads. The control node that
+// starts then leads and decides for the world of before, puts that in force again,
+// and says what it holds; an edge that was restarted meanwhile answers as before. The
+// operator's word puts it in force after all.
+func TestHeldOverTakeOver(t *testing.T) {
+	f := startFleet(t, 1, map[string]string{"control-1": "control", "dns-1": "dns"})
+	f.leader("control-1")
+	want := f.settled("dns-1")
+	f.nodes["control-1"].stop(syscall.SIGTERM, patience)
+
+	text, err := os.ReadFile(f.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	small := filepath.Join(t.TempDir(), "fairway.yaml")
+	write(t, filepath.Dir(small), filepath.Base(small), shrunken(t, string(text)))
+	c, findings, err := loadFiles(small)
+	if err != nil {
+		t.Fatal(findings, err)
+	}
+	shared, err := consulstore.Open(consulstore.Options{Address: f.consul[0].Address, Scheme: "http", Prefix: "test", Writer: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shared.Close()
+	bad := c.revision(filepath.Dir(small))
+	putInForce(t, shared, bad)
+
+	f.nodes["dns-1"].kill()
+	f.start("dns-1")
+	f.start("control-1")
+	f.leader("control-1")
+	until(t, patience, "what serves is in force again", func() bool {
+		r, force, known, err := store.Serving(t.Context(), shared)
+		return err == nil && known && r.Hash != bad.Hash && force.Vouched == r.Hash
+	})
+	if told := f.self("control-1"); !strings.Contains(strings.Join(told.Trouble, "\n"), "held back") {
+		t.Errorf("the node that leads does not say what it holds: %q", told.Trouble)
+	}
+	if now := f.settled("dns-1"); fmt.Sprint(now) != fmt.Sprint(want) {
+		t.Errorf("the edge answers %v, before %v", now, want)
+	}
+	f.command("control-1", "apply", small, "--confirm-shrink", "--yes", "--reason", "it is meant")
+	until(t, patience, "the operator's word counts", func() bool {
+		told := f.self("control-1")
+		return told.Revision == bad.Hash && f.self("dns-1").Revision == bad.Hash && len(told.Trouble) == 0
+	})
+}
+
+// putInForce puts a revision in force as somebody does who can write to Consul, and
+// is no control node.
+func putInForce(t *testing.T, s store.Store, r store.Revision) {
+	t.Helper()
+	number, err := s.PutRevision(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		force, _, err := s.InForce(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.PutInForce(t.Context(), store.InForce{Version: force.Version, Revision: number, Vouched: force.Vouched})
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, store.ErrConflict) {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// shrunken is a configuration of the demo with one CDN's endpoints left.
+func shrunken(t *testing.T, text string) string {
+	t.Helper()
+	const endpoint = "      - {provider: "
+	var left strings.Builder
+	first, dropping := "", false
+	for line := range strings.Lines(text) {
+		if rest, is := strings.CutPrefix(line, endpoint); is {
+			name, _, _ := strings.Cut(rest, ",")
+			if first == "" {
+				first = name
+			}
+			dropping = name != first
+		} else if !strings.HasPrefix(line, "         addresses:") {
+			dropping = false
+		}
+		if !dropping {
+			left.WriteString(line)
+		}
+	}
+	if first == "" {
+		t.Fatal("the demo's configuration has no endpoints")
+	}
+	return left.String()
+}
