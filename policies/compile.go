@@ -38,6 +38,7 @@ func Compile(files []File) (*Configuration, Findings) {
 	revision.Zones = c.zones()
 	c.unusedZoneFiles()
 	revision.Probing = c.probing()
+	revision.Reference = c.references()
 	c.reviewProbing(revision)
 	revision.Reads = c.reads.sealed()
 	node := c.node()
@@ -53,7 +54,7 @@ func Compile(files []File) (*Configuration, Findings) {
 }
 
 // The top level of the language. Each file may have any of these keys.
-const topLevel = "zones listen dns dnssec http api control store drain geo currency vantages providers pools regions services probes probing policies tsig schedules learning"
+const topLevel = "zones listen dns dnssec http api control store drain geo currency vantages providers pools regions services probes probing references policies tsig schedules learning"
 
 // named are the sections that are mappings from a name to a thing.
 var named = []noun{provider, pool, region, vantage, probe, policy, service, tsigKey, schedule}

@@ -16,7 +16,7 @@ import (
 func (c *compiler) vantages() []steering.Vantage {
 	var all []steering.Vantage
 	for _, v := range c.each(vantage) {
-		f, _ := v.fields("region network bind resolver")
+		f, _ := v.fields("region network bind resolver source")
 		one := steering.Vantage{Name: v.name, Region: steering.DefaultRegion, Place: v.home()}
 		if name := f.refer("region", region); name != "" {
 			one.Region = name
@@ -26,6 +26,7 @@ func (c *compiler) vantages() []steering.Vantage {
 			one.Bind, _ = bind.address()
 		}
 		one.Resolver = f.resolver()
+		one.External = f.choice("source", "probes", "probes", "outside") == "outside"
 		all = append(all, one)
 	}
 	if len(all) == 0 {

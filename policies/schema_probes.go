@@ -62,3 +62,14 @@ func probingSchema() property {
 				)),
 		))
 }
+
+func referencesSchema() property {
+	return key("references", "Neutral things outside by which each vantage tells that its own network works: what it measures counts only while enough of them answer.",
+		object("",
+			key("targets", "Of different owners and networks, and none of your CDNs: https://host/path or http://host/path, of which any answer will do, or tcp://host:port.",
+				oneOrSome(matching(`^(https?|tcp)://[^\s#@]+$`))).needed().like([]string{"https://www.example.com/", "tcp://192.0.2.1:443"}),
+			key("need", "So many must answer. Default: more than half.", whole(1, 1000)),
+			key("every", "From start to start at each vantage: 1s to 1h. A failure that is new is held back until they were asked again.", duration()).by("10s"),
+			key("timeout", "For one answer: 50ms to 1m.", duration()).by("2s"),
+		))
+}

@@ -9,6 +9,7 @@ func vantagesSchema() property {
 			key("network", "The network that it hangs on, such as an AS. Vantages of one network fail together: alone they take nothing down while another of the region is content. Default: one of its own.", text()).like("AS64500"),
 			key("bind", "The source address of its probes. One bound to IPv4 does not measure IPv6 addresses, nor the other way round.", address()).like("192.0.2.10"),
 			key("resolver", "Whom probes with resolve: per-region ask from here: an address, perhaps with a port. Default: the probe's resolver, told where the region's clients are.", resolverAddress()).like("192.0.2.53"),
+			key("source", "outside: no node probes as this vantage; what it measures comes over POST /api/v1/measurements or from an import.", word("probes", "outside")).by("probes"),
 		)))
 }
 

@@ -12,6 +12,7 @@ import (
 // loop probes one assignment until it is cancelled.
 type loop struct {
 	assignment *assignment
+	watch      *watch // of the vantage; nil = there are no references
 	cancel     context.CancelFunc
 }
 
@@ -31,10 +32,11 @@ func (l *loop) run(ctx context.Context, p *pace, measure measureFunc, sink func(
 		if ctx.Err() != nil {
 			return
 		}
-		if len(batch) > 0 {
-			sink(ctx, batch)
+		saw := seen.take(batch)
+		if counts := l.watch.sift(ctx, batch, saw.failed || p.recheck && !saw.well); len(counts) > 0 {
+			sink(ctx, counts)
 		}
-		timer.Reset(time.Until(p.next(ended, seen.take(batch))))
+		timer.Reset(time.Until(p.next(ended, saw)))
 	}
 }
 

@@ -25,10 +25,11 @@ type prober struct {
 	crowded seldom
 	unable  seldom
 	routed  func(from, to netip.Addr) bool // whether this machine has a route
+	now     func() time.Time
 }
 
 func newProber(maxInFlight int, logger *slog.Logger) *prober {
-	return &prober{slots: make(chan struct{}, maxInFlight), book: newBook(), budget: newBudget(), logger: logger, routed: hasRoute}
+	return &prober{slots: make(chan struct{}, maxInFlight), book: newBook(), budget: newBudget(), logger: logger, routed: hasRoute, now: time.Now}
 }
 
 // probeFunc makes one attempt and fills in its phases, status and bytes. Nil
@@ -153,7 +154,7 @@ func (p *prober) measurements(a *attempt, err error) []steering.Measurement {
 		Vantage: a.vantage.Name,
 		Region:  a.vantage.Region,
 		Address: a.address,
-		At:      time.Now(),
+		At:      p.now(),
 		Outcome: steering.OutcomeOK,
 		Phases:  a.phases,
 		Status:  a.status,

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fairway/steering"
@@ -30,6 +31,14 @@ type Config struct {
 	// nothing is measured. Default: every URL is open.
 	Sign SignFunc
 
+	// Now is this machine's clock, for the time of a measurement. Default: time.Now.
+	Now func() time.Time
+
+	// Told is told when a vantage's condition has changed: of its first look at the
+	// references, and whenever another number of them answers. It must return at once.
+	// Default: nobody is told.
+	Told func(vantage string, c steering.Condition)
+
 	// MaxInFlight bounds connections and resolutions under way, over all probes.
 	// Default 512. Each needs a file descriptor; when all are taken, probes start
 	// late and the log says so.
@@ -46,13 +55,17 @@ type Scheduler struct {
 	seed    uint64
 	measure measureFunc
 	sign    SignFunc
+	told    func(string, steering.Condition)
 	budget  *budget
+
+	withheld atomic.Int64
 
 	mu      sync.Mutex
 	loops   map[loopKey]*loop
-	ctx     context.Context // Run's; nil before Run
-	ended   bool            // Run's context has ended: nothing starts any more
-	running sync.WaitGroup  // loops that have started
+	watches map[string]*watch // by vantage; none without references
+	ctx     context.Context   // Run's; nil before Run
+	ended   bool              // Run's context has ended: nothing starts any more
+	running sync.WaitGroup    // loops that have started
 }
 
 // measureFunc probes one assignment once: all its addresses.
@@ -83,10 +96,17 @@ func New(c Config) (*Scheduler, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	if c.Told == nil {
+		c.Told = func(string, steering.Condition) {}
+	}
 	p := newProber(c.MaxInFlight, c.Logger)
+	if c.Now != nil {
+		p.now = c.Now
+	}
 	return &Scheduler{
 		sink:    c.Sink,
 		sign:    c.Sign,
+		told:    c.Told,
 		logger:  c.Logger,
 		seed:    c.Seed,
 		measure: p.probe,
@@ -102,6 +122,9 @@ type Aim struct {
 	Allow    []netip.Prefix          // addresses that are no public ones and may be probed
 	Budget   steering.ProbeBudget    // but for InFlight, which is the Scheduler's MaxInFlight
 	Subnets  map[string]netip.Prefix // a client network of each region, told to resolvers; nil = none
+	// References are what vantages hold their own network against: what one measures
+	// is delivered only while enough of them answer there.
+	References References
 }
 
 // Set makes vantages × targets the whole of what is probed, before or during
@@ -114,16 +137,17 @@ func (s *Scheduler) Set(aim Aim) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.budget.set(aim.Budget, aim.Targets)
+	s.setWatches(aim)
 	wanted := s.assignments(aim)
 	for key, l := range s.loops {
-		if next := wanted[key]; next == nil || !next.equal(l.assignment) {
+		if next := wanted[key]; next == nil || !next.equal(l.assignment) || l.watch != s.watches[key.vantage] {
 			l.cancel()
 			delete(s.loops, key)
 		}
 	}
 	for key, a := range wanted {
 		if s.loops[key] == nil {
-			l := &loop{assignment: a, cancel: func() {}}
+			l := &loop{assignment: a, watch: s.watches[key.vantage], cancel: func() {}}
 			s.loops[key] = l
 			s.start(l)
 		}
@@ -139,6 +163,9 @@ func (s *Scheduler) Run(ctx context.Context) error {
 		return errors.New("probes: Run was called twice; make a new Scheduler")
 	}
 	s.ctx = ctx
+	for _, w := range s.watches {
+		s.startWatch(w)
+	}
 	for _, l := range s.loops {
 		s.start(l)
 	}
@@ -151,6 +178,67 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	s.running.Wait()
 	return nil
 }
+
+// setWatches has every vantage look at the references. A watch that has not changed
+// goes on. The caller holds mu.
+func (s *Scheduler) setWatches(aim Aim) {
+	before := s.watches
+	s.watches = make(map[string]*watch)
+	if aim.References.Need > 0 && len(aim.References.Targets) > 0 {
+		referring := aim
+		referring.Targets = aim.References.Targets
+		places := s.assignments(referring)
+		for _, v := range aim.Vantages {
+			var of []*assignment
+			for _, t := range aim.References.Targets {
+				if a := places[loopKey{t.Subject, v.Name}]; a != nil {
+					of = append(of, a)
+				}
+			}
+			s.watches[v.Name] = newWatch(v.Name, of, aim.References.Need)
+		}
+	}
+	for name, w := range s.watches {
+		if was := before[name]; was != nil && was.equal(w) {
+			s.watches[name] = was
+			continue
+		}
+		w.measure, w.told, w.withheld = s.measure, s.told, &s.withheld
+		s.startWatch(w)
+	}
+	for name, w := range before {
+		if s.watches[name] != w {
+			w.cancel()
+			if s.watches[name] == nil {
+				s.told(name, steering.Condition{})
+			}
+		}
+	}
+}
+
+// startWatch starts a watch if Run is under way. The caller holds mu.
+func (s *Scheduler) startWatch(w *watch) {
+	if s.ctx == nil || s.ended {
+		return
+	}
+	var ctx context.Context
+	ctx, w.cancel = context.WithCancel(s.ctx)
+	s.running.Go(func() { w.run(ctx) })
+}
+
+// Condition is what a vantage says of itself; zero where there are no references.
+func (s *Scheduler) Condition(vantage string) steering.Condition {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w := s.watches[vantage]; w != nil {
+		return w.condition()
+	}
+	return steering.Condition{}
+}
+
+// Withheld is how many measurements were not delivered since Run began, because
+// their vantage was ill.
+func (s *Scheduler) Withheld() int64 { return s.withheld.Load() }
 
 // Plan is how much probing a Scheduler has been set to do.
 type Plan struct {

@@ -20,6 +20,7 @@ type Revision struct {
 	Policies  []*Policy
 	Schedules []*Schedule
 	Probing   Probing
+	Reference References
 	Reads     Reads // what the rules of all policies, and the fences, read together
 }
 
@@ -152,6 +153,9 @@ type Vantage struct {
 	// Resolver is the host:port of whom probes that resolve per region ask from
 	// here, in place of a resolver that is told where the region's clients are.
 	Resolver string
+	// External is a vantage that no node probes as: what it measures comes over the
+	// API or from an import.
+	External bool
 	Place    Place
 }
 

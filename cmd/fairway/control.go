@@ -36,7 +36,7 @@ func (c *control) Status() api.Status {
 	}
 	seen := make(map[string]time.Time)
 	c.seen.Range(func(vantage, at any) bool { seen[vantage.(string)] = at.(time.Time); return true })
-	world := api.World{Snapshot: c.current.Load(), Health: c.health(), LastSeen: seen, Now: time.Now()}
+	world := api.World{Snapshot: c.current.Load(), Health: c.health(), LastSeen: seen, Now: time.Now(), Conditions: c.ownConditions(), Reporting: c.reporting()}
 	if c.loop != nil {
 		view := c.loop.View()
 		world.Snapshot, world.Health, world.Holds = view.Snapshot, view.Health, view.Holds

@@ -24,6 +24,7 @@ import (
 	"fairway/dnsserver/transfer"
 	"fairway/policies"
 	"fairway/probes"
+	"fairway/probes/agent"
 	"fairway/steering"
 	"fairway/steering/api"
 	"fairway/steering/api/client"
@@ -42,6 +43,7 @@ import (
 	"fairway/steering/store/consulstore"
 	"fairway/steering/store/filestore"
 	"fairway/steering/store/replica"
+	"fairway/steering/vantage"
 )
 
 // nodeOptions is what a command tells a node beside the configuration.
@@ -52,12 +54,12 @@ type nodeOptions struct {
 	listen policies.Listen         // instead of the configuration's, where it names something
 	extra  map[string]http.Handler // further paths of the API
 
-	name     string         // in the fleet; empty = the machine's, with the API's port
-	vantages []string       // probe as these only; nil = as all
-	history  history.Config // Folder is filled in
-	logged   loggedDecisions
-	log      *slog.Logger
-	*lineage // nil = the process neither succeeds another nor is succeeded
+	name       string         // in the fleet; empty = the machine's, with the API's port
+	asVantages []string       // probe as these only; nil = as all
+	history    history.Config // Folder is filled in
+	logged     loggedDecisions
+	log        *slog.Logger
+	*lineage   // nil = the process neither succeeds another nor is succeeded
 }
 
 // node is one process of Fairway: the parts that its roles need, wired
@@ -100,12 +102,16 @@ type node struct {
 	ordering sync.Mutex                           // held from reading the stored overrides until they are in force
 	seen     sync.Map                             // vantage → time.Time of its newest measurement
 
-	loop        *publish.Loop     // control
-	rollout     *rollout.Rollout  // control
-	probes      *probes.Scheduler // probe
-	pusher      *pusher           // probe without control
-	tellers     []*client.Client  // doors without control: whom to tell what they hand out
-	keys        *dnssec.Keeper    // control, dns
+	loop        *publish.Loop                 // control
+	rollout     *rollout.Rollout              // control
+	probes      *probes.Scheduler             // probe
+	courier     *agent.Courier                // probe without control
+	reporters   *vantage.Book                 // control
+	ill         sync.Mutex                    // held while the loop is told who is ill
+	conditions  sync.Map                      // vantage of this node's own probes → steering.Condition
+	reassigned  atomic.Pointer[chan struct{}] // closed when vantages may have something else to measure
+	tellers     []*client.Client              // doors without control: whom to tell what they hand out
+	keys        *dnssec.Keeper                // control, dns
 	dns         *dnsserver.Server
 	taps        map[string]*tap.Tap       // of the DNS door, by name
 	aliases     *alias.Book               // dns
@@ -135,6 +141,11 @@ func newNode(options nodeOptions) (*node, error) {
 	}
 	n := &node{nodeOptions: options, named: make(namedFiles), started: time.Now(), sample: sample.New(sample.Config{Size: sampleSize})}
 	n.current, n.publish = steering.NewCurrent(nil)
+	unchanged := make(chan struct{})
+	n.reassigned.Store(&unchanged)
+	if options.roles.control {
+		n.reporters = vantage.New()
+	}
 	var err error
 	if n.replica, err = n.openReplica(); err != nil {
 		return nil, err
@@ -200,6 +211,9 @@ func (n *node) build() error {
 		shown.Reports = n.playerReports
 	}
 	shown.Load = n.load.now
+	if n.roles.control || n.roles.probe {
+		shown.Vantages = n.shownVantages
+	}
 	if n.replica != nil {
 		shown.Fleet = n.standing
 	}
@@ -384,20 +398,21 @@ func (n *node) makeParts(c *configuration) error {
 		problems = append(problems, err)
 	}
 	if n.roles.probe {
-		sink := n.observe
+		sink, told := n.observe, n.conditionOf
 		if !n.roles.control {
-			n.pusher, err = newPusher(c.Node.Control, shown, n.log.With("part", "pusher"), n.overPeers()...)
+			n.courier, err = newCourier(c.Node.Control, shown, n.log, func() int64 { return n.probes.Withheld() }, n.overPeers()...)
 			problems = append(problems, err)
-			sink = func(_ context.Context, batch []steering.Measurement) { n.probed(batch); n.pusher.add(batch) }
+			sink = func(_ context.Context, batch []steering.Measurement) { n.probed(batch); n.courier.Add(batch) }
+			told = func(name string, condition steering.Condition) { n.courier.Told(name, condition) }
 		}
 		n.probes, err = probes.New(probes.Config{
-			Sink: sink, Sign: n.signProbe, Logger: n.log.With("part", "probes"), Seed: uint64(n.started.UnixNano()), MaxInFlight: c.Revision.Probing.Budget.InFlight,
+			Sink: sink, Told: told, Sign: n.signProbe, Logger: n.log.With("part", "probes"), Seed: uint64(n.started.UnixNano()), MaxInFlight: c.Revision.Probing.Budget.InFlight,
 		})
 		problems = append(problems, err)
 	}
 	n.api, err = api.New(api.Config{
 		Listen: n.listening(c.Node).Listen.API, Open: n.sockets.Listen, Token: token, Control: &control{n}, Revisions: n.revisions(), Usage: n.carriers(), Ready: n.ready, Alive: n.alive, Forward: n.forward,
-		Players: n.players(), History: n.past(), TLS: n.accept(), Certified: n.peers != nil && c.Node.PeerTLS.CA != "", Tokens: n.tokens(c), Needs: needs,
+		Vantages: n.vantages(), Players: n.players(), History: n.past(), TLS: n.accept(), Certified: n.peers != nil && c.Node.PeerTLS.CA != "", Tokens: n.tokens(c), Needs: needs,
 		Metrics: n.metrics.Handler(), Console: console.Handler(), Extra: n.extraPaths(), Logger: n.log.With("part", "api"),
 	})
 	return errors.Join(append(problems, err)...)
@@ -588,8 +603,8 @@ func (n *node) Run(stop context.Context, signals signals) error {
 	if n.tellers != nil {
 		start("counts", n.tellCounts)
 	}
-	if n.pusher != nil {
-		start("pusher", n.pusher.Run)
+	if n.courier != nil {
+		start("courier", n.courier.Run)
 	}
 	if n.rollout != nil {
 		start("rollout", n.rollout.Run)
@@ -678,24 +693,35 @@ func (n *node) drain(ctx context.Context) {
 // trial.
 func (n *node) aim() {
 	n.aimAliases()
+	n.reassign()
 	if n.probes == nil {
 		return
 	}
-	revision := n.config.Load().Revision
-	if canary := n.canary.Load(); canary != nil {
-		revision = steering.Together(revision, canary.Revision)
-	}
+	revision := n.measured()
 	vantages := slices.DeleteFunc(slices.Clone(revision.Vantages), func(v steering.Vantage) bool {
-		return n.vantages != nil && !slices.Contains(n.vantages, v.Name)
+		return v.External || n.asVantages != nil && !slices.Contains(n.asVantages, v.Name)
 	})
 	if len(vantages) == 0 {
-		n.log.Error("this node probes nothing: the configuration has none of its vantages", "vantages", n.vantages)
+		n.log.Error("this node probes nothing: the configuration has none of its vantages", "vantages", n.asVantages)
 	}
-	aim := probes.Aim{Vantages: vantages, Targets: probes.Targets(revision), Allow: revision.Probing.Allow, Budget: revision.Probing.Budget}
+	aim := probes.Aim{
+		Vantages: vantages, Targets: probes.Targets(revision), Allow: revision.Probing.Allow, Budget: revision.Probing.Budget,
+		References: probes.ReferencesOf(revision.Reference),
+	}
 	if slices.ContainsFunc(aim.Targets, func(t probes.Target) bool { return t.Probe.Resolve == steering.ResolvePerRegion }) {
 		aim.Subnets = n.config.Load().geo.Representatives()
 	}
 	n.probes.Set(aim)
+}
+
+// measured is the configuration that is measured: the one in force, and the one on
+// trial beside it.
+func (n *node) measured() *steering.Revision {
+	revision := n.config.Load().Revision
+	if canary := n.canary.Load(); canary != nil {
+		revision = steering.Together(revision, canary.Revision)
+	}
+	return revision
 }
 
 // observe takes measurements in, whoever made them.
@@ -710,7 +736,7 @@ func (n *node) observe(ctx context.Context, batch []steering.Measurement) {
 func (n *node) probed(batch []steering.Measurement) {
 	for i := range batch {
 		n.metrics.Probed(batch[i])
-		n.seen.Store(batch[i].Vantage, batch[i].At)
+		n.sawVantage(batch[i].Vantage, batch[i].At)
 	}
 }
 

@@ -23,6 +23,7 @@ func runCommand() *cobra.Command {
 		vantages                            []string
 		kept                                history.Config
 		logged                              loggedDecisions
+		outpost                             agentOptions
 	)
 	c := &cobra.Command{
 		Use:   "run --config PATH",
@@ -35,11 +36,16 @@ SIGUSR2 starts the program anew, as it is now on disk, and hands the sockets ove
 to the new process: no query and no connection is lost. If that fails, the
 running process goes on. SIGTERM drains: the node stops being ready, goes on answering for the configured
 time (drain:), finishes what is in flight, saves its state and ends. A second
-signal ends it at once.`,
+signal ends it at once.
+
+With the role probe alone, a node needs no configuration: --control says which control
+nodes it works for. One of them tells what to measure, all get what it measures, and
+nothing needs to reach it.`,
 		Example: `  fairway run --config /etc/fairway
   fairway run --config fairway.yaml --data ./state
   fairway run --config /etc/fairway --role dns --api 127.0.0.1:8402
-  fairway run --config /etc/fairway --role probe --vantage fra`,
+  fairway run --config /etc/fairway --role probe --vantage fra
+  fairway run --role probe --vantage fra --control https://control-1.example:8400 --control-token-file fra.token`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			r, err := parseRoles(roleList)
 			if err != nil {
@@ -53,7 +59,14 @@ signal ends it at once.`,
 			if err != nil {
 				return err
 			}
-			n, err := newNode(nodeOptions{path: config, data: data, roles: r, listen: listen, name: name, vantages: vantages, history: kept, logged: logged, log: log, lineage: lineage})
+			if config == "" {
+				outpost.data, outpost.vantages, outpost.listen, outpost.log = data, vantages, listen.API, log
+				if err := outpost.check(r); err != nil {
+					return usageError{err, c.CommandPath()}
+				}
+				return runAgent(c.Context(), outpost)
+			}
+			n, err := newNode(nodeOptions{path: config, data: data, roles: r, listen: listen, name: name, asVantages: vantages, history: kept, logged: logged, log: log, lineage: lineage})
 			if err != nil {
 				return err
 			}
@@ -61,7 +74,13 @@ signal ends it at once.`,
 			return runNode(c.Context(), n)
 		},
 	}
-	c.Flags().StringVarP(&config, "config", "c", "", "a YAML file, or a folder of them (required)")
+	c.Flags().StringVarP(&config, "config", "c", "", "a YAML file, or a folder of them (required, but with --control)")
+	c.Flags().StringSliceVar(&outpost.control, "control", nil, "without --config: the control nodes, as base URLs")
+	c.Flags().StringVar(&outpost.tokenFile, "control-token-file", "", "without --config: the file with the vantage's token")
+	c.Flags().StringVar(&outpost.caFile, "control-ca-file", "", "without --config: PEM file with the authorities of the control nodes' certificates (default the system's)")
+	c.Flags().StringVar(&outpost.certFile, "control-cert-file", "", "without --config: PEM file with the certificate that is shown to control nodes that want one")
+	c.Flags().StringVar(&outpost.keyFile, "control-key-file", "", "without --config: PEM file with its key")
+	c.Flags().IntVar(&outpost.buffer, "buffer", 0, "without --config: measurements kept for a control node that is away (default 30000)")
 	c.Flags().StringVar(&data, "data", stateFolder(), "folder for overrides, state and the last good configuration")
 	c.Flags().StringVar(&roleList, "role", strings.Join(allRoles, ","), "the roles of this node")
 	c.Flags().StringSliceVar(&vantages, "vantage", nil, "probe as these vantages only: the ones that this machine is (default all)")
@@ -73,7 +92,6 @@ signal ends it at once.`,
 	c.Flags().Int64Var(&kept.MaxBytes, "history-bytes", 256<<20, "the most octets that this may take; the oldest give way")
 	logged.flags(c)
 	c.Flags().StringVar(&level, "log", "info", "log level: debug, info, warn, error")
-	c.MarkFlagRequired("config")
 	return c
 }
 

@@ -144,15 +144,33 @@ func printPools(w io.Writer, pools []api.PoolStatus) {
 
 func printVantages(w io.Writer, s *api.Status) {
 	fmt.Fprintln(w)
-	t := newTable(w, "VANTAGE", "REGION", "LAST SEEN")
+	t := newTable(w, "VANTAGE", "REGION", "LAST SEEN", "REFERENCES", "CLOCK", "WAITING", "LOST")
 	for _, v := range s.Vantages {
 		last := "never"
 		if !v.LastSeen.IsZero() {
 			last = age(seconds(v.LastSeenAgeSeconds)) + " ago"
 		}
-		t.row(v.Name, v.Region, last)
+		references, clock, waiting, lost := "-", "-", "-", "-"
+		if c := v.Condition; c != nil {
+			references = fmt.Sprintf("%d of %d", c.Fine, c.Of)
+			if c.Ill {
+				references += ", ILL"
+			}
+		}
+		if a := v.Agent; a != nil {
+			clock, waiting, lost = fmt.Sprintf("%+.3f s", -a.ClockOffsetSeconds), fmt.Sprint(a.Buffered), fmt.Sprint(a.Dropped)
+		}
+		t.row(v.Name, v.Region, last, references, clock, waiting, lost)
 	}
 	t.flush()
+	for _, v := range s.Vantages {
+		if v.Condition != nil && v.Condition.Ill {
+			fmt.Fprintf(w, "vantage %s says that it is ill: %s\n", v.Name, v.Condition)
+		}
+		if v.Agent != nil && v.Agent.Agents > 1 {
+			fmt.Fprintf(w, "vantage %s: %d agents report as it; give each a vantage and a token of its own\n", v.Name, v.Agent.Agents)
+		}
+	}
 }
 
 func indent(text string) string { return strings.ReplaceAll(text, "\n", "\n  ") }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"fairway/steering"
+	"fairway/steering/vantage"
 )
 
 // World is what a Status is described from.
@@ -11,7 +12,11 @@ type World struct {
 	Snapshot *steering.Snapshot // nil = none yet
 	Health   steering.HealthTable
 	LastSeen map[string]time.Time // vantage → its newest measurement
-	Now      time.Time
+	// Reporting is what is known of vantages that are elsewhere, and Conditions what
+	// this node's own say of themselves.
+	Reporting  map[string]vantage.Row
+	Conditions map[string]steering.Condition
+	Now        time.Time
 	// Holds tells what keeps a service's group from its target now, by their indices
 	// in the layout; nil = what the splits say, which is as old as their generation.
 	Holds func(service, group int) []steering.Hold
@@ -135,6 +140,17 @@ func (w *World) vantage(v steering.Vantage) VantageStatus {
 	s := VantageStatus{Name: v.Name, Region: v.Region, LastSeen: w.LastSeen[v.Name]}
 	if !s.LastSeen.IsZero() {
 		s.LastSeenAgeSeconds = max(0, w.Now.Sub(s.LastSeen).Seconds())
+	}
+	condition := w.Conditions[v.Name]
+	if row, reports := w.Reporting[v.Name]; reports {
+		condition = row.Condition
+		s.Agent = &AgentStatus{
+			Version: row.Version, Heard: row.Heard, Agents: row.Runs, ClockOffsetSeconds: row.Offset.Seconds(), Buffered: row.Buffered, Dropped: row.Dropped,
+			Withheld: row.Withheld, Batches: row.Batches, Repeated: row.Repeated, Gaps: row.Gaps, Skewed: row.Skewed,
+		}
+	}
+	if condition.Of > 0 {
+		s.Condition = &condition
 	}
 	return s
 }

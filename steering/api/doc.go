@@ -16,6 +16,7 @@
 //	POST   /api/v1/revisions/{n}/rollback   put an earlier one in force, 0 = the parent: By → Applied
 //	POST   /api/v1/canary/promote|abort     end a trial: By → Applied
 //	POST   /api/v1/measurements             the measurement inlet: Batch, gzip accepted → Accepted
+//	GET    /api/v1/assignment?vantage=&after=&wait=  what a vantage is to measure: Assigned
 //	GET    /api/v1/usage                    what each provider carries, beside its contract: Usage
 //	POST   /api/v1/usage                    what providers carried: UsageReport, gzip accepted → UsageTaken
 //	GET    /metrics /healthz /readyz        text, without a token

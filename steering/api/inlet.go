@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"fairway/steering"
 )
@@ -26,11 +27,13 @@ func (s *Server) postMeasurements(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	wire, err := readBatch(body)
+	received := time.Now()
+	sent, err := readBatch(body)
 	if err != nil {
 		return nil, err
 	}
 	token, _ := TokenOf(r.Context())
+	wire := sent.Measurements
 	measurements := make([]steering.Measurement, 0, len(wire))
 	var findings []string
 	for i := range wire {
@@ -48,6 +51,12 @@ func (s *Server) postMeasurements(r *http.Request) (any, error) {
 			findings, more = findings[:maxFindings], fmt.Sprintf(" (and %d more)", n)
 		}
 		return nil, invalid("nothing of this batch was taken", "%s%s", strings.Join(findings, "; "), more)
+	}
+	if sent.Sender != nil {
+		if err := s.report(r, sent.Sender, measurements); err != nil {
+			return nil, err
+		}
+		return Accepted{Accepted: len(measurements), Received: received, Answered: time.Now()}, nil
 	}
 	if len(measurements) > 0 {
 		if err := s.config.Control.Observe(r.Context(), measurements); err != nil {
@@ -104,7 +113,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 
 // readBatch reads a Batch value by value, so that a body of a million tiny
 // measurements is refused at the first one too many.
-func readBatch(body io.Reader) ([]Measurement, error) {
+func readBatch(body io.Reader) (*Batch, error) {
 	decoder := json.NewDecoder(body)
 	decoder.DisallowUnknownFields()
 	if err := expect(decoder, '{'); err != nil {
@@ -120,6 +129,10 @@ func readBatch(body io.Reader) ([]Measurement, error) {
 		case "version":
 			if err = decoder.Decode(&batch.Version); err != nil {
 				err = fmt.Errorf("version: %w", err)
+			}
+		case "sender":
+			if err = decoder.Decode(&batch.Sender); err != nil {
+				err = fmt.Errorf("sender: %w", err)
 			}
 		case "measurements":
 			batch.Measurements, err = readMeasurements(decoder)
@@ -140,7 +153,7 @@ func readBatch(body io.Reader) ([]Measurement, error) {
 		return nil, invalid("upgrade the control nodes before the probes",
 			"the batch has version %d, this release reads %d", batch.Version, BatchVersion)
 	}
-	return batch.Measurements, nil
+	return &batch, nil
 }
 
 func readMeasurements(decoder *json.Decoder) ([]Measurement, error) {

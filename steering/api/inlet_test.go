@@ -204,7 +204,7 @@ func FuzzReadBatch(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body string) {
 		list, err := readBatch(strings.NewReader(body))
 		if err == nil && !json.Valid([]byte(body)) {
-			t.Errorf("%d measurements out of invalid JSON %q", len(list), body)
+			t.Errorf("%d measurements out of invalid JSON %q", len(list.Measurements), body)
 		}
 	})
 }

@@ -19,13 +19,16 @@ const BatchVersion = 1
 // Batch is the body of POST /api/v1/measurements, plain or with
 // Content-Encoding: gzip. It is taken as a whole or refused as a whole.
 type Batch struct {
-	Version      int           `json:"version"` // BatchVersion
+	Version      int           `json:"version"`          // BatchVersion
+	Sender       *Sender       `json:"sender,omitempty"` // absent = nobody counts: what is sent twice is taken twice
 	Measurements []Measurement `json:"measurements"`
 }
 
 // Accepted is the answer to a Batch.
 type Accepted struct {
-	Accepted int `json:"accepted"`
+	Accepted int       `json:"accepted"`
+	Received time.Time `json:"received,omitzero"` // when it came, by this node's clock; of a batch with a sender
+	Answered time.Time `json:"answered,omitzero"` // when this answer left
 }
 
 // Measurement is steering.Measurement on the wire: times in seconds, absent

@@ -9,6 +9,12 @@ import (
 	"strings"
 )
 
+// What vantages elsewhere ask.
+const (
+	measurementsPath = "/api/v1/measurements"
+	assignmentPath   = "/api/v1/assignment"
+)
+
 // routes is the whole surface of the server.
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
@@ -20,7 +26,8 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("/api/v1/overrides", s.protect(methods{"GET": s.getOverrides, "POST": s.postOverride, "DELETE": s.deleteOverrides}))
 	mux.Handle("/api/v1/overrides/log", s.protect(methods{"GET": s.getOverrideLog}))
 	mux.Handle("/api/v1/overrides/{id}", s.protect(methods{"DELETE": s.deleteOverrides}))
-	mux.Handle("/api/v1/measurements", s.protect(methods{"POST": s.postMeasurements}))
+	mux.Handle(assignmentPath, s.protect(methods{"GET": s.getAssignment}))
+	mux.Handle(measurementsPath, s.protect(methods{"POST": s.postMeasurements}))
 	mux.Handle("/api/v1/usage", s.protect(methods{"GET": s.getUsage, "POST": s.postUsage}))
 	mux.Handle("/api/v1/players", s.protect(methods{"GET": s.getPlayers, "POST": s.postPlayers}))
 	mux.Handle("/api/v1/history", s.protect(methods{"GET": s.getHistory}))
@@ -147,7 +154,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func nothingAt() *Error {
-	return notFound("the API is below /api/v1/: status, explain, revision, state, queries, revisions, canary, overrides, measurements, usage, players, history", "there is nothing at this path")
+	return notFound("the API is below /api/v1/: status, explain, revision, state, queries, revisions, canary, overrides, measurements, assignment, usage, players, history", "there is nothing at this path")
 }
 
 // check answers for load balancers and supervisors.

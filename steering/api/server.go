@@ -45,6 +45,9 @@ type Config struct {
 	// Usage is what a control node knows of traffic. Unset = this node answers 503
 	// there.
 	Usage Carrier
+	// Vantages is what a control node knows of vantages elsewhere. Unset = this node
+	// answers 503 to them.
+	Vantages Vantages
 	// Players is what a control node knows of players. Unset = this node answers 503
 	// there.
 	Players Audience
@@ -73,11 +76,12 @@ type Config struct {
 
 // Server serves the API. Make one with New, then Listen, then Run.
 type Server struct {
-	config  Config
-	hosts   map[string]bool // names that may stand in the Host header
-	handler http.Handler
-	mu      sync.Mutex
-	bound   []net.Listener
+	config   Config
+	hosts    map[string]bool // names that may stand in the Host header
+	handler  http.Handler
+	stopping chan struct{} // closed when Run is to end
+	mu       sync.Mutex
+	bound    []net.Listener
 }
 
 // New checks the configuration and reports everything wrong with it at once.
@@ -91,7 +95,7 @@ func New(config Config) (*Server, error) {
 	if err := config.check(); err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, hosts: map[string]bool{"localhost": true}}
+	s := &Server{config: config, hosts: map[string]bool{"localhost": true}, stopping: make(chan struct{})}
 	for _, address := range config.Listen {
 		if host, _, err := net.SplitHostPort(address); err == nil && host != "" {
 			s.hosts[strings.ToLower(host)] = true
@@ -233,6 +237,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case failed = <-ended:
 		running--
 	}
+	close(s.stopping)
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	if err := server.Shutdown(grace); err != nil {

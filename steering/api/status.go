@@ -126,4 +126,23 @@ type VantageStatus struct {
 	Region             string    `json:"region"`
 	LastSeen           time.Time `json:"last_seen,omitzero"`    // zero = never
 	LastSeenAgeSeconds float64   `json:"last_seen_age_seconds"` // 0 when never
+
+	Condition *steering.Condition `json:"condition,omitempty"` // what it says of itself; absent = it has no references
+	Agent     *AgentStatus        `json:"agent,omitempty"`     // absent = this node probes as it, or nobody has reported for it yet
+}
+
+// AgentStatus is how the agent of a vantage reports to this node. Counts begin with
+// this node's start, those of the agent (dropped, withheld) with its own.
+type AgentStatus struct {
+	Version            string    `json:"version,omitempty"`
+	Heard              time.Time `json:"heard"`
+	Agents             int       `json:"agents"`               // heard of within the last minute; above 1, two report as one vantage
+	ClockOffsetSeconds float64   `json:"clock_offset_seconds"` // by which this node's clock is ahead; times are corrected for it
+	Buffered           int       `json:"buffered"`             // measurements that wait there
+	Dropped            uint64    `json:"dropped"`              // given up there, for want of room
+	Withheld           uint64    `json:"withheld"`             // not sent, since it was ill
+	Batches            uint64    `json:"batches"`
+	Repeated           uint64    `json:"repeated"` // came twice and counted once
+	Gaps               uint64    `json:"gaps"`     // batches that never came
+	Skewed             uint64    `json:"skewed"`   // refused, since they were sent at another time
 }

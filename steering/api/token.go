@@ -16,7 +16,7 @@ type Scope string
 // The scopes. Whoever may operate may read, and an admin may do everything.
 const (
 	ScopeRead    Scope = "read"    // ask anything
-	ScopeMeasure Scope = "measure" // report measurements, traffic and players
+	ScopeMeasure Scope = "measure" // report measurements, traffic and players; ask what a vantage measures
 	ScopeOperate Scope = "operate" // drain, force and the like, end a trial, roll back
 	ScopeAdmin   Scope = "admin"   // put configurations in force, DNSSEC keys, profiles
 	// ScopeNode is of no token: it is what nodes ask each other. A certificate of the
@@ -54,6 +54,8 @@ func (t *Token) scopes() string {
 func needed(r *http.Request) Scope {
 	path := r.URL.Path
 	switch {
+	case path == assignmentPath:
+		return ScopeMeasure
 	case !changes(r.Method):
 		return ScopeRead
 	case slices.Contains([]string{"/api/v1/measurements", "/api/v1/usage", "/api/v1/players"}, path):

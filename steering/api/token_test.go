@@ -41,6 +41,7 @@ func TestScopes(t *testing.T) {
 		{"GET", "/extra", ScopeRead, "read operate admin"},
 		{"GET", "/api/v1/nowhere", ScopeRead, "read operate admin"},
 		{"POST", "/api/v1/measurements", ScopeMeasure, "measure fra admin"},
+		{"GET", "/api/v1/assignment?vantage=fra", ScopeMeasure, "measure fra admin"},
 		{"POST", "/api/v1/usage", ScopeMeasure, "measure fra admin"},
 		{"POST", "/api/v1/players", ScopeMeasure, "measure fra admin"},
 		{"POST", "/api/v1/overrides", ScopeOperate, "operate admin"},

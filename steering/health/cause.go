@@ -26,13 +26,14 @@ const (
 	sickLeast = 3
 )
 
-// findSick finds the vantages whose word does not count: they see nearly everything
-// down, of several providers, and who else measures that does not. A cut-off vantage
-// sees just this, and says nothing of CDNs.
+// findSick finds the vantages whose word does not count: they say so themselves, or
+// they see nearly everything down, of several providers, and who else measures that
+// does not. A cut-off vantage sees just this, and says nothing of CDNs.
 func (j *Judge) findSick() {
 	for i := range j.tallies {
 		t := &j.tallies[i]
-		sick := t.decided >= sickLeast && float64(t.down) >= sickPart*float64(t.decided) && j.contradicted(i)
+		_, sick := j.ill[j.names[i]]
+		sick = sick || t.decided >= sickLeast && float64(t.down) >= sickPart*float64(t.decided) && j.contradicted(i)
 		if sick != j.sick[i] {
 			j.sick[i] = sick
 			for _, s := range j.rows { // its regions are judged anew
@@ -91,7 +92,9 @@ func (j *Judge) contradicted(vantage int) bool {
 func (j *Judge) Causes() []steering.Cause {
 	var causes []steering.Cause
 	for i, sick := range j.sick {
-		if sick {
+		if why, says := j.ill[j.names[i]]; says {
+			causes = append(causes, steering.Cause{Kind: steering.CauseVantage, Name: j.names[i], Evidence: "it says that it is ill: " + why + "; what it measures does not count"})
+		} else if sick {
 			causes = append(causes, steering.Cause{Kind: steering.CauseVantage, Name: j.names[i], Evidence: fmt.Sprintf(
 				"it sees %d of %d subjects down that others see well: what it says does not count", j.tallies[i].down, j.tallies[i].decided)})
 		}

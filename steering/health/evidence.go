@@ -21,6 +21,8 @@ func (s *subject) evidence(r *region, b *ballot, h *steering.Health) string {
 		return fmt.Sprintf("%d of %s ok, but latency is %.1f times its usual level", b.healthy, count(b.fresh, "vantage", "vantages"), h.Drift)
 	case h.Reason == steering.HealthFlapping:
 		return fmt.Sprintf("%d of %s ok, but it was down too often of late", b.healthy, count(b.fresh, "vantage", "vantages"))
+	case h.Reason == steering.HealthSick && b.ill != "":
+		return fmt.Sprintf("%s here does not count", count(b.sick, "vantage", "vantages"))
 	case h.Reason == steering.HealthSick:
 		return fmt.Sprintf("%s here sees everything failing that others see well: that says nothing of CDNs", count(b.sick, "vantage", "vantages"))
 	}

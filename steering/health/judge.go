@@ -2,6 +2,7 @@ package health
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -23,10 +24,11 @@ type Judge struct {
 	played   steering.PlayedTable
 	heard    map[string]bool // regions that players told of since the start
 	vantages map[string]int
-	networks []int    // by vantage
-	tallies  []tally  // by vantage
-	sick     []bool   // by vantage
-	names    []string // vantages by index
+	networks []int             // by vantage
+	tallies  []tally           // by vantage
+	sick     []bool            // by vantage
+	ill      map[string]string // vantages that say so of themselves, and why
+	names    []string          // vantages by index
 	regions  []region
 	index    *steering.HealthIndex
 	subjects map[steering.Subject]*subject
@@ -56,6 +58,11 @@ func New() *Judge {
 // they take effect with the next Judge. A verdict that was reached since then
 // is not touched.
 func (j *Judge) Restore(t steering.HealthTable) { j.restored = t }
+
+// SetIll names the vantages that say of themselves that they are ill, and why; it
+// takes effect with the next Judge. Their word does not count until they are not
+// named any more.
+func (j *Judge) SetIll(why map[string]string) { j.ill = maps.Clone(why) }
 
 // Observe takes in one measurement. Those of unknown subjects and vantages, and
 // those too old to matter, are ignored.

@@ -133,7 +133,7 @@ func (j *Judge) judgeRegion(s *subject, r *region, st *standing) {
 	if b == st.ballot && h.Verdict == steering.Healthy && b.down+b.degraded == 0 && h.Drift == st.health.Drift && st.health.Verdict == steering.Healthy && st.health.Evidence != "" {
 		h.Evidence = st.health.Evidence // the same words again
 	} else {
-		h.Evidence = s.evidence(r, &b, &h)
+		h.Evidence = s.evidence(r, &b, &h) + b.ill
 	}
 	st.health, st.ballot = h, b
 }
@@ -189,7 +189,8 @@ type ballot struct {
 	fresh, healthy, degraded, down, quorum int
 	sick                                   int // vantages whose word does not count now
 	drifting                               int
-	oneNetwork                             bool // those that say down, or degraded, are all of one network, though there are others
+	ill                                    string // what vantages say of themselves
+	oneNetwork                             bool   // those that say down, or degraded, are all of one network, though there are others
 }
 
 func (j *Judge) ballot(s *subject, r *region) ballot {
@@ -206,6 +207,9 @@ func (j *Judge) ballot(s *subject, r *region) ballot {
 		}
 		if j.sick[i] {
 			b.sick++
+			if why, says := j.ill[j.names[i]]; says {
+				b.ill += "; vantage " + j.names[i] + " says that it is ill: " + why
+			}
 			continue
 		}
 		if v.fresh {

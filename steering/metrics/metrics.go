@@ -49,6 +49,8 @@ type Config struct {
 	Stretch func() float64
 	// Fleet returns how this node stands in its fleet. Unset = it is in none.
 	Fleet func() Fleet
+	// Vantages returns what is known of those that the configuration has. Unset = nothing.
+	Vantages func() []Vantage
 	// Load returns the part of its processors that the node uses. Unset = not told.
 	Load func() float64
 	// Now is the clock for ages. Unset = time.Now.
@@ -97,6 +99,9 @@ func New(config Config) *Metrics {
 	)
 	if config.Fleet != nil {
 		m.Registry.MustRegister(&fleet{config.Fleet, config.Now})
+	}
+	if config.Vantages != nil {
+		m.Registry.MustRegister(&vantages{config.Vantages})
 	}
 	if config.Load != nil {
 		m.Registry.MustRegister(&load{config.Load})

@@ -1,0 +1,143 @@
+package agent
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"fairway/steering"
+	"fairway/steering/vantage"
+)
+
+// Config is what a Courier needs.
+type Config struct {
+	// Control is every control node; each gets every measurement. Required.
+	Control []Control
+	// Buffer is how many measurements of one vantage wait for one control node that is
+	// away, default 30,000: two minutes of 250 probes a second.
+	Buffer int
+	// Version is told to control. Default: nothing.
+	Version string
+	// Withheld returns how many measurements were not delivered since their vantage was
+	// ill. Default: none.
+	Withheld func() int64
+	// Logger gets what operators should know. Default: nothing is logged.
+	Logger *slog.Logger
+	// Now is the clock of this machine. Default: time.Now.
+	Now func() time.Time
+}
+
+// Courier brings measurements to every control node. Make one with New.
+type Courier struct {
+	config Config
+	boot   string
+
+	mu         sync.Mutex
+	lanes      map[string][]*lane // by vantage
+	conditions map[string]steering.Condition
+	ctx        context.Context // Run's; nil before Run
+	ended      bool            // nothing starts any more
+	running    sync.WaitGroup
+}
+
+// New checks the configuration.
+func New(c Config) (*Courier, error) {
+	if len(c.Control) == 0 {
+		return nil, errors.New("agent: no control node is named")
+	}
+	if c.Buffer < 0 {
+		return nil, fmt.Errorf("agent: a buffer of %d measurements", c.Buffer)
+	}
+	if c.Buffer == 0 {
+		c.Buffer = 30_000
+	}
+	if c.Withheld == nil {
+		c.Withheld = func() int64 { return 0 }
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return &Courier{config: c, boot: rand.Text(), lanes: make(map[string][]*lane), conditions: make(map[string]steering.Condition)}, nil
+}
+
+// Sink is Add in the form that probes deliver to.
+func (c *Courier) Sink(_ context.Context, batch []steering.Measurement) { c.Add(batch) }
+
+// Add queues a batch of one vantage for every control node and returns at once.
+func (c *Courier) Add(batch []steering.Measurement) {
+	if len(batch) == 0 {
+		return
+	}
+	for _, l := range c.of(batch[0].Vantage) {
+		l.add(batch)
+	}
+}
+
+// Told takes a vantage's condition, and has every control node told.
+func (c *Courier) Told(name string, condition steering.Condition) {
+	c.mu.Lock()
+	c.conditions[name] = condition
+	c.mu.Unlock()
+	for _, l := range c.of(name) {
+		l.nudge()
+	}
+}
+
+// of gives a vantage's lanes.
+func (c *Courier) of(name string) []*lane {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lanes[name] == nil {
+		for _, control := range c.config.Control {
+			l := &lane{
+				of: c, control: control, vantage: name, wake: make(chan struct{}, 1), clock: newClock(c.config.Now),
+				log: c.config.Logger.With("control", control.Address(), "vantage", name),
+			}
+			c.lanes[name] = append(c.lanes[name], l)
+			c.start(l)
+		}
+	}
+	return c.lanes[name]
+}
+
+// start starts a lane if Run is under way. The caller holds mu.
+func (c *Courier) start(l *lane) {
+	if c.ctx != nil && !c.ended {
+		ctx := c.ctx
+		c.running.Go(func() { l.run(ctx) })
+	}
+}
+
+// Run sends what is added until ctx ends. It may be called once.
+func (c *Courier) Run(ctx context.Context) error {
+	c.mu.Lock()
+	c.ctx = ctx
+	for _, lanes := range c.lanes {
+		for _, l := range lanes {
+			c.start(l)
+		}
+	}
+	c.mu.Unlock()
+	<-ctx.Done()
+	c.mu.Lock()
+	c.ended = true
+	c.mu.Unlock()
+	c.running.Wait()
+	return nil
+}
+
+// sender is what this agent says of itself to every control node.
+func (c *Courier) sender(name string) vantage.Sender {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return vantage.Sender{
+		Vantage: name, Boot: c.boot, Version: c.config.Version, Withheld: uint64(c.config.Withheld()), Condition: c.conditions[name],
+	}
+}
