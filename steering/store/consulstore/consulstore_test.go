@@ -3,6 +3,8 @@ package consulstore
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -214,5 +216,27 @@ func TestNobodyThere(t *testing.T) {
 	changes := s.Watch(ctx)
 	cancel()
 	for range changes {
+	}
+}
+
+// A Consul that answers every blocking query at once, with nothing new, is not asked
+// as fast as it answers.
+func TestNotHeldIsNotRunDown(t *testing.T) {
+	var asked atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		w.Header().Set("X-Consul-Index", "7")
+		w.WriteHeader(http.StatusNotFound)
+	}))
+	defer server.Close()
+	s, err := Open(Options{Address: server.Listener.Addr().String()})
+	must(t, err)
+	defer s.Close()
+	began := time.Now()
+	s.Watch(t.Context())
+	time.Sleep(2 * time.Second)
+	// 10, 20, 40 … 640 ms, and then once a second.
+	if n, most := asked.Load(), int64(10+time.Since(began)/time.Second); n > most {
+		t.Errorf("it was asked %d times, at most %d are in order", n, most)
 	}
 }

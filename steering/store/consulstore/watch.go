@@ -20,6 +20,10 @@ const (
 	// to retryMost, each shortened by chance to as little as half.
 	retryFirst = 200 * time.Millisecond
 	retryMost  = 10 * time.Second
+	// One that answers at once and has nothing new is asked more and more slowly:
+	// something between does not know blocking queries, or it is broken.
+	idleFirst = 10 * time.Millisecond
+	idleMost  = time.Second
 )
 
 // Watch implements store.Store.
@@ -65,16 +69,19 @@ func join(done <-chan struct{}, found <-chan store.Change, changes chan<- store.
 // follow asks Consul again and again what the heads are.
 func (s *Store) follow(ctx context.Context, seen heads, at uint64, err error, found chan<- store.Change) {
 	retry := retryFirst
+	var idle time.Duration
 	for ctx.Err() == nil {
 		if err != nil {
 			s.warn(fmt.Errorf("consul does not tell of changes; what is known serves on: %w", err))
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(retry/2 + rand.N(retry/2)):
-			}
+			idle = retry/2 + rand.N(retry/2)
 			retry = min(2*retry, retryMost)
 		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(idle):
+		}
+		asked := time.Now()
 		var now heads
 		var next uint64
 		if now, next, err = s.look(ctx, at); err != nil {
@@ -85,12 +92,18 @@ func (s *Store) follow(ctx context.Context, seen heads, at uint64, err error, fo
 			next = 0 // a restored Consul counts anew: ask without waiting once
 		}
 		at = next
-		if c := now.since(seen); c.Any() {
+		switch c := now.since(seen); {
+		case c.Any():
+			idle = 0
 			select {
 			case <-ctx.Done():
 				return
 			case found <- c:
 			}
+		case time.Since(asked) < idleMost: // it should have held the question
+			idle = min(max(2*idle, idleFirst), idleMost)
+		default:
+			idle = 0
 		}
 		seen = now
 	}
