@@ -104,7 +104,7 @@ On a running node:
 	root.SetVersionTemplate("fairway {{.Version}}\n")
 	root.AddCommand(formatCommand(), schemaCommand(), importCommand(), manifestCommand())
 	root.AddCommand(fleetCommand(), storeCommand())
-	root.AddCommand(simCommand(), tokenCommand())
+	root.AddCommand(simCommand(), supportCommand(), tokenCommand())
 	root.AddCommand(planCommand(), recordCommand(), replayCommand(), benchCommand(), cookiesCommand(), quarantineCommand())
 	root.AddCommand(demoCommand(), runCommand(), checkCommand(), testCommand(), initCommand(),
 		statusCommand(), explainCommand(), usageCommand(), reportsCommand(), drainCommand(), undrainCommand(), forceCommand(), weightCommand(),

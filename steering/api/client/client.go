@@ -208,6 +208,31 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 	return c.send(ctx, method, path, body, "", out)
 }
 
+// Secrets are what nobody must see of this client.
+func (c *Client) Secrets() []string { return []string{c.token} }
+
+// Text is what a path of the node answers that is no JSON, such as /metrics, with its
+// status.
+func (c *Client) Text(ctx context.Context, path string) (text string, status int, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, nil)
+	if err != nil {
+		return "", 0, fmt.Errorf("GET %s: %w", path, err)
+	}
+	if c.token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return "", 0, c.unreachable(ctx, err)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return "", 0, c.unreachable(ctx, err)
+	}
+	return string(answer), response.StatusCode, nil
+}
+
 func (c *Client) send(ctx context.Context, method, path string, body []byte, encoding string, out any) error {
 	request, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
