@@ -243,6 +243,10 @@ func TestFleet(t *testing.T) {
 	until(t, patience, "the edge says that Consul is away", func() bool {
 		return strings.Contains(f.doors["dns-1"].scrape(), `fairway_fleet_trouble{kind="away"} 1`)
 	})
+	var table fleetTable
+	if out := f.command("dns-2", "fleet", "-o", "json"); json.Unmarshal([]byte(out), &table) != nil || len(table.Nodes) != 4 || table.Trouble == "" {
+		t.Errorf("without Consul, the fleet is %s", out)
+	}
 	until(t, patience, "the edge's copy is on disk", func() bool {
 		for _, name := range []string{"state.json", "state.journal"} {
 			copied, err := os.ReadFile(filepath.Join(f.temp, "dns-1", "fleet", "dns", name))

@@ -56,6 +56,8 @@ func (n *node) register(ctx context.Context) error {
 			}
 			if failing {
 				wait = 5 * time.Second
+			} else {
+				_, _ = n.members(ctx) // to be known when Consul is away
 			}
 		}
 		n.registering.Unlock()
@@ -117,15 +119,13 @@ func (n *node) self() fleetNode {
 // fleet asks every node that Consul knows: as a peer, where nodes have certificates,
 // and else with the token of whoever wants to know. Peers get no token to see, since
 // who can write to Consul's catalogue can put himself among them.
-func (n *node) fleet(ctx context.Context, token string) ([]fleetNode, error) {
+// While Consul does not answer they are those that it knew last, with the reason.
+func (n *node) fleet(ctx context.Context, token string) (nodes []fleetNode, why error) {
 	if n.replica == nil {
 		return []fleetNode{n.self()}, nil
 	}
-	members, err := n.shared.Members(ctx)
-	if err != nil {
-		return nil, err
-	}
-	nodes := make([]fleetNode, len(members))
+	members, err := n.members(ctx)
+	nodes = make([]fleetNode, len(members))
 	over := n.overPeers()
 	if len(over) > 0 {
 		token = ""
@@ -152,7 +152,21 @@ func (n *node) fleet(ctx context.Context, token string) ([]fleetNode, error) {
 			nodes[i].LagSeconds = newest.Sub(nodes[i].Published).Seconds()
 		}
 	}
-	return nodes, nil
+	return nodes, err
+}
+
+// members are the nodes that Consul knows; with an error those that it knew last, or
+// at least this one.
+func (n *node) members(ctx context.Context) ([]consulstore.Registered, error) {
+	members, err := n.shared.Members(ctx)
+	if err == nil {
+		n.lastMembers.Store(&members)
+		return members, nil
+	}
+	if last := n.lastMembers.Load(); last != nil {
+		return *last, err
+	}
+	return []consulstore.Registered{{Member: consulstore.Member{Name: n.name(), Address: n.advertised(), Version: version(), Roles: n.roles.names()}}}, err
 }
 
 func askMember(ctx context.Context, m consulstore.Registered, token string, over ...client.Option) fleetNode {
@@ -173,17 +187,23 @@ func askMember(ctx context.Context, m consulstore.Registered, token string, over
 	return f
 }
 
+// fleetTable is the body of GET /fleet/v1/nodes.
+type fleetTable struct {
+	Nodes   []fleetNode `json:"nodes"`
+	Trouble string      `json:"trouble,omitempty"` // why nodes may be missing
+}
+
 // fleetHandler answers for this node and for all of them.
 func (n *node) fleetHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+fleetPath+"node", func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, http.StatusOK, n.self()) })
 	mux.HandleFunc("GET "+fleetPath+"nodes", func(w http.ResponseWriter, r *http.Request) {
 		nodes, err := n.fleet(r.Context(), bearer(r))
+		answer := fleetTable{Nodes: nodes}
 		if err != nil {
-			answerJSON(w, http.StatusBadGateway, map[string]string{"error": err.Error()})
-			return
+			answer.Trouble = "these are the nodes that Consul knew last: " + err.Error()
 		}
-		answerJSON(w, http.StatusOK, map[string]any{"nodes": nodes})
+		answerJSON(w, http.StatusOK, answer)
 	})
 	return mux
 }
@@ -207,20 +227,19 @@ it. Any node can be asked.`,
 			if err != nil {
 				return err
 			}
-			var answer struct {
-				Nodes []fleetNode `json:"nodes"`
-			}
+			var answer fleetTable
 			if err := node.Do(c.Context(), http.MethodGet, fleetPath+"nodes", nil, &answer); err != nil {
 				return err
 			}
-			return ask.show(c, answer, func(w io.Writer) { printFleet(w, answer.Nodes) })
+			return ask.show(c, answer, func(w io.Writer) { printFleet(w, &answer) })
 		},
 	}
 	ask.flags(c)
 	return c
 }
 
-func printFleet(w io.Writer, nodes []fleetNode) {
+func printFleet(w io.Writer, fleet *fleetTable) {
+	nodes := fleet.Nodes
 	t := newTable(w, "NODE", "ROLES", "VERSION", "GENERATION", "LAG", "REVISION", "LOAD", "STORE", "HEALTH")
 	for _, f := range nodes {
 		roles, contact := strings.Join(f.Roles, ","), "-"
@@ -241,5 +260,8 @@ func printFleet(w io.Writer, nodes []fleetNode) {
 		for _, trouble := range f.Trouble {
 			fmt.Fprintf(w, "%s: %s\n", f.Name, trouble)
 		}
+	}
+	if fleet.Trouble != "" {
+		fmt.Fprintln(w, fleet.Trouble)
 	}
 }

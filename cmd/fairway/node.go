@@ -89,8 +89,9 @@ type node struct {
 
 	// Of a node of a fleet.
 	registering sync.Mutex
-	heldBack    atomic.Pointer[withheld] // what is in force in the fleet and not taken up here; nil = nothing
-	own         *policies.Node           // what the files on this node's disk said at the start; nil = they were broken
+	heldBack    atomic.Pointer[withheld]                 // what is in force in the fleet and not taken up here; nil = nothing
+	lastMembers atomic.Pointer[[]consulstore.Registered] // that Consul knew last; nil = it was not asked yet
+	own         *policies.Node                           // what the files on this node's disk said at the start; nil = they were broken
 	leading     atomic.Bool
 	following   sync.Mutex      // held while what the fleet has is taken up; guards restoring
 	serving     context.Context // ends with the node; set by Run
