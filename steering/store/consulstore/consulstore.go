@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -205,6 +206,12 @@ func (s *Store) getFixed(ctx context.Context, key string) (*consul.KVPair, error
 		return pair, nil
 	}
 	return s.get(ctx, key)
+}
+
+// sound leaves out what no Consul answers to whoever asks for a folder. What stands
+// between may answer anything, and must not bring a door down.
+func sound(pairs consul.KVPairs, folder string) consul.KVPairs {
+	return slices.DeleteFunc(pairs, func(p *consul.KVPair) bool { return p == nil || !strings.HasPrefix(p.Key, folder) })
 }
 
 // commit writes several keys at once or none; false when one was not as a

@@ -3,6 +3,7 @@ package consulstore
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -238,5 +239,53 @@ func TestNotHeldIsNotRunDown(t *testing.T) {
 	// 10, 20, 40 … 640 ms, and then once a second.
 	if n, most := asked.Load(), int64(10+time.Since(began)/time.Second); n > most {
 		t.Errorf("it was asked %d times, at most %d are in order", n, most)
+	}
+}
+
+// Whatever answers in Consul's stead, nothing panics: one that did would take a door
+// with it.
+func TestNonsense(t *testing.T) {
+	for _, body := range []string{
+		`null`, `{}`, `[]`, `[null]`, `[{}]`, `[[]]`, `"text"`, `7`, `[{"Key":"x"}]`, `[{"Key":"fairway/","Value":"Z2FyYmFnZQ=="}]`, `[{"Key":"fairway/heads/state","Value":"e30="}]`,
+		`[{"Service":null,"Node":null,"Checks":null}]`, `[{"Service":{"Meta":{"prefix":"fairway/"}},"Checks":[null,{}]}]`, `{"Results":[null,{"KV":null}],"Errors":[null]}`, `[{"Key":"fai`, "",
+	} {
+		for _, status := range []int{200, 500} {
+			t.Run(fmt.Sprint(status, " ", body), func(t *testing.T) {
+				t.Parallel()
+				answersNonsense(t, status, body)
+			})
+		}
+	}
+}
+
+// answersNonsense asks for everything where there is always the same answer. What comes
+// of it is the business of other tests; here it only comes.
+func answersNonsense(t *testing.T, status int, body string) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Consul-Index", "7")
+		w.WriteHeader(status)
+		io.WriteString(w, body)
+	}))
+	defer server.Close()
+	s, err := Open(Options{Address: server.Listener.Addr().String(), Writer: true})
+	must(t, err)
+	defer s.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	watched := s.Watch(ctx)
+	s.Members(ctx)
+	s.State(ctx)
+	s.InForce(ctx)
+	s.Overrides(ctx)
+	s.OverrideLog(ctx)
+	s.Revisions(ctx)
+	s.Revision(ctx, 1)
+	s.LatestRevision(ctx)
+	s.Values(ctx, "keys")
+	s.PutState(ctx, stateWith(1, 1, nil))
+	s.acquire(ctx, "session", Candidate{Node: "a"})
+	s.holds(ctx, "session", new(uint64))
+	cancel()
+	for range watched { // until it is closed
 	}
 }

@@ -181,7 +181,7 @@ func (s *Store) acquire(ctx context.Context, session string, c Candidate) (term,
 		return 0, 0, nil
 	}
 	for _, result := range answer.Results {
-		if result.KV != nil {
+		if result != nil && result.KV != nil {
 			index = result.KV.ModifyIndex
 		}
 	}

@@ -85,6 +85,10 @@ func (s *Store) Members(ctx context.Context) ([]Registered, error) {
 	}
 	var members []Registered
 	for _, e := range entries {
+		if e == nil || e.Service == nil {
+			continue // no answer of Consul's, whatever stands between
+		}
+		e.Checks = slices.DeleteFunc(e.Checks, func(c *consul.HealthCheck) bool { return c == nil })
 		if e.Service.Meta["prefix"] != s.prefix {
 			continue // another deployment's
 		}

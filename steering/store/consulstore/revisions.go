@@ -174,7 +174,7 @@ func (s *Store) allRevisions(ctx context.Context) ([]storedRevision, error) {
 		return nil, fmt.Errorf("list revisions in consul: %w", err)
 	}
 	var list []storedRevision
-	for _, pair := range slices.Backward(pairs) {
+	for _, pair := range slices.Backward(sound(pairs, s.prefix+revisionsFolder)) {
 		var kept storedRevision
 		if err := json.Unmarshal(pair.Value, &kept); err != nil || kept.Form != form {
 			s.warn(damaged("%s is not a revision as this release writes them (%v)", pair.Key, err))

@@ -30,7 +30,7 @@ func (s *Store) Values(ctx context.Context, folder string) (map[string]store.Val
 		return nil, err
 	}
 	values := make(map[string]store.Value)
-	for _, pair := range pairs {
+	for _, pair := range sound(pairs, at) {
 		var h head[store.Value]
 		if err := json.Unmarshal(pair.Value, &h); err != nil || h.Form != form {
 			s.warn(damaged("%s is not a value as this release writes them (%v)", pair.Key, err))

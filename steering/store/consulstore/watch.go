@@ -159,7 +159,7 @@ func (s *Store) lookOnce(ctx context.Context, at uint64) (heads, uint64, error) 
 	}
 	now := make(heads)
 	var lock *consul.KVPair
-	for _, pair := range pairs {
+	for _, pair := range sound(pairs, folder) {
 		if pair.Key == s.prefix+leaderKey {
 			lock = pair
 			continue
