@@ -60,7 +60,7 @@ func watchBroken(t *testing.T, table string, cases []broken) {
 	rows := make([][]string, len(cases))
 	var watching sync.WaitGroup
 	for i := range cases {
-		w := newWatch(t, &cases[i])
+		w := newVictim(t, &cases[i])
 		watching.Go(func() {
 			took, ok := w.watch(t.Context())
 			c := w.broken
@@ -85,8 +85,8 @@ func watchBroken(t *testing.T, table string, cases []broken) {
 		func(column, was, is string) bool { return column == "seen" || was == is })
 }
 
-// watch follows the verdict on one server.
-type watch struct {
+// victim follows the verdict on one server.
+type victim struct {
 	*broken
 	scheduler *Scheduler
 
@@ -102,7 +102,7 @@ type watch struct {
 	needed  int
 }
 
-func newWatch(t *testing.T, c *broken) *watch {
+func newVictim(t *testing.T, c *broken) *victim {
 	t.Helper()
 	c.probe.Every, c.probe.Rise, c.probe.Fall, c.probe.Quorum = brokenEvery, 2, 2, 2
 	if c.stated == 0 {
@@ -127,7 +127,7 @@ func newWatch(t *testing.T, c *broken) *watch {
 		}
 		r.Vantages = append(r.Vantages, v)
 	}
-	w := &watch{broken: c, judge: health.New(), subject: e.Subject(), good: make(map[string]int), probed: make(map[string]int), fails: make(map[string]int)}
+	w := &victim{broken: c, judge: health.New(), subject: e.Subject(), good: make(map[string]int), probed: make(map[string]int), fails: make(map[string]int)}
 	w.judge.Configure(r)
 	var err error
 	if w.scheduler, err = New(Config{Sink: w.take}); err != nil {
@@ -139,7 +139,7 @@ func newWatch(t *testing.T, c *broken) *watch {
 }
 
 // take judges what a probe found.
-func (w *watch) take(_ context.Context, batch []steering.Measurement) {
+func (w *victim) take(_ context.Context, batch []steering.Measurement) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	failed := false
@@ -172,7 +172,7 @@ func (w *watch) take(_ context.Context, batch []steering.Measurement) {
 }
 
 // watch waits until all is well, breaks the server, and waits for the verdict.
-func (w *watch) watch(ctx context.Context) (took time.Duration, ok bool) {
+func (w *victim) watch(ctx context.Context) (took time.Duration, ok bool) {
 	ctx, end := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() { w.scheduler.Run(ctx); close(ended) }()
@@ -196,7 +196,7 @@ func (w *watch) watch(ctx context.Context) (took time.Duration, ok bool) {
 	return w.turned.Sub(w.broke), ok
 }
 
-func (w *watch) now() steering.Health {
+func (w *victim) now() steering.Health {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.table.Get(w.subject, "eu")
@@ -206,7 +206,7 @@ func (w *watch) now() steering.Health {
 const enough = 4
 
 // each tells whether every vantage has made so many of some probes.
-func (w *watch) each(made map[string]int, n int) bool {
+func (w *victim) each(made map[string]int, n int) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	least := math.MaxInt
@@ -216,7 +216,7 @@ func (w *watch) each(made map[string]int, n int) bool {
 	return len(made) == 3 && least >= n
 }
 
-func (w *watch) last() string {
+func (w *victim) last() string {
 	h := w.now()
 	return fmt.Sprintf("%s, %s", h.Verdict, h.Evidence)
 }
