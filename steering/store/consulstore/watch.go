@@ -153,13 +153,14 @@ func (s *Store) lookOnce(ctx context.Context, at uint64) (heads, uint64, error) 
 	o := consul.QueryOptions{AllowStale: true, WaitIndex: at, WaitTime: waitFor}
 	folder := s.prefix + "heads/"
 	pairs, meta, err := s.kv.List(folder, o.WithContext(ctx))
+	pairs = sound(pairs, folder)
 	s.keepHeads(pairs)
 	if err != nil {
 		return nil, 0, err
 	}
 	now := make(heads)
 	var lock *consul.KVPair
-	for _, pair := range sound(pairs, folder) {
+	for _, pair := range pairs {
 		if pair.Key == s.prefix+leaderKey {
 			lock = pair
 			continue
