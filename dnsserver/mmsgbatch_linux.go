@@ -67,9 +67,14 @@ func (b *mmsgBatch) reset(n int) {
 	b.queued, b.sent = 0, 0
 }
 
-// receive takes what has arrived, without waiting.
-func (b *mmsgBatch) receive(fd int) (int, unix.Errno) {
-	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&b.in[0])), batchSize, unix.MSG_DONTWAIT, 0, 0)
+// receive takes what has arrived. If that is nothing, it waits for a first packet if it
+// is to, for as long as the socket's timeout says.
+func (b *mmsgBatch) receive(fd int, wait bool) (int, unix.Errno) {
+	flags := uintptr(unix.MSG_DONTWAIT)
+	if wait {
+		flags = unix.MSG_WAITFORONE
+	}
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&b.in[0])), batchSize, flags, 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}

@@ -45,11 +45,24 @@ func newMmsgSocket(conn *net.UDPConn) (*mmsgSocket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("duplicate the socket: %w", err)
 	}
+	if err := s.letWait(); err != nil {
+		unix.Close(s.fd)
+		return nil, fmt.Errorf("let the socket wait: %w", err)
+	}
 	if err := s.open(); err != nil {
 		unix.Close(s.fd)
 		return nil, fmt.Errorf("watch the socket by epoll: %w", err)
 	}
 	return s, nil
+}
+
+// letWait lets calls wait that do not say otherwise, for a tick of the kernel's clock at
+// most (1 to 10 ms): so long is a worker's processor held when quick packets end.
+func (s *mmsgSocket) letWait() error {
+	if err := unix.SetsockoptTimeval(s.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 1}); err != nil {
+		return err
+	}
+	return unix.SetNonblock(s.fd, false)
 }
 
 func (s *mmsgSocket) open() (err error) {

@@ -141,28 +141,31 @@ func (u *mmsgUDP) Close() error {
 
 // mmsgWorker is one socket with the memory of one batch.
 //
-// The system calls never block, so they need not tell Go's scheduler of
-// themselves: RawSyscall. The wait for packets is the scheduler's own, by its
-// network poller, so an idle worker holds no processor, delays no garbage
-// collection, and costs nothing. (A wait in the kernel would save the poller's
-// call below saturation, but hold a processor that everything else in the
-// process needs.) For the same reason a worker is not locked to a thread: waking
-// a locked one hands the processor from thread to thread, which below saturation
-// costs as much again as the answer.
+// The system calls are short, so they need not tell Go's scheduler of themselves:
+// RawSyscall. The wait for packets is the scheduler's own, by its network poller, so
+// an idle worker holds no processor, delays no garbage collection, and costs
+// nothing. For the same reason a worker is not locked to a thread: waking a locked
+// one hands the processor from thread to thread, which below saturation costs as
+// much again as the answer.
+//
+// While packets come in quick succession the next one is nearer than the poller is
+// quick, and a worker waits for it in the kernel: a stay. It holds its processor
+// meanwhile, so a stay is short, and between two of them comes the poller, with
+// everything else in the process that has something to do. A signal ends the wait,
+// so it does not delay the garbage collection either.
 type mmsgWorker struct {
-	socket  *mmsgSocket
-	batch   *mmsgBatch
-	scratch *scratch
-	full    int // batches in a row that were full
+	socket   *mmsgSocket
+	batch    *mmsgBatch
+	scratch  *scratch
+	arrivals arrivals
 
 	// What the functions below take and give.
 	count int
 	errno unix.Errno
 }
 
-// busyAfter is how many full batches in a row make a worker busy: packets come faster
-// than it answers, so that it need not be told of them.
-const busyAfter = 4
+// stay is for how long a worker answers before it gives its processor to others.
+const stay = 500 * time.Microsecond
 
 func newMmsgWorker(conn *net.UDPConn) (*mmsgWorker, error) {
 	// A socket that is bound to one address answers from it anyway.
@@ -213,33 +216,38 @@ func (w *mmsgWorker) serve(ctx context.Context, answer answerer) error {
 	}
 }
 
-// work answers what there is; false when there is nothing any more. A batch that
-// is not full has emptied the queue: asking once more, to be told so, is a system
-// call for each wake-up, and below saturation there is one for nearly every
+// work answers what there is, and what comes soon; false when it is time to wait.
+//
+// A batch that is not full has emptied the queue: asking once more, to be told so, is
+// a system call for each wake-up, and below saturation there is one for nearly every
 // answer. What arrives meanwhile is not missed: the poller notes it, and RawConn
-// forgets such notes only before it begins to read.
+// forgets such notes only before it begins to read. Of a queue that was not emptied
+// there is a note only if the socket was not watched: the kernel tells of the first
+// packet in it (sock_def_readable), and of what is there when a watch begins.
 func (w *mmsgWorker) work(ctx context.Context, answer answerer) bool {
-	for {
-		if w.count, w.errno = w.batch.receive(w.socket.fd); w.errno == 0 {
-			w.answer(answer)
+	var end time.Time
+	for wait := false; ; {
+		if w.count, w.errno = w.batch.receive(w.socket.fd, wait); w.errno != 0 {
+			break
 		}
-		switch {
-		case w.count == batchSize:
-			if w.full++; w.full == busyAfter {
-				_ = w.socket.watch(false)
-			}
-		case w.socket.watch(true) != nil: // memory is short, so come again after a pause
-			return true
-		case w.errno != 0:
-			return w.errno != unix.EAGAIN
-		default:
-			w.full = 0
-			return false
+		w.answer(answer)
+		now := time.Now()
+		w.arrivals.add(w.count, now)
+		if end.IsZero() {
+			end = now.Add(stay)
+		}
+		if wait = w.arrivals.quick(); w.count < batchSize && (!wait || now.After(end)) {
+			break
 		}
 		if ctx.Err() != nil { // or a flood would keep us from seeing the end
 			return true
 		}
+		_ = w.socket.watch(false)
 	}
+	if w.socket.watch(true) != nil { // memory is short, so come again after a pause
+		return true
+	}
+	return w.errno != 0 && w.errno != unix.EAGAIN
 }
 
 // answer answers the batch that was received.
@@ -263,7 +271,7 @@ func (w *mmsgWorker) answer(answer answerer) {
 func (w *mmsgWorker) drain(answer answerer) {
 	_ = w.socket.raw.Control(func(uintptr) {
 		for end := time.Now().Add(drainTime); time.Now().Before(end); w.answer(answer) {
-			if w.count, w.errno = w.batch.receive(w.socket.fd); w.errno != 0 {
+			if w.count, w.errno = w.batch.receive(w.socket.fd, false); w.errno != 0 {
 				return
 			}
 		}

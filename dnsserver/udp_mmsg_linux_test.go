@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -47,7 +48,7 @@ func TestMmsgWorkers(t *testing.T) {
 			got := 0
 			for {
 				var n int
-				control(rawSocket{w.socket}, func(fd int) error { n, _ = w.batch.receive(fd); return nil })
+				control(rawSocket{w.socket}, func(fd int) error { n, _ = w.batch.receive(fd, false); return nil })
 				if n == 0 {
 					break
 				}
@@ -150,6 +151,96 @@ func TestMmsgDrain(t *testing.T) {
 		if _, err := conn.Read(buffer); err != nil {
 			t.Fatalf("answer %d: %v", i, err)
 		}
+	}
+}
+
+// TestMmsgStays: however packets come, in queues longer than a batch after silence, one
+// by one in quick succession, and alone after that, each is answered: a worker does
+// not go to wait while there is something that nobody will tell it of.
+func TestMmsgStays(t *testing.T) {
+	s, err := listenMmsg("127.0.0.1:0", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	u := s.(*mmsgUDP)
+	conn, err := net.Dial("udp", u.workers[0].socket.address.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	buffer := make([]byte, 100)
+	burst := func(count int) {
+		t.Helper()
+		for range count {
+			conn.Write([]byte("x"))
+		}
+		conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+		for i := range count {
+			if _, err := conn.Read(buffer); err != nil {
+				t.Fatalf("answer %d of %d: %v", i, count, err)
+			}
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var ended sync.WaitGroup
+	defer ended.Wait()
+	defer u.stop()
+	defer cancel()
+	// Nobody answers yet, so the first batches are full.
+	for range 3*batchSize + 1 {
+		conn.Write([]byte("x"))
+	}
+	ended.Go(func() {
+		if err := u.serve(ctx, echo); err != nil {
+			t.Error(err)
+		}
+	})
+	for i := range 3*batchSize + 1 {
+		conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+		if _, err := conn.Read(buffer); err != nil {
+			t.Fatalf("answer %d: %v", i, err)
+		}
+	}
+	for range 20 {
+		for range 200 {
+			burst(1)
+		}
+		burst(2*batchSize + 1)
+		time.Sleep(5 * time.Millisecond) // longer than a stay
+		burst(1)
+	}
+}
+
+// TestMmsgFloodEnds: a flood does not keep the server from ending.
+func TestMmsgFloodEnds(t *testing.T) {
+	s, err := listenMmsg("127.0.0.1:0", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	u := s.(*mmsgUDP)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	flood, over := context.WithCancel(context.Background())
+	var senders sync.WaitGroup
+	defer senders.Wait()
+	defer over()
+	for range 2 {
+		conn, err := net.Dial("udp", u.workers[0].socket.address.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		senders.Go(func() {
+			defer conn.Close()
+			for flood.Err() == nil {
+				conn.Write([]byte("x"))
+			}
+		})
+	}
+	time.AfterFunc(50*time.Millisecond, func() { cancel(); u.stop() })
+	if err := u.serve(ctx, echo); err != nil {
+		t.Error(err)
 	}
 }
 

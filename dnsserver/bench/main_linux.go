@@ -56,18 +56,24 @@ func main() {
 // compare runs the rounds and prints the table, or all tables into a file.
 func compare(o options) error {
 	if o.into == "" {
-		text, err := measure(o)
-		fmt.Print(text)
+		run, err := measure(o)
+		fmt.Print(run.table)
 		return err
 	}
 	return compareInto(o)
 }
 
-// measure runs one comparison and returns its table.
-func measure(o options) (table string, err error) {
+// comparison is what one comparison found.
+type comparison struct {
+	table   string
+	reached map[string]int // answers per second, by server
+}
+
+// measure runs one comparison.
+func measure(o options) (_ comparison, err error) {
 	folder, err := os.MkdirTemp("", "bench")
 	if err != nil {
-		return "", err
+		return comparison{}, err
 	}
 	defer os.RemoveAll(folder)
 	var running []*server
@@ -85,10 +91,10 @@ func measure(o options) (table string, err error) {
 		running = append(running, s)
 	}
 	if len(running) == 0 {
-		return "", errors.New("nothing to measure")
+		return comparison{}, errors.New("nothing to measure")
 	}
 	if err := pinLoad(o.workers); err != nil {
-		return "", err
+		return comparison{}, err
 	}
 	var processes []*sidebyside.Process
 	var releases []string
@@ -104,7 +110,7 @@ func measure(o options) (table string, err error) {
 		for _, s := range running {
 			r, err := s.turn(queries, o)
 			if err != nil {
-				return "", fmt.Errorf("%s: %w", s.name, err)
+				return comparison{}, fmt.Errorf("%s: %w", s.name, err)
 			}
 			s.results = append(s.results, r)
 		}
@@ -113,7 +119,11 @@ func measure(o options) (table string, err error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n\n", machine.Statement(releases...))
 	report(&b, running)
-	return b.String(), nil
+	reached := make(map[string]int)
+	for _, s := range running {
+		reached[s.name] = int(sidebyside.Median(s.results, result.perSecond))
+	}
+	return comparison{b.String(), reached}, nil
 }
 
 // pinLoad keeps this process on processor 1 where the servers are on processor 0;

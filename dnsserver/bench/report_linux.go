@@ -34,7 +34,7 @@ func report(w io.Writer, servers []*server) {
 			s.name, cost[s.name], least.Nanoseconds(),
 			of(func(r result) time.Duration { return each(r.user, r) }), of(func(r result) time.Duration { return each(r.system, r) }),
 			ratio(s.name, echo), ratio(s.name, gdnsd),
-			of(func(r result) time.Duration { return time.Duration(float64(r.answers) / r.took.Seconds()) }),
+			of(result.perSecond),
 			of(func(r result) time.Duration { return r.p50 })/1000, of(func(r result) time.Duration { return r.p99 })/1000,
 			lost, wrong, s.Memory()>>20)
 	}

@@ -22,6 +22,12 @@ func (r result) perAnswer() time.Duration {
 	return (r.user + r.system) / time.Duration(max(r.answers, 1))
 }
 
+// perSecond is how many answers there were in a second. (A Duration, so that there is a
+// median of it.)
+func (r result) perSecond() time.Duration {
+	return time.Duration(float64(r.answers) / r.took.Seconds())
+}
+
 // turn puts a server under load and measures.
 func (s *server) turn(queries []query, o options) (result, error) {
 	c := load.Config{Address: s.address, Rate: float64(o.rate), Window: o.window, Timeout: time.Second, Spin: true}
