@@ -128,6 +128,9 @@ func readMPD(mpd string, o *Options) (*layout, error) {
 				}
 			}
 		case xml.StartElement:
+			if to := remote(t.Attr); to != "" {
+				return nil, refuse(line, "xlink:href %s is relative to the MPD: it would lead to where the MPD is handed out. Have it absolute", to)
+			}
 			switch name := t.Name.Local; {
 			case depth == 0:
 				if name != "MPD" {
@@ -148,7 +151,7 @@ func readMPD(mpd string, o *Options) (*layout, error) {
 			case name == "ClientDataReporting":
 				found.reports = true
 				depth++
-			case name == "BaseURL", depth == 1 && (name == "Location" || name == "ContentSteering"):
+			case name == "BaseURL", depth == 1 && (name == "Location" || name == "PatchLocation" || name == "ContentSteering"):
 				text, err := content(d)
 				if err == nil && name == "BaseURL" {
 					err = found.baseURL(o, text, depth)
@@ -164,6 +167,17 @@ func readMPD(mpd string, o *Options) (*layout, error) {
 			}
 		}
 	}
+}
+
+// remote is where an element is, if that is said relative to the MPD (ISO/IEC 23009-1
+// §5.5.2); empty: it is here, or somewhere else.
+func remote(list []xml.Attr) string {
+	for _, a := range list {
+		if a.Name.Local == "href" && (a.Name.Space == "http://www.w3.org/1999/xlink" || a.Name.Space == "xlink") && !hasScheme(a.Value) {
+			return a.Value
+		}
+	}
+	return ""
 }
 
 // baseURL looks at a BaseURL at some depth: the MPD's own is replaced, and those

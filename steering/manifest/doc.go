@@ -18,13 +18,16 @@
 // name of their own in each pathway but the first, since a player must find the
 // renditions of a pathway in the groups that its variants name. Closed captions
 // lie in the video and are left alone. A steering tag that was there is replaced.
+// Variables that the playlist defines are filled in where a URI has them; session data,
+// session keys and image playlists, which are the same for all pathways, get an absolute
+// URI, on the first one where it was relative.
 //
 // # DASH
 //
 // The MPD's own BaseURL elements are replaced by one for each pathway, with
 // serviceLocation, and ContentSteering behind them asks the steering server before
-// playback starts. Location is removed: a live player is to refresh the MPD where
-// it got it. BaseURLs further down stay when they are relative; absolute ones
+// playback starts. Location and PatchLocation are removed: a live player is to refresh the
+// MPD where it got it, whole. BaseURLs further down stay when they are relative; absolute ones
 // would lead past the pathways, and are refused.
 //
 // It is pure, and safe for concurrent use.

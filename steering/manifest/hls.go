@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"errors"
 	"hash/fnv"
 	"strconv"
 	"strings"
@@ -9,6 +10,10 @@ import (
 // The tags that are known here (RFC 8216bis §4.4).
 const (
 	tagBegin        = "#EXTM3U"
+	tagDefine       = "#EXT-X-DEFINE:"
+	tagData         = "#EXT-X-SESSION-DATA:"
+	tagKey          = "#EXT-X-SESSION-KEY:"
+	tagImages       = "#EXT-X-IMAGE-STREAM-INF:" // of no RFC, and in wide use
 	tagVersion      = "#EXT-X-VERSION"
 	tagVariant      = "#EXT-X-STREAM-INF:"
 	tagIFrames      = "#EXT-X-I-FRAME-STREAM-INF:"
@@ -42,8 +47,13 @@ func HLS(playlist string, o Options) (string, error) {
 			b.WriteString(tagSteering + `SERVER-URI="` + o.Steering + `",PATHWAY-ID="` + o.Pathways[0].ID + `"` + entries[0].end())
 			steered = true
 		}
-		if e.kind == verbatim {
+		switch e.kind {
+		case verbatim:
 			b.WriteString(e.text)
+		case fixed:
+			if err := e.fix(&b, &o); err != nil {
+				return "", refuse(0, "%v", err)
+			}
 		}
 		// What is repeated is written where the first of its kind stood: all of the
 		// first pathway, then all of the next.
@@ -71,6 +81,7 @@ const (
 	media         // a rendition
 	variant       // a variant with its URI
 	iFrames       // an I-frame variant
+	fixed         // what is the same on all pathways, and leads to a file of its own
 	dropped
 )
 
@@ -82,6 +93,8 @@ type entry struct {
 	attrs attributes
 	uri   string // with its line end; of a variant
 	id    string // stable id that the entry gets where it has none
+
+	defined variables // of the playlist
 }
 
 // end is the line end of an entry's first line.
@@ -95,7 +108,7 @@ func (e *entry) end() string {
 // readEntries sorts the lines of a multivariant playlist.
 func readEntries(lines []string) ([]entry, error) {
 	var entries []entry
-	seen := make(map[kind]bool)
+	seen, defined := make(map[kind]bool), make(variables)
 	add := func(e entry) {
 		if e.kind == media || e.kind == variant || e.kind == iFrames {
 			e.first, seen[e.kind] = !seen[e.kind], true
@@ -115,6 +128,16 @@ func readEntries(lines []string) ([]entry, error) {
 			e.kind = media
 			if e.attrs, err = readAttributes(line[len(tagMedia):]); err == nil && e.attrs.get("TYPE") == "CLOSED-CAPTIONS" {
 				e.kind = verbatim
+			}
+		case strings.HasPrefix(line, tagDefine):
+			var tag attributes
+			if tag, err = readAttributes(line[len(tagDefine):]); err == nil {
+				defined.define(tag)
+			}
+		case strings.HasPrefix(line, tagData), strings.HasPrefix(line, tagKey), strings.HasPrefix(line, tagImages):
+			_, list, _ := strings.Cut(line, ":")
+			if e.attrs, err = readAttributes(list); err == nil && e.attrs.get("URI") != "" {
+				e.kind = fixed
 			}
 		case strings.HasPrefix(line, tagIFrames):
 			e.kind = iFrames
@@ -140,7 +163,7 @@ func readEntries(lines []string) ([]entry, error) {
 		if err != nil {
 			return nil, refuse(i+1, "%v", err)
 		}
-		e.id = stableID(&e)
+		e.id, e.defined = stableID(&e), defined
 		add(e)
 	}
 	if !seen[variant] {
@@ -165,7 +188,7 @@ var groups = []string{"AUDIO", "VIDEO", "SUBTITLES"}
 func (e *entry) write(b *strings.Builder, o *Options, n int, p Pathway) error {
 	attrs := e.attrs.clone()
 	if uri := attrs.get("URI"); uri != "" {
-		there, err := o.signed(p, uri)
+		there, err := e.on(o, p, uri)
 		if err != nil {
 			return err
 		}
@@ -191,12 +214,36 @@ func (e *entry) write(b *strings.Builder, o *Options, n int, p Pathway) error {
 	b.WriteString(first[:strings.IndexByte(first, ':')+1] + attrs.text() + e.end() + rest)
 	if e.kind == variant {
 		uri := strings.TrimRight(e.uri, "\r\n")
-		there, err := o.signed(p, uri)
+		there, err := e.on(o, p, uri)
 		if err != nil {
 			return err
 		}
 		b.WriteString(there + e.uri[len(uri):])
 	}
+	return nil
+}
+
+// on gives a URI of the entry as it is on a pathway, signed.
+func (e *entry) on(o *Options, p Pathway, uri string) (string, error) {
+	uri, err := e.defined.in(uri)
+	if err == nil && p.Sign != nil && strings.Contains(uri, "{$") {
+		err = errors.New("the URI " + uri + " has a variable that has no VALUE here: it cannot be signed")
+	}
+	if err != nil {
+		return "", err
+	}
+	return o.signed(p, uri)
+}
+
+// fix writes an entry that is the same on all pathways. A relative URI would lead to
+// where the playlist is handed out, so it becomes that of the first pathway.
+func (e *entry) fix(b *strings.Builder, o *Options) error {
+	uri := e.attrs.get("URI")
+	there, err := e.on(o, o.Pathways[0], uri)
+	if err != nil {
+		return err
+	}
+	b.WriteString(strings.Replace(e.text, `"`+uri+`"`, `"`+there+`"`, 1))
 	return nil
 }
 

@@ -23,9 +23,10 @@ const playlist = `#EXTM3U
 ## made by a packager
 #EXT-X-CONTENT-STEERING:SERVER-URI="https://old.example"
 #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="aac",NAME="English, main",URI="audio/en.m3u8",X-NEW="1"
+#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="subs",NAME="Deutsch",URI="subs/de.m3u8"
 #EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID="cc",NAME="CC",INSTREAM-ID="CC1"
 #EXT-X-NEW-TAG:ANYTHING=1
-#EXT-X-STREAM-INF:BANDWIDTH=5000000,CODECS="avc1.64,mp4a",AUDIO="aac",CLOSED-CAPTIONS="cc"
+#EXT-X-STREAM-INF:BANDWIDTH=5000000,CODECS="avc1.64,mp4a",AUDIO="aac",SUBTITLES="subs",CLOSED-CAPTIONS="cc"
 # a comment between
 v5.m3u8?q=1
 #EXT-X-STREAM-INF:BANDWIDTH=800000,AUDIO="aac",STABLE-VARIANT-ID="low"
@@ -40,21 +41,23 @@ const steeredPlaylist = `#EXTM3U
 #EXT-X-INDEPENDENT-SEGMENTS
 ## made by a packager
 #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="aac",NAME="English, main",URI="https://b.example/x/vod/a/audio/en.m3u8",X-NEW="1",STABLE-RENDITION-ID="ID1"
+#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="subs",NAME="Deutsch",URI="https://b.example/x/vod/a/subs/de.m3u8",STABLE-RENDITION-ID="ID2"
 #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="aac@alpha",NAME="English, main",URI="https://a.example/vod/a/audio/en.m3u8",X-NEW="1",STABLE-RENDITION-ID="ID1"
+#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="subs@alpha",NAME="Deutsch",URI="https://a.example/vod/a/subs/de.m3u8",STABLE-RENDITION-ID="ID2"
 #EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID="cc",NAME="CC",INSTREAM-ID="CC1"
 #EXT-X-NEW-TAG:ANYTHING=1
-#EXT-X-STREAM-INF:BANDWIDTH=5000000,CODECS="avc1.64,mp4a",AUDIO="aac",CLOSED-CAPTIONS="cc",PATHWAY-ID="bravo",STABLE-VARIANT-ID="ID2"
+#EXT-X-STREAM-INF:BANDWIDTH=5000000,CODECS="avc1.64,mp4a",AUDIO="aac",SUBTITLES="subs",CLOSED-CAPTIONS="cc",PATHWAY-ID="bravo",STABLE-VARIANT-ID="ID3"
 # a comment between
 https://b.example/x/vod/a/v5.m3u8?q=1
 #EXT-X-STREAM-INF:BANDWIDTH=800000,AUDIO="aac",STABLE-VARIANT-ID="low",PATHWAY-ID="bravo"
 https://b.example/x/vod/a/v1.m3u8
-#EXT-X-STREAM-INF:BANDWIDTH=5000000,CODECS="avc1.64,mp4a",AUDIO="aac@alpha",CLOSED-CAPTIONS="cc",PATHWAY-ID="alpha",STABLE-VARIANT-ID="ID2"
+#EXT-X-STREAM-INF:BANDWIDTH=5000000,CODECS="avc1.64,mp4a",AUDIO="aac@alpha",SUBTITLES="subs@alpha",CLOSED-CAPTIONS="cc",PATHWAY-ID="alpha",STABLE-VARIANT-ID="ID3"
 # a comment between
 https://a.example/vod/a/v5.m3u8?q=1
 #EXT-X-STREAM-INF:BANDWIDTH=800000,AUDIO="aac@alpha",STABLE-VARIANT-ID="low",PATHWAY-ID="alpha"
 https://a.example/vod/a/v1.m3u8
-#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=90000,URI="https://b.example/x/vod/a/i.m3u8",PATHWAY-ID="bravo",STABLE-VARIANT-ID="ID3"
-#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=90000,URI="https://a.example/vod/a/i.m3u8",PATHWAY-ID="alpha",STABLE-VARIANT-ID="ID3"
+#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=90000,URI="https://b.example/x/vod/a/i.m3u8",PATHWAY-ID="bravo",STABLE-VARIANT-ID="ID4"
+#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=90000,URI="https://a.example/vod/a/i.m3u8",PATHWAY-ID="alpha",STABLE-VARIANT-ID="ID4"
 #EXT-X-SESSION-DATA:DATA-ID="x",VALUE="y"
 `
 
@@ -85,6 +88,53 @@ func TestHLS(t *testing.T) {
 	crlf, err := HLS(strings.ReplaceAll(playlist, "\n", "\r\n"), both)
 	if err != nil || withoutIDs(t, crlf) != strings.ReplaceAll(steeredPlaylist, "\n", "\r\n") {
 		t.Errorf("with CRLF: %v\n%q", err, crlf)
+	}
+}
+
+// What is the same on all pathways and lies beside the playlist is found where the
+// first one has it: this playlist is handed out elsewhere. RFC 8216bis §4.4.6.4, §4.4.6.5
+// (EXT-X-SESSION-DATA, EXT-X-SESSION-KEY: URI).
+func TestHLSFilesBeside(t *testing.T) {
+	const variant = "#EXT-X-STREAM-INF:BANDWIDTH=1\nv.m3u8\n"
+	for have, want := range map[string]string{
+		`#EXT-X-SESSION-DATA:DATA-ID="x", URI="data.json",X=1`:      `#EXT-X-SESSION-DATA:DATA-ID="x", URI="https://b.example/x/vod/a/data.json",X=1`,
+		`#EXT-X-SESSION-KEY:METHOD=AES-128,URI="/k?a=1"`:            `#EXT-X-SESSION-KEY:METHOD=AES-128,URI="https://b.example/x/k?a=1"`,
+		`#EXT-X-SESSION-KEY:METHOD=SAMPLE-AES,URI="skd://a"`:        `#EXT-X-SESSION-KEY:METHOD=SAMPLE-AES,URI="skd://a"`,
+		`#EXT-X-IMAGE-STREAM-INF:BANDWIDTH=1,URI="i/p.m3u8"`:        `#EXT-X-IMAGE-STREAM-INF:BANDWIDTH=1,URI="https://b.example/x/vod/a/i/p.m3u8"`,
+		`#EXT-X-SESSION-DATA:DATA-ID="x",VALUE="URI=\'data.json\'"`: `#EXT-X-SESSION-DATA:DATA-ID="x",VALUE="URI=\'data.json\'"`,
+	} {
+		got, err := HLS("#EXTM3U\n"+variant+have+"\n", both)
+		if err != nil || !strings.HasSuffix(got, "\n"+want+"\n") {
+			t.Errorf("%s: %v\n%s", have, err, got)
+		}
+	}
+}
+
+// RFC 8216bis §4.3: "{$" NAME "}" stands for a value, in URI lines and in quoted
+// attributes.
+func TestHLSVariables(t *testing.T) {
+	const defined = `#EXTM3U
+#EXT-X-DEFINE:NAME="at",VALUE="https://origin.example/q"
+#EXT-X-DEFINE:NAME="quality",VALUE="hi"
+#EXT-X-DEFINE:QUERYPARAM="who"
+`
+	for uri, want := range map[string]string{
+		"{$at}/{$quality}.m3u8":   "\nhttps://b.example/x/q/hi.m3u8\n",
+		"a-{$quality}.m3u8":       "\nhttps://b.example/x/vod/a/a-hi.m3u8\n",
+		"a.m3u8?who={$who}":       "\nhttps://b.example/x/vod/a/a.m3u8?who={$who}\n",
+		"https://cdn.test/{$who}": "\nhttps://cdn.test/{$who}\n",
+	} {
+		got, err := HLS(defined+"#EXT-X-STREAM-INF:BANDWIDTH=1\n"+uri+"\n", both)
+		if err != nil || !strings.Contains(got, want) || !strings.HasPrefix(got, "#EXTM3U\n") || !strings.Contains(got, defined[len("#EXTM3U\n"):]) {
+			t.Errorf("%s: %v, want %s in\n%s", uri, err, want, got)
+		}
+	}
+	signing := both
+	signing.Pathways = []Pathway{{ID: "A", URL: "https://a.example", Sign: func(url string) (string, error) { return url + "&t=1", nil }}}
+	for uri, o := range map[string]Options{"{$who}/a.m3u8": both, "a.m3u8?who={$who}": signing} {
+		if got, err := HLS(defined+"#EXT-X-STREAM-INF:BANDWIDTH=1\n"+uri+"\n", o); err == nil || !strings.Contains(err.Error(), "has no VALUE here") {
+			t.Errorf("%s: %v\n%s", uri, err, got)
+		}
 	}
 }
 
@@ -126,6 +176,7 @@ const mpd = `<?xml version="1.0" encoding="UTF-8"?>
   <ProgramInformation><Title>T &amp; U</Title></ProgramInformation>
   <BaseURL>./</BaseURL>
   <Location>https://origin.example/vod/a/main.mpd</Location>
+  <PatchLocation ttl="60">main.mpp</PatchLocation>
   <ContentSteering>https://old.example</ContentSteering>
   <x:Unknown a = "b"/>
   <Period id="1">
@@ -146,7 +197,7 @@ func TestDASH(t *testing.T) {
   <BaseURL serviceLocation="alpha">https://a.example/vod/a/</BaseURL>
   <ContentSteering defaultServiceLocation="bravo" queryBeforeStart="true">https://go.example/steer/v1/vod/dash?s=1&amp;a=2</ContentSteering>
   `, 1)
-	for _, gone := range []string{"<BaseURL>./</BaseURL>", "<Location>https://origin.example/vod/a/main.mpd</Location>", "<ContentSteering>https://old.example</ContentSteering>"} {
+	for _, gone := range []string{"<BaseURL>./</BaseURL>", "<Location>https://origin.example/vod/a/main.mpd</Location>", `<PatchLocation ttl="60">main.mpp</PatchLocation>`, "<ContentSteering>https://old.example</ContentSteering>"} {
 		want = strings.Replace(want, gone, "", 1)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -212,6 +263,7 @@ func TestDASHRefusals(t *testing.T) {
 	for want, text := range map[string]string{
 		"its root is html":         "<html></html>",
 		"not an MPD":               "#EXTM3U\n",
+		"line 2: xlink:href p.xml": `<MPD xmlns:xlink="http://www.w3.org/1999/xlink">` + "\n" + `<Period xlink:href="p.xml"/></MPD>`,
 		"without a Period":         "<MPD/>",
 		"unexpected EOF":           "<MPD><Period>",
 		"not below an origin":      "<MPD><BaseURL>https://elsewhere.example/</BaseURL></MPD>",
