@@ -33,11 +33,13 @@ func (c *compiler) manifests(of fields, s *steering.Service) *steering.Manifests
 		Redirect: f.choice("on_error", "refuse", "refuse", "redirect") == "redirect",
 		Place:    v.home(),
 	}
-	switch f.choice("steering", "declared", "declared", "shared", "none") {
+	switch f.choice("steering", "declared", "declared", "shared", "none", "redirect") {
 	case "shared":
 		m.Shared = true
 	case "none":
 		m.Unsteered = true
+	case "redirect":
+		m.Unsteered, m.Redirected = true, true
 	}
 	if door, ok := f.under("door"); ok {
 		m.Door, _ = door.baseURL()
@@ -63,7 +65,7 @@ func (c *compiler) manifests(of fields, s *steering.Service) *steering.Manifests
 	} else {
 		c.manifestsOf[s.Key] = f
 	}
-	if !slices.ContainsFunc(s.Endpoints, func(e *steering.Endpoint) bool { return e.Pathway != "" && e.URL != "" }) {
+	if !m.Redirected && !slices.ContainsFunc(s.Endpoints, func(e *steering.Endpoint) bool { return e.Pathway != "" && e.URL != "" }) {
 		c.warn(v.home(), "give endpoints a pathway and a url", "%s: no endpoint has both a pathway and a url: no manifest can be made steerable", f.subject)
 	}
 	return m

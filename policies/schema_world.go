@@ -133,6 +133,8 @@ func servicesSchema() property {
 			key("probe", "How the endpoints are measured. Without one all are taken for usable.", reference()),
 			key("labels", "What rules can tell services apart by beside their keys: name to text.", &schema{Type: []string{"object", "null"}, Names: reference(), More: text()}),
 			manifestSchema(),
+			playerSchema(),
+			key("methods", "Methods that are redirected beside GET and HEAD, with 307, which keeps them as they are.", oneOrList(word(words(redirectable)...))).like([]string{"POST", "PUT"}),
 			geofenceSchema("the service"), blockedSchema("the service"),
 			key("policy", "How to choose. Default: the declared policy default, else the built-in one.", reference()),
 		)))
@@ -144,7 +146,7 @@ func manifestSchema() property {
 			key("origins", "Base URLs where the manifests are; the first that answers has it. Default: the origins of the endpoints' pools, and of their fallbacks.",
 				oneOrSome(baseURL())).like([]string{"https://origin.eu.example"}),
 			key("door", "The base URL by which players reach the HTTP door. Default: the one by which they asked for the manifest.", baseURL()).like("https://go.video.example"),
-			key("steering", "How the manifest names the steering server. shared: caches may give its answers to others of the same cohort. none: the manifest is only ordered.", word("declared", "shared", "none")).by("declared"),
+			key("steering", "How the manifest names the steering server. shared: caches may give its answers to others of the same cohort. none: the manifest is only ordered. redirect: it leads to the redirect door, for players that cannot be steered.", word("declared", "shared", "none", "redirect")).by("declared"),
 			key("cache", "How long a manifest is kept without asking the origins: 0s to 1h.", duration()).by("2s"),
 			key("stale", "How much longer while no origin answers: 0s to 7d.", duration()).by("5m"),
 			key("timeout", "For one origin to answer: 50ms to 8s.", duration()).by("2s"),
@@ -157,6 +159,14 @@ func manifestSchema() property {
 					key("mode", "Where the data stand. Headers cost browsers a preflight for each URL.", word("query", "header")).by("query"),
 					key("keys", "Which. Default: all.", oneOrList(matching(`^[a-z-]+$`))).like([]string{"br", "bl", "sid"}),
 				)),
+		))
+}
+
+func playerSchema() property {
+	return key("player", "What the service's players are like: those that are steered are told to ask again before their buffer, less a segment, is empty, whatever the ttl.",
+		object("",
+			key("buffer", "How much they have ahead of what they show: 2s to 10m. Live players have no more than they are behind the edge.", duration()).by("30s"),
+			key("segment", "The longest segment: 100ms to 1m.", duration()).by("6s"),
 		))
 }
 

@@ -15,6 +15,8 @@ const (
 	defaultTTL = 30 * time.Second
 	longTTL    = 5 * time.Minute
 
+	redirectable = "POST PUT PATCH DELETE" // methods, beside GET and HEAD
+
 	defaultAlias   = "apex"
 	defaultReports = "any"
 )
@@ -31,7 +33,7 @@ type steered struct {
 func (c *compiler) services() []*steering.Service {
 	var all []*steering.Service
 	for _, v := range c.each(service) {
-		f, _ := v.fields("hostnames alias labels ttl ttl_min ttl_max endpoints probe policy geofence blocked manifest reports")
+		f, _ := v.fields("hostnames alias labels ttl ttl_min ttl_max endpoints probe policy geofence blocked manifest player methods reports")
 		s := &steering.Service{
 			Key:           v.name,
 			TTL:           f.seconds("ttl", defaultTTL, time.Second, time.Hour),
@@ -52,6 +54,8 @@ func (c *compiler) services() []*steering.Service {
 			fenced(e, c.fencesOf[e.Provider], law)
 		}
 		c.checkPathways(f)
+		s.Player = c.player(f, s)
+		s.Methods = f.methods()
 		s.Hostnames = c.steeredNames(f, s)
 		c.checkDoors(f, s)
 		s.Manifests = c.manifests(f, s)
@@ -123,6 +127,19 @@ func (c *compiler) compileEndpoint(key string, v value) (*steering.Endpoint, boo
 	e.ID = c.endpointID(f, e)
 	e.Fences = f.fences()
 	return e, true
+}
+
+// methods reads which methods are redirected beside GET and HEAD.
+func (f fields) methods() (all []string) {
+	for _, item := range f.oneOrMore("methods") {
+		method, ok := item.text()
+		if ok && !slices.Contains(words(redirectable), method) {
+			item.fault(choices("choices", words(redirectable), method), "%q is not a choice", clip(method))
+			continue
+		}
+		all = append(all, method)
+	}
+	return all
 }
 
 // protocol reads an ALPN protocol id (RFC 7301 §6).

@@ -87,11 +87,11 @@ func wantWhole() *steering.Revision {
 		Name: "live-page", Type: steering.ProbeHTTPS, Path: "/live/main.m3u8?x=1", Port: 8443,
 		Every: 5 * time.Second, Timeout: 2 * time.Second, Rise: 3, Fall: 2, Quorum: 1, Window: 30 * time.Second, Stale: 20 * time.Second,
 		Status: []steering.StatusRange{{From: 200, To: 299}, {From: 304, To: 304}}, BodyContains: "#EXTM3U", MaxBytes: 1024,
-		CAFile: "testdata/whole/ca.pem", Resolver: "192.0.2.53:53", Place: at(cdns, 31, 3),
+		CAFile: "testdata/whole/ca.pem", Resolver: "192.0.2.53:53", Place: at(cdns, 33, 3),
 	}
 	origin := &steering.Probe{
 		Name: "origin", Type: steering.ProbeTCP, Every: 5 * time.Second, Timeout: 2 * time.Second, Rise: 2, Fall: 2, Quorum: 2,
-		Window: time.Minute, Stale: 17 * time.Second, Place: at(cdns, 34, 3),
+		Window: time.Minute, Stale: 17 * time.Second, Place: at(cdns, 36, 3),
 	}
 	live := &steering.Policy{
 		Name: "live", Place: at(pols, 2, 3),
@@ -175,6 +175,7 @@ func wantWhole() *steering.Revision {
 		Services: []*steering.Service{
 			{
 				Key: "live", Hostnames: []string{"live.video.example.", "live2.video.example."}, TTL: 30 * time.Second, TTLMin: 5 * time.Second, TTLMax: 30 * time.Second,
+				Player: steering.Player{Buffer: 40 * time.Second, Segment: 4 * time.Second}, Methods: []string{"POST"},
 				Endpoints: []*steering.Endpoint{
 					{
 						ID: "live/akamai/eu", Service: "live", Provider: "akamai", Pool: "eu", Host: "live-eu.akamaized.example.",
@@ -189,6 +190,7 @@ func wantWhole() *steering.Revision {
 			},
 			{
 				Key: "vod", TTL: 30 * time.Second, TTLMin: 5 * time.Second, TTLMax: 30 * time.Second,
+				Player: steering.Player{Buffer: 30 * time.Second, Segment: 6 * time.Second},
 				Endpoints: []*steering.Endpoint{{
 					ID: "vod/cloudfront", Service: "vod", Provider: "cloudfront", URL: "https://d222.cloudfront.example", Weight: 1, Account: cloudfront, Place: at(cdns, 20, 9),
 				}},

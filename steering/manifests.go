@@ -16,9 +16,12 @@ type Manifests struct {
 	Shared bool
 	// Unsteered manifests name no steering server: they are only ordered.
 	Unsteered bool
-	Fresh     time.Duration // how long a manifest is kept without asking the origins
-	Stale     time.Duration // and for how much longer while no origin answers
-	Timeout   time.Duration // for one origin to answer
+	// Redirected manifests lead to the redirect door in place of the CDNs: for players
+	// that can neither be steered nor leave a CDN.
+	Redirected bool
+	Fresh      time.Duration // how long a manifest is kept without asking the origins
+	Stale      time.Duration // and for how much longer while no origin answers
+	Timeout    time.Duration // for one origin to answer
 	// Redirect sends players to a CDN's own copy of what cannot be had or made
 	// steerable, in place of an error.
 	Redirect bool

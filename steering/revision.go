@@ -89,6 +89,8 @@ type Service struct {
 	Probe         *Probe        // nil when the endpoints are not probed
 	Policy        *Policy       // never nil
 	Manifests     *Manifests    // nil = the HTTP door hands out no manifests
+	Methods       []string      // that redirects are given for beside GET and HEAD; empty = none
+	Player        Player        // what is known of those who play it; zero = nothing
 	Schedule      string        // the schedule that makes it so; empty = none
 	// Weights are static weights that a schedule gives to endpoints, by id; those of
 	// the others stand.

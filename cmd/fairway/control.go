@@ -96,6 +96,9 @@ func (c *control) Explain(service string, q steering.Query) (*steering.Explanati
 	}
 	if c.http != nil {
 		x.Doors["redirect"] = c.http.Preview(service, q.Client)
+		if told := c.http.PreviewSteering(service, q.Client); told != "" {
+			x.Doors["steering"] = told
+		}
 	}
 	if len(x.Endpoints) > 0 && x.Endpoints[0].Weight > 0 {
 		x.Doors["decide"] = x.Endpoints[0].ID

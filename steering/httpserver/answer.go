@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -18,6 +19,7 @@ type answer struct {
 	retry     time.Duration      // when asking again makes sense; 0 = not said
 	allow     bool               // say which methods are allowed
 	preflight bool               // say what a cross-origin request may do
+	methods   string             // that are allowed; empty = as the door has them
 	message   string             // for people: text, or {"error": …} where JSON is spoken
 	whole     bool               // the request's body was read to its end
 	json      []byte             // the body, where JSON is spoken; nil = made from message
@@ -44,7 +46,6 @@ type headerField struct{ name, value string }
 const (
 	typeText = "text/plain; charset=utf-8"
 	typeJSON = "application/json"
-	methods  = "GET, HEAD, OPTIONS"
 	// The star covers everything in today's browsers; the names are for those
 	// that read it as a header called "*" (Safari before 15.4).
 	requestHeaders = "*, Content-Type, Range, Fairway-Session, CMCD-Object, CMCD-Request, CMCD-Session, CMCD-Status"
@@ -67,7 +68,7 @@ func (a *answer) fields(header []headerField, door, altSvc string) ([]headerFiel
 	if a.location != "" {
 		add("Location", a.location)
 	}
-	allowed := methods
+	allowed := cmp.Or(a.methods, methods)
 	if door == doorReport {
 		allowed = "POST, OPTIONS"
 	}

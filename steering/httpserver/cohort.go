@@ -99,11 +99,13 @@ func (s *Server) steerCohort(snapshot *steering.Snapshot, q steering.Query, t ta
 	if len(ids) == 0 {
 		return refuse(http.StatusNotFound, "no endpoint of this service has a pathway")
 	}
-	ttl := d.TTL
-	if inTrouble(&d) {
-		ttl = min(ttl, incidentTTL)
+	ttl := sooner(&d, d.TTL)
+	share := min(cohortHeld, max(ttl, time.Second))
+	if longest := d.Service.Player.LongestPoll(); longest > 0 {
+		share = min(share, max(longest/2, time.Second))
+		ttl = min(ttl, longest-share) // what a cache hands out may be so old already
 	}
-	return answer{status: http.StatusOK, share: min(cohortHeld, max(ttl, time.Second)), json: encode(steeringBody{
+	return answer{status: http.StatusOK, share: share, json: encode(steeringBody{
 		Version: steeringVersion, TTL: max(1, int(ttl/time.Second)), Priority: ids,
 	})}
 }

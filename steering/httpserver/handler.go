@@ -79,15 +79,16 @@ func (s *Server) survive(door *string) {
 // result by itself, and it matches the decoded path.
 func (s *Server) route(w http.ResponseWriter, r *http.Request, t target) answer {
 	snapshot, access := s.config.Current.Load(), s.access.Load()
+	passes := passesOn(r.Method, snapshot, &t)
 	switch {
 	case !s.learns(r, access) && !access.accepts(r.Host, snapshot):
 		return misdirected
-	case r.ContentLength > bodyLimit:
+	case r.ContentLength > bodyLimit && !passes:
 		return bodyTooLarge
 	case t.door == doorOther, t.door == doorReport && s.config.Players == nil:
 		return notFound
 	case r.Method == http.MethodOptions:
-		return preflight
+		return preflight.naming(snapshot, &t)
 	case t.door == doorReport:
 		service := -1
 		if snapshot != nil {
@@ -96,8 +97,8 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, t target) answer 
 		return s.report(snapshot, service, access.client(r), w, r, t)
 	case t.batch() && r.Method == http.MethodPost && snapshot != nil:
 		return s.decideBatch(snapshot, steering.Query{Client: access.client(r), Door: steering.DoorDecide}, w, r)
-	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		return wrongMethod
+	case r.Method != http.MethodGet && r.Method != http.MethodHead && !passes:
+		return wrongMethod.naming(snapshot, &t)
 	case snapshot == nil:
 		return notReady
 	}
@@ -115,7 +116,13 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, t target) answer 
 	if t.door == doorManifest {
 		return s.manifested(r, access, snapshot, q, t)
 	}
-	return s.guide(visit{}, access, snapshot, q, t, r.Header)
+	a := s.guide(visit{}, access, snapshot, q, t, r.Header)
+	if passes && a.status == http.StatusFound {
+		// RFC 9110 §15.4.8: "the user agent MUST NOT change the request method if it
+		// performs an automatic redirection"; with 302 many make it a GET.
+		a.status = http.StatusTemporaryRedirect
+	}
+	return a
 }
 
 // guide answers for the doors that players ask most: redirects and steering

@@ -75,12 +75,18 @@ func (s *Server) manifested(r *http.Request, access *access, snapshot *steering.
 	case !ok:
 		return nothing(&d)
 	}
-	options := manifest.Options{Path: ascii(t.path), Origins: from.Origins, Pathways: s.ways(&d, q)}
+	door := here(access.visit(r), access, snapshot, from)
+	options := manifest.Options{Path: ascii(t.path), Origins: from.Origins}
+	if from.Redirected {
+		options.Pathways = []manifest.Pathway{{ID: redirectedID, URL: door + redirectPrefix + t.service}}
+	} else {
+		options.Pathways = s.ways(&d, q)
+	}
 	if len(options.Pathways) == 0 {
 		return s.instead(from, &d, q, t, noPathways)
 	}
 	if !from.Unsteered {
-		options.Steering = here(access.visit(r), access, snapshot, from) + steerPrefix + t.service + "/" + form.protocol + polls
+		options.Steering = door + steerPrefix + t.service + "/" + form.protocol + polls
 	}
 	if from.CMCD != nil {
 		options.CMCD = &manifest.CMCD{Version: from.CMCD.Version, Header: from.CMCD.Header, Keys: from.CMCD.Keys, Session: q.Session}
@@ -102,6 +108,9 @@ func (s *Server) manifested(r *http.Request, access *access, snapshot *steering.
 	}
 	return answer{status: http.StatusOK, manifest: steered, format: form}
 }
+
+// redirectedID names the only pathway of a manifest that leads to the redirect door.
+const redirectedID = "redirect"
 
 // instead is what a player gets in place of a manifest: the refusal or, where the
 // configuration says so, the way to the original at the chosen CDN. There relative

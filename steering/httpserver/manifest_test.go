@@ -152,6 +152,25 @@ func TestManifestRedirects(t *testing.T) {
 	}
 }
 
+// Where the configuration says so, everything behind a manifest is asked of the
+// redirect door, by the name that the player knows it by, and nothing is to be steered.
+func TestManifestLeadsToRedirects(t *testing.T) {
+	r := startManifests(t, newTexts(), func(m *steering.Manifests) { m.Redirected, m.Unsteered = true, true })
+	for path, want := range map[string]string{
+		"/manifest/v1/live/a/main.m3u8": "\nhttp://" + r.addr + "/r/live/a/v1.m3u8\n",
+		"/manifest/v1/live/a/main.mpd":  `<BaseURL serviceLocation="redirect">http://` + r.addr + `/r/live/a/</BaseURL>`,
+	} {
+		resp, body := r.do(t, "GET", path, "X-Forwarded-For", naClient)
+		if resp.StatusCode != 200 || !strings.Contains(body, want) || strings.Contains(body, "cdn.test") || strings.Contains(body, "/steer/") {
+			t.Errorf("%s: %d, want %s\n%s", path, resp.StatusCode, want, body)
+		}
+	}
+	resp, _ := r.do(t, "GET", "/r/live/a/seg1.m4s", "X-Forwarded-For", naClient)
+	if to := resp.Header.Get("Location"); to != charlie+"/a/seg1.m4s" {
+		t.Errorf("a segment is redirected to %q", to)
+	}
+}
+
 // The origin gets the parameters that are named, and no others.
 func TestManifestQuery(t *testing.T) {
 	o := newTexts()

@@ -3,7 +3,9 @@ package httpserver
 import (
 	"net/http"
 	"net/netip"
+	"strings"
 	"testing"
+	"time"
 
 	"fairway/steering"
 )
@@ -106,6 +108,42 @@ func TestOtherAnswers(t *testing.T) {
 		if resp.Header.Get("Access-Control-Allow-Origin") != "*" || resp.Header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%s %s: not open to other origins, or may be stored: %v", c.method, c.path, resp.Header)
 		}
+	}
+}
+
+// RFC 9110 §15.4.8: with 307 "the user agent MUST NOT change the request method". It is
+// for the methods that a service allows, at its redirects and nowhere else, whatever the
+// size of a body that is never read; Allow and preflights name them (§10.2.1).
+func TestOtherMethods(t *testing.T) {
+	r := start(t, fromNA, nil)
+	r.snapshot.Layout.Services[r.snapshot.Layout.ByKey("live")].Service.Methods = []string{"POST", "PUT"}
+	for _, c := range []struct {
+		method, path string
+		status       int
+		header, want string
+	}{
+		{"POST", "/r/live/license?x=1", 307, "Location", charlie + "/license?x=1"},
+		{"PUT", "/r/live/a.mp4", 307, "Location", charlie + "/a.mp4"},
+		{"GET", "/r/live/a.mp4", 302, "Location", charlie + "/a.mp4"},
+		{"HEAD", "/r/live/a.mp4", 302, "Location", charlie + "/a.mp4"},
+		{"DELETE", "/r/live/a.mp4", 405, "Allow", "GET, HEAD, OPTIONS, POST, PUT"},
+		{"POST", "/r/mixed/a.mp4", 405, "Allow", "GET, HEAD, OPTIONS"},
+		{"POST", "/r/dark/a.mp4", 405, "Allow", "GET, HEAD, OPTIONS"},
+		{"PUT", "/steer/v1/live/hls", 405, "Allow", "GET, HEAD, OPTIONS"},
+		{"PUT", "/manifest/v1/live/a.m3u8", 405, "Allow", "GET, HEAD, OPTIONS"},
+		{"POST", "/r/live/../x", 400, "Location", ""},
+		{"OPTIONS", "/r/live/a.mp4", 204, "Access-Control-Allow-Methods", "GET, HEAD, OPTIONS, POST, PUT"},
+		{"OPTIONS", "/r/mixed/a.mp4", 204, "Access-Control-Allow-Methods", "GET, HEAD, OPTIONS"},
+	} {
+		resp, _ := r.do(t, c.method, c.path, "X-Forwarded-For", naClient)
+		if got := resp.Header.Get(c.header); resp.StatusCode != c.status || got != c.want {
+			t.Errorf("%s %s: %d, %s %q; want %d, %q", c.method, c.path, resp.StatusCode, c.header, got, c.status, c.want)
+		}
+	}
+	// A client that waits for 100 Continue (§10.1.1) learns where to send it to first.
+	answer := r.raw(t, "PUT /r/live/big.mp4 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000000000\r\nExpect: 100-continue\r\n\r\n", 30*time.Second)
+	if !strings.HasPrefix(answer, "HTTP/1.1 307 ") {
+		t.Errorf("a large upload: %.80q", answer)
 	}
 }
 

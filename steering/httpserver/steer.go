@@ -1,8 +1,10 @@
 package httpserver
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -50,19 +52,21 @@ func (s *Server) steer(v visit, access *access, snapshot *steering.Snapshot, q s
 		if seen.first == "" {
 			return noService
 		}
-		return s.manifest(here(v, access, snapshot, nil), t, p, seen, seen.known(), nil, maxSteeringTTL) // the service is gone; the player may play on
+		// The service is gone; the player may play on.
+		return s.manifest(here(v, access, snapshot, nil), t, p, seen, seen.known(), nil, s.steering.spread(maxSteeringTTL, 0))
 	}
 	q.Session, q.Door = p.session, steering.DoorSteering
 	d := snapshot.Decide(q)
 	s.decided(doorSteer, d)
 	list, next, failed := pathways(&d, seen, p.reported, now)
+	longest := d.Service.Player.LongestPoll()
 	s.polled(snapshot, &q, &p, seen, failed)
 	switch {
 	case len(list) > 0:
 	case d.Split.Trouble == steering.TroubleBlocked:
 		return nothing(&d)
 	case seen.first != "": // an error would end steering for good, also of what comes back
-		return s.manifest(here(v, access, snapshot, d.Service.Manifests), t, p, seen, seen.known(), nil, d.TTL)
+		return s.manifest(here(v, access, snapshot, d.Service.Manifests), t, p, seen, seen.known(), nil, s.steering.spread(d.TTL, longest))
 	default:
 		return refuse(http.StatusNotFound, "no endpoint of this service has a pathway")
 	}
@@ -70,14 +74,12 @@ func (s *Server) steer(v visit, access *access, snapshot *steering.Snapshot, q s
 	if seen.first == "" {
 		ttl /= 2 // the first seconds of a session teach the most
 	}
-	if inTrouble(&d) {
-		ttl = min(ttl, incidentTTL)
-	}
+	ttl = sooner(&d, ttl)
 	var clones []clone
 	if p.clones && seen.first != "" {
 		clones = s.clones(list, &next, &q, t.protocol)
 	}
-	return s.manifest(here(v, access, snapshot, d.Service.Manifests), t, p, next, list.ids(), clones, ttl)
+	return s.manifest(here(v, access, snapshot, d.Service.Manifests), t, p, next, list.ids(), clones, s.steering.spread(ttl, longest))
 }
 
 const (
@@ -88,28 +90,40 @@ const (
 	maxSteeringTTL = 300 * time.Second
 )
 
-// manifest is the answer with a session's new state. door is how the player reaches us.
-func (s *Server) manifest(door string, t target, p poll, next session, ids []string, clones []clone, ttl time.Duration) answer {
+// manifest is the answer with a session's new state. door is how the player reaches us,
+// ttl in seconds.
+func (s *Server) manifest(door string, t target, p poll, next session, ids []string, clones []clone, ttl int) answer {
 	state := s.steering.seal(next, t.service, p.session)
 	return answer{status: http.StatusOK, json: encode(steeringBody{
 		Version:   steeringVersion,
-		TTL:       s.steering.spread(ttl),
+		TTL:       ttl,
 		ReloadURI: door + t.path + p.reload(state),
 		Priority:  ids,
 		Clones:    clones,
 	})}
 }
 
-// spread makes seconds of a TTL: up to 15 % off by chance, so that players that
-// began together do not go on asking together, and longer while many polls are
-// being answered. A player is never told to go away.
-func (s *steeringDoor) spread(ttl time.Duration) int {
-	const jitter = 0.15
-	seconds := ttl.Seconds() * (1 - jitter + 2*jitter*rand.Float64())
+// jitter is the part of a TTL by which it is off at most, by chance.
+const jitter = 0.15
+
+// spread makes seconds of a TTL: off by jitter, so that players that began together do
+// not go on asking together, but never longer than the player can be without news; and
+// longer than that while many polls are being answered. A player is never told to go
+// away. longest is 0 where it is not known.
+func (s *steeringDoor) spread(ttl, longest time.Duration) int {
+	seconds := within(ttl, longest).Seconds() * (1 - jitter + 2*jitter*rand.Float64())
 	for busy := s.busy.Load(); busy > s.crowd && seconds < maxSteeringTTL.Seconds(); busy /= 2 {
 		seconds *= 2
 	}
 	return int(min(max(seconds, 1), maxSteeringTTL.Seconds()))
+}
+
+// within is a TTL that jitter makes no longer than longest.
+func within(ttl, longest time.Duration) time.Duration {
+	if longest <= 0 {
+		return ttl
+	}
+	return min(ttl, time.Duration(float64(longest)/(1+jitter)))
 }
 
 // poll is what a player asks with.
@@ -194,12 +208,32 @@ func (p *poll) reload(state string) string {
 	return "?" + stateParameter + "=" + state + p.kept
 }
 
-// inTrouble tells whether an endpoint that clients could have is not well.
-func inTrouble(d *steering.Decision) bool {
+// sooner is a TTL as it is while an endpoint that clients could have is not well.
+func sooner(d *steering.Decision, ttl time.Duration) time.Duration {
 	for i := range d.Split.Candidates {
 		if c := &d.Split.Candidates[i]; c.Verdict == steering.Down || c.Verdict == steering.Degraded {
-			return true
+			return min(ttl, incidentTTL)
 		}
 	}
-	return false
+	return ttl
+}
+
+// PreviewSteering tells in one line what a client that plays is told: the pathways of
+// the service in their order, and when to ask again. Empty: it has none.
+func (s *Server) PreviewSteering(service string, client netip.Addr) string {
+	snapshot := s.config.Current.Load()
+	if snapshot == nil {
+		return ""
+	}
+	index := snapshot.Layout.ByKey(service)
+	if index < 0 {
+		return ""
+	}
+	d := snapshot.Decide(steering.Query{Service: index, Client: client, Door: steering.DoorSteering})
+	ids := lawful(&d).ids()
+	if len(ids) == 0 {
+		return ""
+	}
+	ttl := within(sooner(&d, d.TTL), d.Service.Player.LongestPoll()).Seconds()
+	return fmt.Sprintf("%s; ask again in %.0f to %.0f s", strings.Join(ids, ", "), max(1, ttl*(1-jitter)), max(1, ttl*(1+jitter)))
 }

@@ -234,6 +234,45 @@ func TestIncidentTTL(t *testing.T) {
 	}
 }
 
+// What players have in their buffer outlasts the wait for the next poll and a segment,
+// whatever the policy's TTL, jitter and a cache in between; but under overload they
+// come later, and are still answered with 200.
+func TestPollsBeforeTheBufferIsEmpty(t *testing.T) {
+	r := start(t, Config{SteeringSecret: []byte("s")}, nil) // its TTL is 20 s
+	live := r.snapshot.Layout.Services[r.snapshot.Layout.ByKey("live")].Service
+	for player, most := range map[steering.Player]int{
+		{Buffer: 12 * time.Second, Segment: 4 * time.Second}:         8,
+		{Buffer: 3 * time.Second, Segment: 2 * time.Second}:          1,
+		{Buffer: 2500 * time.Millisecond, Segment: time.Millisecond}: 2,
+		{Buffer: time.Minute, Segment: 6 * time.Second}:              23, // it may be told more
+	} {
+		live.Player = player
+		m, _ := r.poll(t, "/steer/v1/live/hls?s=viewer")
+		for range 50 {
+			if m, _ = r.poll(t, m.ReloadURI+"&_HLS_pathway="+m.Priority[0]); m.TTL > most || m.TTL < most*7/10 {
+				t.Fatalf("%+v: TTL %d, want at most %d", player, m.TTL, most)
+			}
+		}
+		resp, body := r.do(t, "GET", "/steer/v1/live/hls/c/10.0.0.0-8.42")
+		var shared steeringBody
+		var held int
+		if err := json.Unmarshal([]byte(body), &shared); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fmt.Sscanf(resp.Header.Get("Cache-Control"), "public, max-age=%d", &held); err != nil || held < 1 {
+			t.Fatalf("%v (%v)", resp.Header, err)
+		}
+		if longest := max(player.LongestPoll(), 2*time.Second); time.Duration(shared.TTL+held)*time.Second > longest {
+			t.Errorf("%+v: TTL %d of an answer that may be %d s old, want %v together", player, shared.TTL, held, longest)
+		}
+	}
+	live.Player = steering.Player{Buffer: 12 * time.Second, Segment: 4 * time.Second}
+	r.steering.busy.Store(8 * r.steering.crowd)
+	if m, resp := r.poll(t, "/steer/v1/live/hls?s=viewer"); resp.StatusCode != 200 || m.TTL < 16 {
+		t.Errorf("under overload: %d, TTL %d", resp.StatusCode, m.TTL)
+	}
+}
+
 // A session that has begun is never told of an error, though all pathways of its
 // service are gone; one that has not is.
 func TestPathwaysGone(t *testing.T) {
@@ -274,10 +313,16 @@ func TestSteeringUnderLoad(t *testing.T) {
 	door := newSteeringDoor(nil)
 	for busy, want := range map[int64]int{0: 20, 256: 20, 257: 40, 2000: 160, 1 << 40: 300} {
 		door.busy.Store(busy)
+		seen := make(map[int]bool)
 		for range 100 {
-			if got := float64(door.spread(20 * time.Second)); got < 0.84*float64(want)-1 || got > min(1.16*float64(want), 300) {
+			ttl := door.spread(20*time.Second, 0)
+			seen[ttl] = true
+			if got := float64(ttl); got < 0.84*float64(want)-1 || got > min(1.16*float64(want), 300) {
 				t.Errorf("%d polls at once: TTL %g, want about %d", busy, got, want)
 			}
+		}
+		if len(seen) < 3 && want < 300 { // of the 7 seconds or more that there are
+			t.Errorf("%d polls at once: TTLs %v: players that began together ask together", busy, seen)
 		}
 	}
 }
