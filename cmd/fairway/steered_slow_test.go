@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,32 +21,160 @@ import (
 )
 
 var (
-	videoHLS  = player{"video.js", "video.js/dist/video.min.js", "main.m3u8"}
-	videoDASH = player{"video.js", "video.js/dist/video.min.js", "main.mpd"}
+	videoHLS  = player{kind: "video.js", script: "video.js/dist/video.min.js", file: "main.m3u8"}
+	videoDASH = player{kind: "video.js", script: "video.js/dist/video.min.js", file: "main.mpd"}
 
 	all = append(slices.Clone(steered), []player{videoHLS, videoDASH})
 )
 
-// TestVideoJSSteered: video.js is moved in HLS as all others are. In DASH it forgets
-// how to when a RELOAD-URI is another than the MPD's steering server, so both are told
-// of one whose answers are shared, and which therefore has none.
+// TestVideoJSSteered: video.js is moved as all others are.
 func TestVideoJSSteered(t *testing.T) {
 	s := newStage(t)
-	t.Run("HLS", func(t *testing.T) { s.try(t, func() error { return s.moves([]player{videoHLS}) }) })
-	s.share()
-	t.Run("shared", func(t *testing.T) { s.try(t, func() error { return s.moves([]player{videoHLS, videoDASH}) }) })
+	s.try(t, func() error { return s.moves([]player{videoHLS, videoDASH}) })
 }
 
-// share has the manifests name steering servers of cohorts.
-func (s *stage) share() {
+// TestCohortsSteered: players are moved as well by steering servers whose answers caches
+// may share.
+func TestCohortsSteered(t *testing.T) {
+	s := newStage(t)
 	s.config = strings.ReplaceAll(s.config, "    manifest:\n", "    manifest:\n      steering: shared\n")
+	for _, pair := range all {
+		t.Run(pair[0].kind, func(t *testing.T) { s.try(t, func() error { return s.moves(pair) }) })
+	}
+}
+
+// TestClones: a CDN that is configured while players play becomes a pathway of those
+// that can make one from a clone, and they play from it. To those that cannot the
+// clones are no harm.
+func TestClones(t *testing.T) {
+	s := newStage(t)
+	cloning := func(p player) player { p.ask = "&clones"; return p }
+	for _, c := range []struct {
+		name    string
+		follow  bool
+		players []player
+	}{
+		{"made", true, []player{cloning(hlsJS), cloning(dashJS)}},
+		{"without effect", false, []player{cloning(shakaHLS), cloning(videoHLS)}},
+	} {
+		t.Run(c.name, func(t *testing.T) { s.try(t, func() error { return s.joins(c.players, c.follow) }) })
+	}
+}
+
+// joins has everybody play while there is no charlie, adds it, and wants it played from
+// by those who can.
+func (s *stage) joins(players []player, follow bool) error {
+	s.mend()
+	whole := s.config
+	defer func() { s.config = whole }()
+	s.config = regexp.MustCompile(`(?m)^ +- \{provider: charlie, .*\n.*\}\n`).ReplaceAllLiteralString(whole, "")
+	s.apply(cheapest)
+	seats, err := s.seats(players, "vod", "alpha", nil)
+	defer leave(seats)
+	if err != nil {
+		return err
+	}
+	if err := begin(seats, "alpha", 8); err != nil {
+		return err
+	}
+	s.config = whole
+	s.apply(cheapest)
+	if follow {
+		if err := s.move(seats, "a CDN's arrival"); err != nil {
+			return err
+		}
+		return each(seats, func(s *seat) error {
+			if s.from != "charlie" {
+				return fmt.Errorf("it plays from %s", s.from)
+			}
+			return nil
+		})
+	}
+	if _, ok := reached(patience, func() bool { return s.first("vod", seats[0].session) == "charlie" }); !ok {
+		return errors.New("charlie is never the first")
+	}
+	return each(seats, func(s *seat) error {
+		told, err := s.polls()
+		if err != nil {
+			return err
+		}
+		_, err = s.watch("it has heard of charlie, and plays on from alpha", func(v *playback) bool {
+			now, err := s.polls()
+			return err == nil && now > told+2 && v.Playing && v.Ahead > 8 && v.cdn() == "alpha"
+		})
+		return err
+	})
+}
+
+// polls counts the steering manifests that the page has asked for.
+func (s *seat) polls() (n int, err error) {
+	err = s.run("performance.getEntriesByType('resource').filter((e) => e.name.includes('/steer/v1/')).length", &n)
+	return n, err
+}
+
+// TestSegmentsRedirected: where a manifest leads to the redirect door, players that are
+// not steered are moved with the next segment, and what becomes of the CDN that they were
+// on is nothing to them.
+func TestSegmentsRedirected(t *testing.T) {
+	s := newStage(t)
+	s.config = strings.ReplaceAll(s.config, "    manifest:\n", "    manifest:\n      steering: redirect\n")
+	s.try(t, func() error { return s.redirects([]player{dashJS, shakaDASH}) })
+}
+
+func (s *stage) redirects(players []player) error {
+	s.mend()
+	s.apply(cheapest)
+	seats, err := s.seats(players, "vod", "charlie", nil)
+	defer leave(seats)
+	if err != nil {
+		return err
+	}
+	if err := each(seats, func(s *seat) error {
+		v, err := s.watch("it plays and has a buffer", func(v *playback) bool { return v.Playing && v.Ahead > 8 })
+		s.starts = len(v.Stalls)
+		return err
+	}); err != nil {
+		return err
+	}
+	s.apply(dearest)
+	// Segments come without a session: this machine's clients are led together.
+	if _, ok := reached(patience, func() bool { return s.first("vod", "") == "bravo" }); !ok {
+		return errors.New("bravo is never the first")
+	}
+	if err := each(seats, func(s *seat) error {
+		v, err := s.look()
+		if err != nil {
+			return err
+		}
+		had := len(v.Requests)
+		_, err = s.watch("it has asked for what follows", func(v *playback) bool { return len(v.Requests) >= had+6 })
+		return err
+	}); err != nil {
+		return err
+	}
+	s.fairway("demo", "fault", "charlie", "--blackhole")
+	return each(seats, func(s *seat) error {
+		v, err := s.look()
+		if err != nil {
+			return err
+		}
+		had := v.Time + v.Ahead
+		if v, err = s.watch("it plays on", func(v *playback) bool { return v.Time > had && v.Playing }); err != nil {
+			return err
+		}
+		for _, r := range v.Requests {
+			if r.Failed != "" {
+				return fmt.Errorf("a request failed (%s): %s", r.Failed, r.URL)
+			}
+		}
+		return v.smooth(s.starts)
+	})
 }
 
 // TestBrokenCDNs: a CDN that breaks for everybody, in every way, costs those who play
 // from it nothing.
 func TestBrokenCDNs(t *testing.T) {
 	s := newStage(t)
-	s.share() // for video.js
 	for _, c := range []struct {
 		name, score string
 		buffer      float64 // seconds

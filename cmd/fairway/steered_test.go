@@ -21,13 +21,14 @@ import (
 type player struct {
 	kind, script string
 	file         string // of the manifest
+	ask          string // what else its page asks the manifest door for
 }
 
 var (
-	hlsJS     = player{"hls.js", "hls.js/dist/hls.min.js", "main.m3u8"}
-	dashJS    = player{"dash.js", "dashjs/dist/modern/umd/dash.all.min.js", "main.mpd"}
-	shakaHLS  = player{"Shaka", "shaka-player/dist/shaka-player.compiled.js", "main.m3u8"}
-	shakaDASH = player{"Shaka", "shaka-player/dist/shaka-player.compiled.js", "main.mpd"}
+	hlsJS     = player{kind: "hls.js", script: "hls.js/dist/hls.min.js", file: "main.m3u8"}
+	dashJS    = player{kind: "dash.js", script: "dashjs/dist/modern/umd/dash.all.min.js", file: "main.mpd"}
+	shakaHLS  = player{kind: "Shaka", script: "shaka-player/dist/shaka-player.compiled.js", file: "main.m3u8"}
+	shakaDASH = player{kind: "Shaka", script: "shaka-player/dist/shaka-player.compiled.js", file: "main.mpd"}
 
 	// Two at a time, which a machine with two processors plays well.
 	steered = [][]player{{hlsJS, dashJS}, {shakaHLS, shakaDASH}}
@@ -110,7 +111,7 @@ func (s *stage) seats(players []player, service, first string, options map[strin
 	for _, seat := range all {
 		say := map[string]any{
 			"kind": seat.kind, "script": "/npm/" + seat.script, "sessionId": seat.session, "contentId": "test", "segment": 2,
-			"manifest": fmt.Sprintf("http://%s/manifest/v1/%s/%s?s=%s", s.http, service, seat.file, seat.session),
+			"manifest": fmt.Sprintf("http://%s/manifest/v1/%s/%s?s=%s%s", s.http, service, seat.file, seat.session, seat.ask),
 		}
 		for name, value := range options {
 			say[name] = value

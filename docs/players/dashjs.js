@@ -14,6 +14,8 @@ export function dashSettings({ contentId, sessionId, collector, segment = 6, beh
     streaming: {
       retryAttempts: { MediaSegment: 0, InitializationSegment: 0 },
       fragmentRequestTimeout: Math.max(3000, segment * 1500), // of a whole segment
+      // By default 18 s, and later up to a minute: too little for steering, or out of its reach.
+      buffer: { bufferTimeDefault: 30, bufferTimeAtTopQuality: 30, bufferTimeAtTopQualityLongForm: 30 },
       ...(behind && { delay: { liveDelay: behind } }),
       ...(collector && {
         cmcd: {

@@ -4,7 +4,7 @@ import { beacon, watchDash, watchHls, watchShaka, watchVideojs } from './kit/bea
 import { dashSettings } from './kit/dashjs.js'
 import { hlsConfig } from './kit/hlsjs.js'
 import { shakaConfig } from './kit/shaka.js'
-import { videojsOptions } from './kit/videojs.js'
+import { steerVideojs, videojsOptions } from './kit/videojs.js'
 
 // Each starts on a video element and returns how it ends.
 const start = {
@@ -32,7 +32,7 @@ const start = {
     return () => player.destroy()
   },
   'video.js'(video, manifest, options, b) {
-    const player = videojs(video, videojsOptions())
+    const player = steerVideojs(videojs(video, videojsOptions()))
     watchVideojs(b, player)
     player.src({ src: manifest, type: /\.mpd/.test(manifest) ? 'application/dash+xml' : 'application/x-mpegURL' })
     player.play()
