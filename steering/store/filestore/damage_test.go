@@ -13,6 +13,7 @@ import (
 
 	"fairway/steering"
 	"fairway/steering/store/kept"
+	"fairway/steering/store/statefile"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -40,7 +41,7 @@ func TestTornState(t *testing.T) {
 	must(t, s.PutState(t.Context(), stateOf(1)))
 	must(t, s.PutState(t.Context(), stateOf(2)))
 	must(t, s.Close())
-	path := filepath.Join(dir, stateFile)
+	path := filepath.Join(dir, statefile.StateName)
 	sound, err := os.ReadFile(path)
 	must(t, err)
 	reader, warnings := openQuietly(t, dir, false)
@@ -87,7 +88,7 @@ func TestWriterGoesOnAfterDamage(t *testing.T) {
 				must(t, err)
 			}
 			must(t, s.Close())
-			for _, name := range []string{stateFile, overridesFile, "revisions/0000000002.json"} {
+			for _, name := range []string{statefile.StateName, overridesFile, "revisions/0000000002.json"} {
 				path := filepath.Join(dir, name)
 				sound, err := os.ReadFile(path)
 				must(t, err)

@@ -5,7 +5,8 @@
 //	  revisions/0000000007.json
 //	  inforce.json          and inforce.json.1, .2: which revision serves
 //	  overrides.json        and overrides.json.1, .2: the two before it
-//	  state.json            and state.json.1, .2
+//	  state.json            and state.json.1, .2; where it is large, what has changed
+//	  state.journal         since then
 //	  values/FOLDER/NAME.json   what other parts keep
 //	  audit.jsonl           one line per change of an override
 //
@@ -30,7 +31,7 @@
 // One process at a time may write: Open with Options.Writer takes a lock with
 // flock(2), which the kernel lets go of with the process, so kill -9 leaves
 // nothing to clean up. Any number may read at the same time, without a lock.
-// Watch looks at the identity (inode, size, time of change) of four files five
+// Watch looks at the identity (inode, size, time of change) of five files five
 // times a second. inotify would save those few system calls and cost a
 // dependency, a limit per user that operators meet, and silence on network file
 // systems.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"fairway/steering"
 	"fairway/steering/store"
 	"fairway/steering/store/kept"
+	"fairway/steering/store/statefile"
 )
 
 // Options says how a folder is opened.
@@ -38,23 +40,28 @@ type Store struct {
 	done      chan struct{} // closed by Close
 	closeOnce sync.Once
 
-	writing    sync.Mutex // one Put at a time
-	generation uint64     // of the stored state; guarded by writing
+	writing    sync.Mutex     // one Put at a time
+	generation uint64         // of the stored state; guarded by writing
+	state      statefile.File // guarded by writing
 }
 
 var _ store.Store = (*Store)(nil)
 
 const (
 	overridesFile = "overrides.json"
-	stateFile     = "state.json"
 	inForceFile   = "inforce.json"
 	revisionsDir  = "revisions"
+
+	// smallState is up to which size a state is written whole with each change: it costs
+	// as much as a line of the journal then, and its copies are the newest ones.
+	smallState = 256 << 10
 )
 
 // Open opens the folder. A writer makes it when it is missing; for a reader a
 // missing folder is an empty one, which may fill later.
 func Open(dir string, o Options) (*Store, error) {
 	s := &Store{dir: dir, warn: o.Warn, keep: max(o.KeepRevisions, keepRevisions), done: make(chan struct{})}
+	s.state = statefile.File{Dir: dir, Small: smallState}
 	if s.warn == nil {
 		s.warn = func(error) {}
 	}
@@ -78,6 +85,7 @@ func (s *Store) Release() error {
 	if s.lock == nil {
 		return nil
 	}
+	s.settle()
 	err := s.lock.Close()
 	s.lock = nil
 	return err
@@ -105,6 +113,7 @@ func (s *Store) claim() (err error) {
 		s.warn(err)
 	}
 	s.generation = last.Generation
+	s.state.Forget()
 	return nil
 }
 
@@ -116,10 +125,19 @@ func (s *Store) Close() error {
 		s.writing.Lock() // a Put under way ends first
 		defer s.writing.Unlock()
 		if s.lock != nil {
+			s.settle()
 			err = s.lock.Close()
 		}
 	})
 	return err
+}
+
+// settle leaves the state in the form that is read fastest. What cannot be written so
+// is there all the same. The caller holds writing.
+func (s *Store) settle() {
+	if err := s.state.Settle(); err != nil {
+		s.warn(err)
+	}
 }
 
 // State implements store.Store.
@@ -127,7 +145,8 @@ func (s *Store) State(ctx context.Context) (steering.State, bool, error) {
 	if err := s.readable(ctx); err != nil {
 		return steering.State{}, false, err
 	}
-	return kept.ReadNewest[steering.State](s.dir, stateFile, s.warn)
+	reading := statefile.File{Dir: s.dir}
+	return reading.Read(s.warn)
 }
 
 // PutState implements store.Store.
@@ -140,7 +159,8 @@ func (s *Store) PutState(ctx context.Context, state steering.State) error {
 	if state.Generation < s.generation {
 		return fmt.Errorf("put state of generation %d over %d: %w", state.Generation, s.generation, store.ErrStale)
 	}
-	if err := kept.Replace(s.dir, stateFile, state); err != nil {
+	state.Services = maps.Clone(state.Services) // the caller may change its own
+	if err := s.state.Write(state); err != nil {
 		return err
 	}
 	s.generation = state.Generation

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 
+	"fairway/steering"
 	"fairway/steering/store"
 	"fairway/steering/store/kept"
 )
@@ -36,10 +39,8 @@ func (s *Store) Import(ctx context.Context, c store.Contents) error {
 			return err
 		}
 	}
-	for _, event := range c.Log {
-		if err := audit(s.dir, event); err != nil {
-			return err
-		}
+	if err := s.importLog(c.Log); err != nil {
+		return err
 	}
 	if err := kept.Replace(s.dir, overridesFile, c.Overrides); err != nil {
 		return err
@@ -53,5 +54,23 @@ func (s *Store) Import(ctx context.Context, c store.Contents) error {
 		return nil
 	}
 	s.generation = c.State.Generation
-	return kept.Replace(s.dir, stateFile, *c.State)
+	s.state.Forget()
+	return s.state.Write(*c.State)
+}
+
+// importLog writes down those changes of overrides that are not there yet.
+func (s *Store) importLog(log []steering.OverrideEvent) error {
+	have, err := readAudit(s.dir)
+	if err != nil {
+		return err
+	}
+	for _, event := range log {
+		if slices.ContainsFunc(have, func(e steering.OverrideEvent) bool { return reflect.DeepEqual(e, event) }) {
+			continue
+		}
+		if err := audit(s.dir, event); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fairway/steering/store"
+	"fairway/steering/store/statefile"
 )
 
 // lookEvery is how often a Watch looks at the files.
@@ -45,8 +46,8 @@ func (s *Store) Watch(ctx context.Context) <-chan store.Change {
 
 // sight is what the newest files look like from outside; nil = not there.
 type sight struct {
-	revision, inForce, overrides, state os.FileInfo
-	values                              string // the version of each
+	revision, inForce, overrides, state, journal os.FileInfo
+	values                                       string // the version of each
 }
 
 func (s *Store) look() sight {
@@ -60,7 +61,8 @@ func (s *Store) look() sight {
 	look := sight{
 		inForce:   stat(filepath.Join(s.dir, inForceFile)),
 		overrides: stat(filepath.Join(s.dir, overridesFile)),
-		state:     stat(filepath.Join(s.dir, stateFile)),
+		state:     stat(filepath.Join(s.dir, statefile.StateName)),
+		journal:   stat(filepath.Join(s.dir, statefile.JournalName)),
 	}
 	look.values = s.valuesLook()
 	if numbers, _ := s.revisionNumbers(); len(numbers) > 0 {
@@ -73,7 +75,7 @@ func (s sight) since(o sight) store.Change {
 	return store.Change{
 		Revision:  differ(s.revision, o.revision) || differ(s.inForce, o.inForce),
 		Overrides: differ(s.overrides, o.overrides),
-		State:     differ(s.state, o.state),
+		State:     differ(s.state, o.state) || differ(s.journal, o.journal),
 		Values:    s.values != o.values,
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"fairway/steering"
 	"fairway/steering/store"
 )
 
@@ -38,40 +37,5 @@ func TestAccepted(t *testing.T) {
 	s.Accept("not there")
 	if r, known := s.Accepted(t.Context()); !known || r.Hash != "two" {
 		t.Errorf("after the other one was taken up: %q, %v", r.Hash, known)
-	}
-}
-
-// The disk gets lines of a journal for changes, and a whole state when the process
-// ends; both give the newest state to the next process, and a torn line gives the one
-// before.
-func TestJournalOfStates(t *testing.T) {
-	dir := t.TempDir()
-	d := stateDisk{dir: dir}
-	state := stateOf(1, day)
-	state.Services = map[string]steering.GroupRecords{"live": {"eu/a": {TTL: time.Second}}}
-	must(t, d.write(state))
-	for g := uint64(2); g < 10; g++ {
-		state.Generation = g
-		state.Published = state.Published.Add(time.Second)
-		state.Services = map[string]steering.GroupRecords{"live": {"eu/a": {TTL: time.Duration(g) * time.Second}}}
-		must(t, d.write(state))
-	}
-	if d.journal == 0 {
-		t.Fatal("nothing is in the journal")
-	}
-	is := func(want uint64) {
-		t.Helper()
-		next := stateDisk{dir: dir}
-		got, known, err := next.read(func(err error) { t.Log(err) })
-		must(t, err)
-		if !known || got.Generation != want || got.Services["live"]["eu/a"].TTL != time.Duration(want)*time.Second {
-			t.Errorf("generation %d with %v is read, want %d", got.Generation, got.Services, want)
-		}
-	}
-	is(9)
-	must(t, d.settle())
-	is(9)
-	if d.journal != 0 {
-		t.Error("the journal stays after the whole state was written")
 	}
 }

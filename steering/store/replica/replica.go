@@ -12,6 +12,7 @@ import (
 	"fairway/steering"
 	"fairway/steering/store"
 	"fairway/steering/store/kept"
+	"fairway/steering/store/statefile"
 )
 
 // Config is what a Store needs.
@@ -40,7 +41,7 @@ type Store struct {
 	watchers map[chan store.Change]struct{}
 	dirty    store.Change // what the disk does not have
 
-	disk stateDisk // of the goroutine that saves
+	disk statefile.File // of the goroutine that saves
 }
 
 var _ store.Store = (*Store)(nil)
@@ -63,10 +64,7 @@ type Contact struct {
 	Copied time.Time // when the copy on disk was written; zero = not by this process
 }
 
-const (
-	intentFile = "intent.json"
-	stateFile  = "state.json"
-)
+const intentFile = "intent.json"
 
 // Open reads the copy on disk. The shared store is asked for nothing, unless there
 // is no copy: then it has as long as the context.
@@ -80,8 +78,8 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if s.intent, known, err = kept.ReadNewest[intent](c.Dir, intentFile, s.Warn); err != nil {
 		s.Warn(err)
 	}
-	s.disk.dir = c.Dir
-	state, decided, err := s.disk.read(s.Warn)
+	s.disk.Dir = c.Dir
+	state, decided, err := s.disk.Read(s.Warn)
 	if err != nil {
 		s.Warn(err)
 	}
@@ -302,7 +300,7 @@ func (s *Store) save() {
 		err = kept.Replace(s.Dir, intentFile, i)
 	}
 	if err == nil && dirty.State && state != nil {
-		err = s.disk.write(*state)
+		err = s.disk.Write(*state)
 	}
 	s.mu.Lock()
 	before := s.contact.Disk
@@ -320,7 +318,7 @@ func (s *Store) save() {
 // saveLast writes what the disk does not have, in the form that is read fastest.
 func (s *Store) saveLast() {
 	s.save()
-	if err := s.disk.settle(); err != nil {
+	if err := s.disk.Settle(); err != nil {
 		s.Warn(err)
 	}
 }

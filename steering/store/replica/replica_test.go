@@ -13,6 +13,7 @@ import (
 	"fairway/steering"
 	"fairway/steering/store"
 	"fairway/steering/store/filestore"
+	"fairway/steering/store/statefile"
 	"fairway/steering/store/storetest"
 )
 
@@ -278,7 +279,7 @@ func TestTornCopy(t *testing.T) {
 	until(t, "the second state is seen", func() bool { state, _, _ := s.State(t.Context()); return state.Generation == 8 })
 	stop() // which writes what is not written yet
 	shared.down.Store(true)
-	for _, name := range []string{stateFile, intentFile} {
+	for _, name := range []string{statefile.StateName, intentFile} {
 		data, err := os.ReadFile(filepath.Join(dir, name))
 		must(t, err)
 		must(t, os.WriteFile(filepath.Join(dir, name), data[:len(data)/2], 0o600))

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -40,6 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"OverrideLog", overrideLog},
 		{"State", state},
 		{"StaleState", staleState},
+		{"StatesInSmallSteps", smallSteps},
 		{"Values", values},
 		{"ValueRefused", valueRefused},
 		{"Import", imported},
@@ -294,6 +297,63 @@ func state(t *testing.T, s store.Store) {
 		}
 		same(t, "state", stateOf(generation), got)
 	}
+}
+
+// Of a world that is large what changes is little: after many small steps, whatever
+// they change, what is read is what was put, and what was read before stays as it was.
+func smallSteps(t *testing.T, s store.Store) {
+	const services, groups, steps = 400, 10, 150 // more steps than a store keeps small
+	record := func(step, service, group int) steering.SplitRecord {
+		r := stateOf(1).Services["live"]["eu/default"]
+		r.TTL = time.Duration(1+step) * time.Second
+		r.Candidates = slices.Clone(r.Candidates)
+		r.Candidates[0].Score = float64(service*groups + group)
+		return r
+	}
+	now := stateOf(1)
+	now.Services = make(map[string]steering.GroupRecords)
+	for service := range services {
+		all := make(steering.GroupRecords)
+		for group := range groups {
+			all[fmt.Sprint("g", group)] = record(0, service, group)
+		}
+		now.Services[fmt.Sprint("s", service)] = all
+	}
+	ok(t, s.PutState(t.Context(), now))
+	early, _, err := s.State(t.Context())
+	ok(t, err)
+	first := now
+	for step := range steps {
+		now.Services = maps.Clone(now.Services)
+		key := fmt.Sprint("s", step%services)
+		changed := maps.Clone(now.Services[key])
+		switch step % 5 {
+		case 0, 1, 2:
+			changed[fmt.Sprint("g", step%groups)] = record(step, step, step%groups)
+		case 3: // a group is gone, and comes back
+			delete(changed, "g0")
+		case 4: // only a verdict is another, in the same generation
+			now.Health = now.Health.With(map[steering.Subject]map[string]steering.Health{"endpoint live/alpha": {"eu": {Verdict: steering.Down, Since: created, Samples: step}}})
+			changed["g0"] = record(step, step, 0)
+		}
+		now.Services[key] = changed
+		if step%5 != 4 {
+			now.Generation++
+			now.Published = now.Published.Add(time.Second)
+		}
+		if step%11 == 0 {
+			books := *now.Usage
+			books.Covered = map[string]float64{"eu": float64(step)}
+			now.Usage = &books
+		}
+		ok(t, s.PutState(t.Context(), now))
+		if step%10 == 9 || step == steps-1 {
+			got, _, err := s.State(t.Context())
+			ok(t, err)
+			same(t, fmt.Sprint("state after step ", step), now, got)
+		}
+	}
+	same(t, "the state that was read at first", first, early)
 }
 
 func staleState(t *testing.T, s store.Store) {
