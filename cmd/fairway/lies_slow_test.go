@@ -12,7 +12,6 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -104,11 +103,7 @@ func (f *fleetUnderTest) startThrough(name, consul string) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	all := f.config
-	defer func() { f.config = all }()
-	f.config = filepath.Join(f.temp, name+".yaml")
-	write(f.t, f.temp, name+".yaml", strings.ReplaceAll(string(text), f.consul[0].Address, consul))
-	f.start(name)
+	f.startWith(name, write(f.t, f.temp, name+".yaml", strings.ReplaceAll(string(text), f.consul[0].Address, consul)))
 }
 
 func troubled(d *doors, kind string) bool {
@@ -167,7 +162,7 @@ func TestDoorsOutliveConsul(t *testing.T) {
 // outlives has Consul lie to one door, until that says so and through a restart.
 func (f *fleetUnderTest) outlives(t *testing.T, r *liar, lie http.HandlerFunc, trouble string, want map[string]string) {
 	edge := f.doors["dns-2"]
-	o := f.watch(want, "dns-1", "dns-2")
+	o := f.watch(500, want, "dns-1", "dns-2")
 	r.tell(lie)
 	began, before := time.Now(), r.asked.Load()
 	until(t, 2*patience, "the door says "+trouble, func() bool { return troubled(edge, trouble) })

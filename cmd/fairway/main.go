@@ -103,7 +103,7 @@ On a running node:
 	}
 	root.SetVersionTemplate("fairway {{.Version}}\n")
 	root.AddCommand(formatCommand(), schemaCommand(), importCommand(), manifestCommand())
-	root.AddCommand(fleetCommand(), storeCommand())
+	root.AddCommand(fleetCommand(), storeCommand(), mirrorCommand())
 	root.AddCommand(simCommand(), supportCommand(), tokenCommand())
 	root.AddCommand(planCommand(), recordCommand(), replayCommand(), benchCommand(), cookiesCommand(), quarantineCommand())
 	root.AddCommand(demoCommand(), runCommand(), checkCommand(), testCommand(), initCommand(),

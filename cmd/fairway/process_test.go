@@ -86,7 +86,13 @@ func command(t *testing.T, temp string, args ...string) *exec.Cmd {
 // start runs fairway until the test ends or stop is called.
 func start(t *testing.T, temp string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: command(t, temp, args...), output: &lockedBuffer{}, exited: make(chan struct{})}
+	return startCommand(t, command(t, temp, args...))
+}
+
+// startCommand is start with a command that is ready.
+func startCommand(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, cmd: cmd, output: &lockedBuffer{}, exited: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -95,7 +101,7 @@ func start(t *testing.T, temp string, args ...string) *process {
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
-			t.Logf("fairway %s said:\n%s", strings.Join(args, " "), p.output)
+			t.Logf("%s said:\n%s", strings.Join(cmd.Args, " "), p.output)
 		}
 	})
 	return p

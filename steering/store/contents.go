@@ -62,18 +62,9 @@ func Export(ctx context.Context, s Store, folders ...string) (Contents, error) {
 	if c.Log, err = s.OverrideLog(ctx); err != nil {
 		return c, err
 	}
-	for _, folder := range folders {
-		values, err := s.Values(ctx, folder)
-		if err != nil {
-			return c, err
-		}
-		for name, v := range values {
-			c.Values = append(c.Values, NamedValue{folder, name, v})
-		}
+	if c.Values, err = ValuesOf(ctx, s, folders...); err != nil {
+		return c, err
 	}
-	slices.SortFunc(c.Values, func(a, b NamedValue) int {
-		return slices.Compare([]string{a.Folder, a.Name}, []string{b.Folder, b.Name})
-	})
 	state, known, err := s.State(ctx)
 	if err != nil {
 		return c, err
@@ -82,6 +73,24 @@ func Export(ctx context.Context, s Store, folders ...string) (Contents, error) {
 		c.State = &state
 	}
 	return c, nil
+}
+
+// ValuesOf reads the values of folders, by folder and name.
+func ValuesOf(ctx context.Context, s Store, folders ...string) ([]NamedValue, error) {
+	var all []NamedValue
+	for _, folder := range folders {
+		values, err := s.Values(ctx, folder)
+		if err != nil {
+			return nil, err
+		}
+		for name, v := range values {
+			all = append(all, NamedValue{folder, name, v})
+		}
+	}
+	slices.SortFunc(all, func(a, b NamedValue) int {
+		return slices.Compare([]string{a.Folder, a.Name}, []string{b.Folder, b.Name})
+	})
+	return all, nil
 }
 
 // Check returns what is wrong in contents, all at once: what is in force must be

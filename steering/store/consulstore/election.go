@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"fairway/steering/store"
+
 	consul "github.com/hashicorp/consul/api"
 )
 
@@ -120,6 +122,25 @@ func (s *Store) endSession(session string) {
 	defer cancel()
 	var o consul.WriteOptions
 	_, _ = s.client.Session().Destroy(session, o.WithContext(ctx)) // else it ends by its TTL
+}
+
+// Readdress says at which address the leader is reached, where this store's node
+// leads: of one that leads for another it may change.
+func (s *Store) Readdress(ctx context.Context, address string) error {
+	if f := s.fence.Load(); f == nil || f.session == "" {
+		return store.ErrDeposed
+	}
+	h, err := readHeadAt[Leader](ctx, s, leaderKey)
+	if err != nil || h.Value.Address == address {
+		return err
+	}
+	h.Value.Address = address
+	op, err := h.putAt(leaderKey, h.Value) // the lock on the key stays
+	if err != nil {
+		return err
+	}
+	_, err = s.commit(ctx, op)
+	return err
 }
 
 var errSessionLost = errors.New("the session with consul has ended")
