@@ -112,7 +112,9 @@ func (b *bounded) Read(p []byte) (int, error) {
 }
 
 // readBatch reads a Batch value by value, so that a body of a million tiny
-// measurements is refused at the first one too many.
+// measurements is refused at the first one too many. A field that it does not know is a
+// mistake of whoever wrote the batch; after a sender, whose program is Fairway's, it is
+// what a later release says more, and left out.
 func readBatch(body io.Reader) (*Batch, error) {
 	decoder := json.NewDecoder(body)
 	decoder.DisallowUnknownFields()
@@ -131,13 +133,17 @@ func readBatch(body io.Reader) (*Batch, error) {
 				err = fmt.Errorf("version: %w", err)
 			}
 		case "sender":
-			if err = decoder.Decode(&batch.Sender); err != nil {
+			if err = decodeKnown(decoder, &batch.Sender); err != nil {
 				err = fmt.Errorf("sender: %w", err)
 			}
 		case "measurements":
-			batch.Measurements, err = readMeasurements(decoder)
+			batch.Measurements, err = readMeasurements(decoder, batch.Sender != nil)
 		default:
-			err = fmt.Errorf("unknown field %q", key)
+			if batch.Sender == nil {
+				err = fmt.Errorf("unknown field %q", key)
+			} else {
+				err = decoder.Decode(new(json.RawMessage))
+			}
 		}
 		if err != nil {
 			return nil, badJSON(err)
@@ -156,7 +162,21 @@ func readBatch(body io.Reader) (*Batch, error) {
 	return &batch, nil
 }
 
-func readMeasurements(decoder *json.Decoder) ([]Measurement, error) {
+// decodeKnown decodes a value and leaves out fields that it does not have.
+func decodeKnown(decoder *json.Decoder, into any) error {
+	var raw json.RawMessage
+	if err := decoder.Decode(&raw); err != nil {
+		return err
+	}
+	return json.Unmarshal(raw, into)
+}
+
+// readMeasurements reads the list; lenient leaves out fields that it does not know.
+func readMeasurements(decoder *json.Decoder, lenient bool) ([]Measurement, error) {
+	decode := func(m *Measurement) error { return decoder.Decode(m) }
+	if lenient {
+		decode = func(m *Measurement) error { return decodeKnown(decoder, m) }
+	}
 	if err := expect(decoder, '['); err != nil {
 		return nil, err
 	}
@@ -170,7 +190,7 @@ func readMeasurements(decoder *json.Decoder) ([]Measurement, error) {
 			}
 		}
 		var m Measurement
-		if err := decoder.Decode(&m); err != nil {
+		if err := decode(&m); err != nil {
 			return nil, fmt.Errorf("measurements[%d]: %w", len(list), err)
 		}
 		list = append(list, m)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -51,6 +52,13 @@ type UsageOpening struct {
 type DoorCounts struct {
 	Node   string            `json:"node"` // names the run of a node: another one after a restart
 	Handed []steering.Handed `json:"handed"`
+}
+
+// UnmarshalJSON leaves out what it does not know: the counts come from Fairway's own
+// doors, and those of a later release may say more.
+func (d *DoorCounts) UnmarshalJSON(text []byte) error {
+	type known DoorCounts
+	return json.Unmarshal(text, (*known)(d))
 }
 
 // UsageTaken is the answer to a UsageReport.
