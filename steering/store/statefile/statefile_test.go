@@ -107,7 +107,7 @@ func TestReadersNeverGoBack(t *testing.T) {
 	f := File{Dir: dir}
 	state := stateOf(1, nil, 3)
 	must(t, f.Write(state))
-	const last = 300
+	const last = 100
 	var readers sync.WaitGroup
 	for range 3 {
 		readers.Go(func() {
