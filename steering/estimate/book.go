@@ -3,6 +3,7 @@ package estimate
 import (
 	"maps"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,8 +12,10 @@ import (
 
 // Book follows every endpoint in every region.
 type Book struct {
-	wholes    map[string]string // region → the region whose level it shares
-	vantages  map[string]string // vantage → its region
+	wholes    map[string]string   // region → the region whose level it shares
+	vantages  map[string]string   // vantage → its region
+	standing  map[string][]string // region → the places of the vantages that stand in it, in order
+	watching  map[string][]string // region that is no part → those of all vantages in it and its parts
 	subjects  map[steering.Subject]string
 	levels    map[key]*level
 	weights   map[string]float64 // part of a region → its part of the region's traffic
@@ -39,8 +42,17 @@ func (b *Book) Configure(r *steering.Revision) {
 			b.wholes[name] = region.Within
 		}
 	}
+	b.standing, b.watching = make(map[string][]string), make(map[string][]string)
 	for _, v := range r.Vantages {
+		place, whole := vantagePlace(v.Name), b.wholes[v.Region]
 		b.vantages[v.Name] = v.Region
+		b.standing[v.Region] = append(b.standing[v.Region], place)
+		b.watching[whole] = append(b.watching[whole], place)
+	}
+	for _, by := range []map[string][]string{b.standing, b.watching} {
+		for _, places := range by {
+			slices.Sort(places)
+		}
 	}
 	b.endpoints, b.usual = make(map[string]bool), make(map[key]float64)
 	for _, s := range r.Services {
@@ -233,7 +245,7 @@ func (b *Book) Table(now time.Time) *Table {
 		if !l.known { // nothing ever answered there: health says what is to be said
 			continue
 		}
-		probed := l.probed(at)
+		probed := l.probed(b.watching[k.region], at)
 		l.players.forget(max(at, l.players.at))
 		others := b.others(l, parts[k.region])
 		for _, region := range parts[k.region] {
@@ -254,7 +266,7 @@ func (b *Book) others(l *level, parts []string) float64 {
 	for _, region := range parts {
 		o := l.places[region]
 		if o == nil || !o.seen {
-			o = b.standing(l, region)
+			o = b.surest(l, region)
 		}
 		if weight := b.weights[region]; o != nil && weight > 0 {
 			rest -= weight
@@ -283,7 +295,7 @@ func (b *Book) estimate(l *level, endpoint, region string, others, probed, at fl
 		e.Errors = max(probed, o.players.within(l.players.share()))
 	}
 	if o == nil || !o.seen { // a vantage that stands there stands for it
-		o = b.standing(l, region)
+		o = b.surest(l, region)
 	}
 	switch {
 	case o != nil:
@@ -298,20 +310,15 @@ func (b *Book) estimate(l *level, endpoint, region string, others, probed, at fl
 	return e
 }
 
-// standing is the surest offset of the vantages that stand in a part, nil for none.
-func (b *Book) standing(l *level, region string) *offset {
+// surest is the surest offset of the vantages that stand in a part, nil for none.
+func (b *Book) surest(l *level, region string) *offset {
 	if b.wholes[region] == region {
 		return nil
 	}
 	var best *offset
-	name := ""
-	for place, o := range l.places {
-		vantage, is := strings.CutPrefix(place, vantagePrefix)
-		if !is || b.vantages[vantage] != region || !o.seen {
-			continue
-		}
-		if best == nil || o.variance < best.variance || o.variance == best.variance && place < name {
-			best, name = o, place
+	for _, place := range b.standing[region] {
+		if o := l.places[place]; o != nil && o.seen && (best == nil || o.variance < best.variance) {
+			best = o
 		}
 	}
 	return best

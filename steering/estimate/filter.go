@@ -123,25 +123,26 @@ func (r *rate) forget(at float64) {
 // probed is the rate of failures that vantages see: of all of them but the one that
 // sees most, so that one alone, which may lie or be cut off, makes no endpoint bad.
 // Where there is only one, its word counts.
-func (l *level) probed(at float64) float64 {
+func (l *level) probed(vantages []string, at float64) float64 {
 	var all, worst rate
-	vantages, most := 0, -1.0
-	for _, o := range l.places {
-		if o.probes.tries == 0 {
+	heard, most := 0, -1.0
+	for _, place := range vantages {
+		o := l.places[place]
+		if o == nil || o.probes.tries == 0 {
 			continue
 		}
 		o.probes.forget(max(at, o.probes.at))
 		if o.probes.tries < 0.01 { // silent for minutes
 			continue
 		}
-		vantages++
+		heard++
 		all.fails += o.probes.fails
 		all.tries += o.probes.tries
 		if share := o.probes.fails / o.probes.tries; share > most || share == most && o.probes.tries > worst.tries {
 			worst, most = o.probes, share
 		}
 	}
-	if vantages > 1 {
+	if heard > 1 {
 		all.fails = max(0, all.fails-worst.fails)
 		all.tries -= worst.tries
 	}

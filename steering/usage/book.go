@@ -17,6 +17,8 @@ type account struct {
 	ledgers map[string]*ledger // by region
 	months  []*month           // the newest last, two at most
 	closed  int64              // Unix second before which every bin is closed
+	bins    bins               // of all ledgers' slots
+	regions []string           // of the last standing, sorted
 }
 
 // ledger is the open samples of one region, and where its counting begins.
@@ -24,6 +26,42 @@ type ledger struct {
 	slots  []slot // by time, none within another
 	from   int64  // an opening stands for what is before
 	joined int64  // every bin before is one slot; 0 = some may not be
+	sums   sums   // of the slots
+}
+
+// sums are the bytes of a ledger's slots, in a month and before it. They are kept up
+// as slots come in, and counted anew after any other change.
+type sums struct {
+	month      int64 // when it begins
+	in, before float64
+	counted    bool
+}
+
+// bins are the bytes of an account's slots by bins, from the first one on; kept up as
+// the sums are.
+type bins struct {
+	first   int64
+	bytes   []float64
+	counted bool
+}
+
+// recount has sums and bins counted anew.
+func (a *account) recount(l *ledger) { a.bins.counted, l.sums.counted = false, false }
+
+// added keeps sums and bins up with a new slot.
+func (a *account) added(l *ledger, s slot) {
+	if s.at >= l.sums.month {
+		l.sums.in += s.bytes
+	} else {
+		l.sums.before += s.bytes
+	}
+	if i := (s.at - a.bins.first) / binSeconds; s.at < a.bins.first || i > int64(len(a.bins.bytes)) {
+		a.bins.counted = false
+	} else if i == int64(len(a.bins.bytes)) {
+		a.bins.bytes = append(a.bins.bytes, s.bytes)
+	} else {
+		a.bins.bytes[i] += s.bytes
+	}
 }
 
 // slot is a sample, in Unix seconds.
@@ -35,6 +73,7 @@ type slot struct {
 // month is what is closed of a billing month.
 type month struct {
 	begin int64
+	end   int64
 	first int64              // Unix second of the first sample of it
 	bytes map[string]float64 // by region
 	peaks []float64          // the highest rates over a bin, in bit/s, highest first
@@ -66,11 +105,14 @@ func (b *Book) Add(samples []Sample) Effect {
 			e.Known++
 			continue
 		}
-		switch l.put(slot{at, int64(s.Span / time.Second), s.Bytes, s.Requests}) {
+		in := slot{at, int64(s.Span / time.Second), s.Bytes, s.Requests}
+		switch l.put(in) {
 		case added:
 			e.Added++
+			a.added(l, in)
 		case replaced:
 			e.Replaced++
+			a.recount(l)
 		case known:
 			e.Known++
 		}
@@ -93,6 +135,7 @@ func (b *Book) Begin(o Opening) {
 		if o.Region == "" || region == o.Region {
 			l.from = max(l.from, until)
 			l.slots = slices.DeleteFunc(l.slots, func(s slot) bool { return s.at < until })
+			a.recount(l)
 			delete(m.bytes, region)
 		}
 	}
@@ -128,7 +171,11 @@ func (a *account) ledger(region string) *ledger {
 
 // month returns the month of a Unix second, which is made if need be.
 func (a *account) month(at int64) *month {
-	begin := steering.MonthOf(time.Unix(at, 0)).Unix()
+	if n := len(a.months) - 1; n >= 0 && a.months[n].begin <= at && at < a.months[n].end {
+		return a.months[n]
+	}
+	day := time.Unix(at, 0)
+	begin := steering.MonthOf(day).Unix()
 	i := slices.IndexFunc(a.months, func(m *month) bool { return m.begin >= begin })
 	if i >= 0 && a.months[i].begin == begin {
 		return a.months[i]
@@ -136,7 +183,7 @@ func (a *account) month(at int64) *month {
 	if i < 0 {
 		i = len(a.months)
 	}
-	m := &month{begin: begin, bytes: make(map[string]float64)}
+	m := &month{begin: begin, end: begin + int64(steering.MonthLength(day)/time.Second), bytes: make(map[string]float64)}
 	a.months = slices.Insert(a.months, i, m)
 	return m
 }
@@ -200,7 +247,10 @@ func (a *account) close(before int64) {
 			a.month(s.at).bytes[region] += s.bytes
 			n++
 		}
-		l.slots = slices.Delete(l.slots, 0, n)
+		if n > 0 {
+			l.slots = slices.Delete(l.slots, 0, n)
+			a.recount(l)
+		}
 	}
 	for at, bytes := range bins {
 		a.month(at).peak(rate(bytes))

@@ -1,6 +1,8 @@
 package usage
 
 import (
+	"cmp"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -113,10 +115,10 @@ func (b *Book) Standing(now time.Time) *Standing {
 
 func (a *account) standing(begin int64, now time.Time) *Account {
 	sum := &Account{Regions: make(map[string]Volume, len(a.ledgers))}
-	var peaks month
+	var peaks []float64
 	for _, m := range a.months {
 		if m.begin == begin {
-			peaks.peaks = slices.Clone(m.peaks)
+			peaks = m.peaks
 			if m.first > 0 {
 				sum.First = time.Unix(m.first, 0).UTC()
 			}
@@ -129,34 +131,65 @@ func (a *account) standing(begin int64, now time.Time) *Account {
 			}
 		}
 	}
-	first, bins := a.bins()
 	for region, l := range a.ledgers {
 		v := sum.Regions[region]
-		for i := range l.slots {
-			slot := &l.slots[i]
-			if slot.at >= begin {
-				v.MonthBytes += slot.bytes
-				bins[(slot.at-first)/binSeconds] += slot.bytes
-			} else {
-				sum.LastMonth += slot.bytes
-			}
-		}
+		l.count(begin)
+		v.MonthBytes += l.sums.in
+		sum.LastMonth += l.sums.before
 		l.rates(&v, now)
 		sum.Regions[region] = v
 	}
-	for i, bytes := range bins {
-		if first+int64(i+1)*binSeconds <= now.Unix() { // a bin that is not over yet is none
-			peaks.peak(rate(bytes))
-		}
+	sum.Peaks = a.peaks(begin, now.Unix(), peaks)
+	if len(a.regions) != len(sum.Regions) { // none is ever taken away
+		a.regions = slices.Sorted(maps.Keys(sum.Regions))
 	}
-	sum.Peaks = peaks.peaks
-	sum.add()
+	sum.add(a.regions)
 	return sum
 }
 
-// bins gives room for a figure for each bin that is open, and when the first begins.
-func (a *account) bins() (first int64, bins []float64) {
-	last := int64(0)
+// count brings the sums of a ledger up to its slots.
+func (l *ledger) count(month int64) {
+	if l.sums.counted && l.sums.month == month {
+		return
+	}
+	l.sums = sums{month: month, counted: true}
+	for i := range l.slots {
+		if s := &l.slots[i]; s.at >= month {
+			l.sums.in += s.bytes
+		} else {
+			l.sums.before += s.bytes
+		}
+	}
+}
+
+// peaks adds the bins of a month that are over, but not closed, to its closed peaks.
+func (a *account) peaks(month, now int64, closed []float64) []float64 {
+	a.countBins()
+	open := make([]float64, 0, len(a.bins.bytes))
+	for i, bytes := range a.bins.bytes {
+		at := a.bins.first + int64(i)*binSeconds
+		if at >= month && at+binSeconds <= now && bytes > 0 { // a bin that is not over yet is none
+			open = append(open, rate(bytes))
+		}
+	}
+	slices.SortFunc(open, func(a, b float64) int { return cmp.Compare(b, a) })
+	all := make([]float64, 0, len(open)+len(closed))
+	for len(open)+len(closed) > 0 && len(all) < mostPeaks {
+		from := &open
+		if len(open) == 0 || len(closed) > 0 && closed[0] >= open[0] {
+			from = &closed
+		}
+		all, *from = append(all, (*from)[0]), (*from)[1:]
+	}
+	return all
+}
+
+// countBins brings the bins up to the slots of all ledgers.
+func (a *account) countBins() {
+	if a.bins.counted {
+		return
+	}
+	first, last := int64(0), int64(0)
 	for _, l := range a.ledgers {
 		if len(l.slots) == 0 {
 			continue
@@ -167,7 +200,12 @@ func (a *account) bins() (first int64, bins []float64) {
 		last = max(last, l.slots[len(l.slots)-1].at)
 	}
 	first -= first % binSeconds
-	return first, make([]float64, (last-first)/binSeconds+1)
+	a.bins = bins{first: first, bytes: make([]float64, (last-first)/binSeconds+1), counted: true}
+	for _, l := range a.ledgers {
+		for _, s := range l.slots {
+			a.bins.bytes[(s.at-first)/binSeconds] += s.bytes
+		}
+	}
 }
 
 // rateOver is how many seconds a rate of now is the mean of: long enough for noise,
@@ -196,10 +234,12 @@ func (l *ledger) rates(v *Volume, now time.Time) {
 	v.BPS, v.RPS, v.Known = v.BPS/float64(covered), v.RPS/float64(covered), true
 }
 
-// add sums the regions up. What is reported for all regions together is the
-// account's, and no region's.
-func (a *Account) add() {
-	for region, v := range a.Regions {
+// add sums the regions up, always in the same order, so that the same samples make the
+// same sums to the last bit. What is reported for all regions together is the account's,
+// and no region's.
+func (a *Account) add(regions []string) {
+	for _, region := range regions {
+		v := a.Regions[region]
 		a.MonthBytes += v.MonthBytes
 		a.BPS += v.BPS
 		a.RPS += v.RPS
@@ -207,10 +247,8 @@ func (a *Account) add() {
 		if v.Newest.After(a.Newest) {
 			a.Newest = v.Newest
 		}
-		if region == "" {
-			delete(a.Regions, region)
-		}
 	}
+	delete(a.Regions, "")
 }
 
 // State gives the book in a form that can be stored.
@@ -267,6 +305,7 @@ func Restore(state *steering.UsageState) *Book {
 			m := a.month(stored.Begin)
 			m.first = stored.First
 			for region, bytes := range stored.Bytes {
+				a.ledger(region)
 				m.bytes[region] = bytes
 			}
 			for _, p := range stored.Peaks {
