@@ -13,7 +13,7 @@ import (
 func (c *compiler) schedules(services []*steering.Service) []*steering.Schedule {
 	var all []*steering.Schedule
 	for _, v := range c.each(schedule) {
-		f, _ := v.fields("services zone from to weekly policy ttl weights")
+		f, _ := v.fields("services zone from to weekly policy ttl weights demand")
 		s := &steering.Schedule{Name: v.name, Place: v.home(), TTL: f.seconds("ttl", 0, time.Second, time.Hour)}
 		open := f.window(&s.Window)
 		if w, ok := f.under("weights"); ok {
@@ -25,8 +25,10 @@ func (c *compiler) schedules(services []*steering.Service) []*steering.Schedule 
 			}
 		}
 		_, ttl := f.under("ttl")
-		if s.Policy == nil && !ttl && s.Weights == nil && len(f.byKey) > 0 && f.byKey["policy"].node == nil {
-			v.fault("add policy, ttl or weights: what is other while it is open", "changes nothing")
+		_, demand := f.under("demand")
+		s.Demand = f.number("demand", 0, 1, mostDemand)
+		if s.Policy == nil && !ttl && s.Weights == nil && !demand && len(f.byKey) > 0 && f.byKey["policy"].node == nil {
+			v.fault("add policy, ttl, weights or demand: what is other while it is open", "changes nothing")
 		}
 		f.require("services", "add services: [NAME]")
 		for _, item := range f.oneOrMore("services") {
@@ -42,6 +44,9 @@ func (c *compiler) schedules(services []*steering.Service) []*steering.Schedule 
 	}
 	return all
 }
+
+// mostDemand is by how many times a crowd may be expected to grow.
+const mostDemand = 100
 
 // scheduled is a service as it is while a schedule is open.
 func (c *compiler) scheduled(plain *steering.Service, s *steering.Schedule) *steering.Service {

@@ -49,6 +49,8 @@ func schedulesSchema() property {
 			key("ttl", "Of the answers while it is open: 1s to 1h, whole seconds. Default: as otherwise.", duration()),
 			key("weights", "Static weights while it is open, by endpoint id or provider. Default: as otherwise.",
 				&schema{Type: "object", MinProps: 1, More: number(0, 1e6)}),
+			key("demand", "By how many times more is asked for while it is open than before: capacity is kept free for that, from five minutes before it opens.",
+				number(1, mostDemand)).like(1.8),
 		)))
 }
 

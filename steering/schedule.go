@@ -14,6 +14,7 @@ type Schedule struct {
 	Policy   *Policy            // nil = the service's own
 	TTL      time.Duration      // 0 = the service's own
 	Weights  map[string]float64 // static weights by endpoint id or provider; nil = the endpoints' own
+	Demand   float64            // by how many times more is asked for then than before, as the operator expects; 0 = not said
 	Services []*Service         // as they are while it is open; they share their endpoints with the revision's
 	Place    Place
 }
@@ -64,6 +65,17 @@ func (w *Window) Next(now time.Time) time.Time {
 		}
 	}
 	return next
+}
+
+// Opening returns when the window opened that is open now, else when it opens next, and
+// when it closes after that; false = never again.
+func (w *Window) Opening(now time.Time) (from, to time.Time, ok bool) {
+	for _, s := range w.around(now) {
+		if now.Before(s.to) && (!ok || s.from.Before(from)) {
+			from, to, ok = s.from, s.to, true
+		}
+	}
+	return from, to, ok
 }
 
 // around lists the stretches that may hold now, and the next ones.

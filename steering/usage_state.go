@@ -7,6 +7,9 @@ type UsageState struct {
 	Flows    map[string]map[string]float64 `json:"flows,omitempty"`    // service → group key → decisions a second
 	// Covered is the part of each region's clients with providers that report.
 	Covered map[string]float64 `json:"covered,omitempty"`
+	// Days are what each region asks for by half hours of the day, UTC, as earlier days
+	// went.
+	Days map[string][]float64 `json:"days,omitempty"`
 	// Corrections are the factors on weights: service → group key → endpoint.
 	Corrections map[string]map[string]map[string]float64 `json:"corrections,omitempty"`
 }

@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -18,6 +19,7 @@ type estimates struct {
 	book  *estimate.Book // nil = nobody asks
 	table *estimate.Table
 	next  time.Time
+	deaf  map[string]bool // endpoints of services whose policy ignores what players tell
 }
 
 // estimateEvery is the least time between two looks: each has every group that scores
@@ -37,6 +39,12 @@ func (e *estimates) configure(r *steering.Revision) {
 	}
 	e.book.Configure(r)
 	e.next = time.Time{}
+	e.deaf = make(map[string]bool)
+	for _, s := range r.Services {
+		for _, endpoint := range s.Endpoints {
+			e.deaf[endpoint.ID] = !s.Policy.Auto.Players
+		}
+	}
 }
 
 func (e *estimates) probe(m *steering.Measurement) {
@@ -50,7 +58,9 @@ func (e *estimates) players(reports []estimate.Players) {
 		return
 	}
 	for i := range reports {
-		e.book.Players(&reports[i])
+		if !e.deaf[reports[i].Endpoint] {
+			e.book.Players(&reports[i])
+		}
 	}
 }
 
@@ -135,15 +145,22 @@ func (c *chain) auto(o *option) float64 {
 }
 
 // byScore has what others may not take go to the best of those with room, and not to
-// all alike.
-func byScore(options []allocate.Option, candidates []steering.Candidate) {
+// all alike. Who has some of it already stays until another is better by the margin, as
+// it is with choices: else the noise of two that are equally good moves viewers.
+func byScore(options []allocate.Option, candidates []steering.Candidate, served *steering.Split, margin float64) {
+	score := func(k int) float64 {
+		if served != nil && serves(served, candidates[k].Endpoint) {
+			return candidates[k].Score * (1 + margin)
+		}
+		return candidates[k].Score
+	}
 	for k := range options {
 		if options[k].Class < 0 {
 			continue
 		}
 		better := 0
 		for i := range candidates {
-			if candidates[i].Score > candidates[k].Score {
+			if score(i) > score(k) {
 				better++
 			}
 		}
@@ -151,35 +168,56 @@ func byScore(options []allocate.Option, candidates []steering.Candidate) {
 	}
 }
 
-// plausible is how many standard deviations of doubt an endpoint is given before it is
-// no longer tried.
-const plausible = 2
+// serves tells whether an endpoint has clients for another reason than to be tried.
+func serves(s *steering.Split, e *steering.Endpoint) bool {
+	for _, c := range s.Picks() {
+		if c.Endpoint == e {
+			return c.Reason.Code != steering.ReasonExplored
+		}
+	}
+	return false
+}
+
+// plausible is how many standard deviations of doubt an endpoint is given to be tried,
+// and stillPlausible how many before it is no longer tried.
+const (
+	plausible      = 2.0
+	stillPlausible = 3.0
+)
+
+// tryFor is how long endpoints are tried, or none is, before that is thought over: so
+// that nobody who is sent away for it is back within minutes.
+const tryFor = 6 * time.Minute
+
+// trying is what is tried of a group: endpoints, each with its share.
+type trying struct {
+	since time.Time // zero = that was never thought over
+	those []*steering.Endpoint
+	share float64
+}
 
 // explored gives endpoints without clients, which may be the best for all that is
 // known, a share between them.
-func (t *track) explored(s *steering.Split, group steering.Group, auto steering.Auto) *steering.Split {
+func (t *track) explored(s *steering.Split, service, group int, now time.Time) *steering.Split {
+	of := t.layout.Services[service]
+	auto := cmp.Or(of.Groups[group].Policy, of.Service.Policy).Auto
 	if auto.Explore <= 0 || len(s.Picks()) == 0 {
 		return s
 	}
-	served := 0.0
-	for _, c := range s.Picks() {
-		e, known := t.estimates.Get(c.Endpoint.ID, group.Region)
+	if len(t.trying[service]) != len(of.Groups) {
+		t.trying[service] = make([]trying, len(of.Groups))
+	}
+	is := &t.trying[service][group]
+	if age := now.Sub(is.since); is.since.IsZero() || age < 0 || age >= tryFor {
+		those, known := t.worthTrying(s, of.Groups[group].Region, auto, is.those)
 		if !known {
 			return s
 		}
-		f := fetch{Estimate: e}
-		served += c.Weight * f.cost(auto.Failure)
+		*is = trying{now, those, auto.Explore / float64(max(1, len(those)))}
 	}
 	var tried []int
 	for k := len(s.Picks()); k < len(s.Candidates); k++ {
-		c := &s.Candidates[k]
-		if c.Reason.Code != steering.ReasonWorse {
-			continue
-		}
-		e, known := t.estimates.Get(c.Endpoint.ID, group.Region)
-		f := fetch{Estimate: e}
-		f.Ms *= math.Exp(-plausible * f.Sigma)
-		if known && f.cost(auto.Failure) < served {
+		if c := &s.Candidates[k]; c.Reason.Code == steering.ReasonWorse && slices.Contains(is.those, c.Endpoint) {
 			tried = append(tried, k)
 		}
 	}
@@ -188,11 +226,39 @@ func (t *track) explored(s *steering.Split, group steering.Group, auto steering.
 	}
 	candidates := slices.Clone(s.Candidates)
 	for k := range candidates {
-		candidates[k].Weight *= 1 - auto.Explore
+		candidates[k].Weight *= 1 - is.share*float64(len(tried))
 	}
 	for _, k := range tried {
-		candidates[k].Weight = auto.Explore / float64(len(tried))
+		candidates[k].Weight = is.share
 		candidates[k].Reason = steering.Reason{Code: steering.ReasonExplored, Detail: "it may be the best, for all that is known"}
 	}
 	return reweighed(s, candidates, s.Holds)
+}
+
+// worthTrying are the endpoints without clients that may be better than those with, for
+// whom was tried already with more doubt; false when it is not known how those are.
+func (t *track) worthTrying(s *steering.Split, region string, auto steering.Auto, tried []*steering.Endpoint) (those []*steering.Endpoint, known bool) {
+	served := 0.0
+	for _, c := range s.Picks() {
+		e, known := t.estimates.Get(c.Endpoint.ID, region)
+		if !known {
+			return nil, false
+		}
+		f := fetch{Estimate: e}
+		served += c.Weight * f.cost(auto.Failure)
+	}
+	for k := len(s.Picks()); k < len(s.Candidates); k++ {
+		c := &s.Candidates[k]
+		e, known := t.estimates.Get(c.Endpoint.ID, region)
+		f := fetch{Estimate: e}
+		doubt := plausible
+		if slices.Contains(tried, c.Endpoint) {
+			doubt = stillPlausible
+		}
+		f.Ms *= math.Exp(-doubt * f.Sigma)
+		if c.Reason.Code == steering.ReasonWorse && known && f.cost(auto.Failure) < served {
+			those = append(those, c.Endpoint)
+		}
+	}
+	return those, true
 }

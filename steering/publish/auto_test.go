@@ -2,11 +2,13 @@ package publish
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"fairway/steering"
+	"fairway/steering/allocate"
 	"fairway/steering/estimate"
 	"fairway/steering/usage"
 )
@@ -87,6 +89,54 @@ func TestPartsGoTheirOwnWay(t *testing.T) {
 	s.want("na", map[string]float64{"b": 1})
 }
 
+// A policy that ignores players goes by probes, whatever players tell.
+func TestPlayersIgnored(t *testing.T) {
+	s := newScoring(t, 0, 1000, 1000)
+	s.service.Policy.Auto.Players = false
+	var err error
+	if s.hand, err = ByHand(Config{Layout: s.layout(t), Publish: func(*steering.Snapshot) {}}, s.now); err != nil {
+		t.Fatal(err)
+	}
+	s.pass(30, map[string]float64{"a": 20, "b": 30}, map[string]float64{"a": 60, "b": 30})
+	s.want("na", map[string]float64{"a": 1})
+}
+
+// Who has what others may not take keeps it until another is better by the margin.
+func TestSpillStays(t *testing.T) {
+	e := func(name string) *steering.Endpoint { return &steering.Endpoint{ID: name} }
+	candidates := []steering.Candidate{{Endpoint: e("a"), Weight: 1, Score: 50}, {Endpoint: e("b"), Score: 40}, {Endpoint: e("c"), Score: 41}}
+	classes := func(served *steering.Split) (list [3]int) {
+		options := make([]allocate.Option, 3)
+		byScore(options, candidates, served, 0.1)
+		for k := range options {
+			list[k] = options[k].Class
+		}
+		return list
+	}
+	split := func(reason steering.ReasonCode) *steering.Split {
+		had := slices.Clone(candidates)
+		had[0].Weight, had[1].Weight, had[1].Reason.Code = 0.7, 0.3, reason
+		s, err := steering.NewSplit(had, 20*time.Second, steering.Reason{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	if got := classes(nil); got != [3]int{0, 2, 1} {
+		t.Errorf("at first: %v, want by score", got)
+	}
+	if got := classes(split(steering.ReasonSpill)); got != [3]int{0, 1, 2} {
+		t.Errorf("b has some already: %v, want it before c", got)
+	}
+	if got := classes(split(steering.ReasonExplored)); got != [3]int{0, 2, 1} {
+		t.Errorf("b is only tried: %v, want by score", got)
+	}
+	candidates[2].Score = 45
+	if got := classes(split(steering.ReasonSpill)); got != [3]int{0, 2, 1} {
+		t.Errorf("c is better by the margin: %v, want it before b", got)
+	}
+}
+
 // What a CDN may carry in a region it may carry in the region and its parts together,
 // and what is over goes to the next best, not to everybody.
 func TestCapOfTheWholeBindsItsParts(t *testing.T) {
@@ -121,7 +171,7 @@ func TestExploringIsBounded(t *testing.T) {
 			t.Errorf("second in na: %+v, want 2 %% explored", c[1])
 		}
 	}
-	s.pass(120, map[string]float64{"a": 20, "b": 22, "c": 300}, map[string]float64{"a": 20, "b": 40})
+	s.pass(400, map[string]float64{"a": 20, "b": 22, "c": 300}, map[string]float64{"a": 20, "b": 40}) // until that is thought over
 	s.want("na", map[string]float64{"a": 1})
 }
 

@@ -105,11 +105,11 @@ func (t *track) serve(now time.Time) (changed bool) {
 		for g, s := range t.slots[i] {
 			split := s.split
 			if f.claims != nil {
-				split = f.split(split, &f.claims[at])
+				split = f.split(split, &f.claims[at], t.comingText(i))
 				at++
 			}
-			if group := t.layout.Services[i].Groups[g]; t.auto[i] && group.Rule.ScoresItself() {
-				split = t.explored(split, group, cmp.Or(group.Policy, t.layout.Services[i].Service.Policy).Auto)
+			if t.auto[i] && t.layout.Services[i].Groups[g].Rule.ScoresItself() {
+				split = t.explored(split, i, g, now)
 			}
 			if len(t.correct) > 0 {
 				split = corrected(split, t.correct[t.nameOf(i, g)])
@@ -157,7 +157,7 @@ func (t *track) fit(now time.Time) *fitting {
 		return new(fitting)
 	}
 	f := &fitting{limits: t.limits, capacities: t.limits.at(t.carried, now)}
-	if !t.over(f.capacities) {
+	if !t.spilling(now) && !t.over(f.capacities) {
 		return f
 	}
 	options, groups := 0, 0
@@ -168,14 +168,48 @@ func (t *track) fit(now time.Time) *fitting {
 		groups += len(t.slots[i])
 	}
 	f.claims, f.options = make([]allocate.Claim, 0, groups), make([]allocate.Option, options)
-	for i, sl := range t.layout.Services {
-		for g, group := range sl.Groups {
-			f.claims = append(f.claims, f.claim(t.slots[i][g].split, group, t.demand.of(group, t.part(i, g))))
+	t.eachSpill(func(i, g int, policy *steering.Policy, s *spilled) {
+		want := t.slots[i][g].split
+		c := f.claim(want, t.layout.Services[i].Groups[g], t.asks(i, g))
+		if t.layout.Services[i].Groups[g].Rule.ScoresItself() {
+			byScore(c.Options, want.Candidates, t.serving(i, g), policy.Switch.Margin)
 		}
-	}
+		s.stays(want, c.Options, now)
+		f.claims = append(f.claims, c)
+	})
 	t.stretch = allocate.Fit(f.claims, f.capacities)
 	f.count()
+	at := 0
+	t.eachSpill(func(i, g int, policy *steering.Policy, s *spilled) {
+		s.keep(t.slots[i][g].split, f.claims[at].Options, policy.Switch.Failback, now)
+		at++
+	})
 	return f
+}
+
+// eachSpill goes through all groups in order, with the policy whose bounds hold and what
+// caps have made of the group.
+func (t *track) eachSpill(do func(service, group int, policy *steering.Policy, s *spilled)) {
+	for i, sl := range t.layout.Services {
+		if len(t.spills[i]) != len(sl.Groups) {
+			t.spills[i] = make([]spilled, len(sl.Groups))
+		}
+		for g := range sl.Groups {
+			do(i, g, cmp.Or(sl.Groups[g].Policy, sl.Service.Policy), &t.spills[i][g])
+		}
+	}
+}
+
+// spilling tells whether anybody may keep what caps have made of it.
+func (t *track) spilling(now time.Time) bool {
+	for i := range t.spills {
+		for g := range t.spills[i] {
+			if now.Before(t.spills[i][g].until) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // over tells whether what is wanted is over any cap.
@@ -187,7 +221,7 @@ func (t *track) over(capacities []allocate.Capacity) bool {
 			if draws == nil {
 				continue
 			}
-			of := t.demand.of(group, t.part(i, g))
+			of := t.asks(i, g)
 			if of == ([2]float64{}) {
 				continue
 			}
@@ -216,9 +250,6 @@ func (f *fitting) claim(want *steering.Split, group steering.Group, of [2]float6
 		c.Options[k] = allocate.Option{
 			Share: candidate.Weight, Class: spillClass(candidate), Draws: draws[candidate.Endpoint.Provider],
 		}
-	}
-	if group.Rule.ScoresItself() {
-		byScore(c.Options, want.Candidates)
 	}
 	return c
 }
@@ -258,8 +289,9 @@ func (f *fitting) count() {
 // shareStep is how finely shares that caps make are told apart.
 const shareStep = 1e-4
 
-// split gives what is wanted the shares that a claim came out with.
-func (f *fitting) split(want *steering.Split, c *allocate.Claim) *steering.Split {
+// split gives what is wanted the shares that a claim came out with. coming says what is
+// expected to be asked for, if anything is.
+func (f *fitting) split(want *steering.Split, c *allocate.Claim, coming string) *steering.Split {
 	changed, sum := false, 0.0
 	for k := range c.Options {
 		o := &c.Options[k]
@@ -290,7 +322,7 @@ func (f *fitting) split(want *steering.Split, c *allocate.Claim) *steering.Split
 			candidate.Reason.Detail += fmt.Sprintf(", %.0f %% of clients with what others may not take, instead of %.0f %%", 100*candidate.Weight, 100*had)
 		}
 	}
-	note := fmt.Sprintf("%s: %.1f %% of the clients are with others", strings.Join(full, ", "), 100*moved)
+	note := fmt.Sprintf("%s: %.1f %% of the clients are with others", strings.Join(full, ", ")+coming, 100*moved)
 	return reweighed(want, candidates, append(slices.Clone(want.Holds), steering.Hold{By: steering.HoldCap, Note: note}))
 }
 

@@ -46,7 +46,7 @@ func Still(w World) (*View, error) {
 		t.correct = storedCorrections(state.Usage)
 		d = d.steadied(t.demandOf(w.Traffic, t.coverage(w.Traffic.Carried)), 0)
 	}
-	t.see(w.Traffic, d)
+	t.see(w.Traffic, d, w.Now)
 	t.decide(w.Overrides, w.Now)
 	return &View{
 		Snapshot: t.seal(state.Generation+1, w.Now, nil), Health: w.Health, Overrides: w.Overrides, PoolDown: t.poolDown, Braked: t.braked, At: w.Now, main: t.side(),

@@ -61,14 +61,17 @@ type track struct {
 
 	estimates *estimate.Table // of what fetches cost; nil = none
 	auto      []bool          // per service: its policy asks for them
+	trying    [][]trying      // service × group, where it does
 
 	limits   *limits         // nil = nothing is capped
+	spills   [][]spilled     // service × group: what caps have made of it
 	traded   []bool          // per service: its policy reads prices, commits or load
 	carried  *usage.Standing // by the providers, as last looked at
 	flows    usage.Flows
-	demand   demand      // of the regions
-	parts    [][]float64 // service × group: part of its region's traffic
-	stretch  float64     // by which the caps had to be stretched; 1 = they hold
+	demand   demand            // of the regions
+	coming   map[int]*expected // by service: a crowd that its schedule expects
+	parts    [][]float64       // service × group: part of its region's traffic
+	stretch  float64           // by which the caps had to be stretched; 1 = they hold
 	correct  corrections
 	keys     map[*steering.Group][]string // of groups, by the first of a service, where something serves
 	serves   bool                         // something is capped, or corrected: splits are not those of the slots
@@ -89,7 +92,8 @@ type due struct {
 func newTrack(layout *steering.Layout, slots [][]*slot) *track {
 	t := &track{
 		layout: layout, slots: slots, splits: make([][]*steering.Split, len(slots)), services: make([]due, len(slots)),
-		limits: newLimits(layout.Revision), traded: make([]bool, len(slots)), auto: make([]bool, len(slots)), stretch: 1,
+		limits: newLimits(layout.Revision), traded: make([]bool, len(slots)), auto: make([]bool, len(slots)), trying: make([][]trying, len(slots)),
+		spills: make([][]spilled, len(slots)), stretch: 1,
 		moved: make(map[string]time.Time),
 	}
 	t.follow()
@@ -162,7 +166,7 @@ func (t *track) relay(now time.Time, log *slog.Logger) time.Time {
 				relaid[g] = t.slots[i][from]
 			}
 		}
-		t.slots[i], t.splits[i] = relaid, nil
+		t.slots[i], t.splits[i], t.trying[i], t.spills[i] = relaid, nil, nil, nil
 	}
 	t.follow()
 	t.parts = nil
@@ -192,8 +196,9 @@ func trades(r *steering.Rule) bool {
 var tradeWords = regexp.MustCompile(`\b(load|pace|pull|cost|price_per_gb)\b`)
 
 // see takes in what was carried and handed out.
-func (t *track) see(traffic Traffic, d demand) {
+func (t *track) see(traffic Traffic, d demand, now time.Time) {
 	t.carried, t.flows, t.demand = traffic.Carried, traffic.Flows, d
+	t.expect(now)
 	t.unserved = true
 	for i, traded := range t.traded {
 		t.services[i].all = t.services[i].all || traded

@@ -26,6 +26,7 @@ type traffic struct {
 	now       *usage.Standing // at the last look
 	flows     usage.Flows
 	held      demand             // of the regions, held steady
+	days      *days              // how that goes by the hour
 	covered   map[string]float64 // region → part of the clients with providers that report
 	corrector corrector
 	stored    *steering.UsageState
@@ -38,7 +39,7 @@ type Traffic struct {
 }
 
 func restoredTraffic(state *steering.UsageState) *traffic {
-	t := &traffic{book: usage.Restore(state), stored: state}
+	t := &traffic{book: usage.Restore(state), days: restoredDays(state), stored: state}
 	if state != nil {
 		t.flows = usage.FlowsOf(state)
 		t.corrector.made = storedCorrections(state)
@@ -95,7 +96,9 @@ func (l *Loop) look(now time.Time) {
 			track.parts = track.partsOf(t.flows)
 		}
 		t.covered = follow(t.covered, l.main.coverage(t.now), passed)
-		t.held = t.held.steadied(l.main.demandOf(t.seen(), t.covered), passed)
+		asked := l.main.demandOf(t.seen(), t.covered)
+		t.days.learn(asked, now)
+		t.held = t.held.steadied(t.days.ahead(asked, now), passed)
 		l.estimates.weigh(t.held)
 		l.main.correct = t.corrector.step(l.main, &t.doors, now)
 	}
@@ -103,7 +106,7 @@ func (l *Loop) look(now time.Time) {
 		t.store()
 	}
 	for _, track := range l.tracks() {
-		track.see(t.seen(), t.held)
+		track.see(t.seen(), t.held, now)
 	}
 }
 
@@ -140,7 +143,7 @@ func (l *Loop) lookAtDoors(now time.Time) {
 // store makes what is kept over a restart.
 func (t *traffic) store() {
 	t.stored = t.book.State()
-	if len(t.flows)+len(t.corrector.made)+len(t.covered) == 0 {
+	if len(t.flows)+len(t.corrector.made)+len(t.covered)+len(t.days.regions) == 0 {
 		return
 	}
 	if t.stored == nil {
@@ -149,6 +152,7 @@ func (t *traffic) store() {
 	t.flows.Store(t.stored)
 	t.corrector.made.store(t.stored)
 	t.stored.Covered = t.covered
+	t.days.store(t.stored)
 }
 
 func (t *traffic) seen() Traffic { return Traffic{Carried: t.now, Flows: t.flows} }

@@ -1,0 +1,93 @@
+package publish
+
+import (
+	"math"
+	"time"
+
+	"fairway/steering"
+	"fairway/steering/allocate"
+)
+
+// spilled is what a group has with others because of caps. A fit is a function of what
+// is wanted now: where one group changes its mind, all that share a cap with it would
+// gain and lose with it, back and forth. So who was sent to others stays there for the
+// policy's failback, unless it must move on; then all begins with what is wanted again.
+type spilled struct {
+	want   []portion
+	shares []portion
+	until  time.Time
+}
+
+// portion is an endpoint's share of a group.
+type portion struct {
+	endpoint *steering.Endpoint
+	share    float64
+}
+
+// stays tells whether a group keeps what it had, and where its claim begins then.
+func (s *spilled) stays(want *steering.Split, options []allocate.Option, now time.Time) bool {
+	picks := want.Picks()
+	if !now.Before(s.until) || len(picks) != len(s.want) {
+		return false
+	}
+	for i := range picks {
+		if picks[i].Endpoint != s.want[i].endpoint || math.Abs(picks[i].Weight-s.want[i].share) > shareStep {
+			return false
+		}
+	}
+	var begin [16]float64
+	if len(options) > len(begin) {
+		return false
+	}
+	for _, p := range s.shares {
+		at := candidateAt(want, p.endpoint)
+		if at < 0 || options[at].Class < 0 {
+			return false
+		}
+		begin[at] = p.share
+	}
+	for k := range options {
+		options[k].Share = begin[k]
+	}
+	return true
+}
+
+func candidateAt(s *steering.Split, e *steering.Endpoint) int {
+	for k := range s.Candidates {
+		if s.Candidates[k].Endpoint == e {
+			return k
+		}
+	}
+	return -1
+}
+
+// keep notes what a claim came out with. Whoever was sent further away than it was
+// stays for a while.
+func (s *spilled) keep(want *steering.Split, options []allocate.Option, failback time.Duration, now time.Time) {
+	away, had := 0.0, 0.0
+	for k := range options {
+		away += max(0, options[k].Share-want.Candidates[k].Weight)
+	}
+	for _, p := range s.shares {
+		at := candidateAt(want, p.endpoint)
+		if at >= 0 {
+			had += max(0, p.share-want.Candidates[at].Weight)
+		}
+	}
+	if failback <= 0 || away <= shareStep {
+		*s = spilled{}
+		return
+	}
+	if away > had+shareStep || !now.Before(s.until) {
+		s.until = now.Add(failback)
+	}
+	s.want, s.shares = s.want[:0], s.shares[:0]
+	for _, c := range want.Picks() {
+		s.want = append(s.want, portion{c.Endpoint, c.Weight})
+	}
+	for k := range options {
+		if options[k].Share > 0 {
+			s.shares = append(s.shares, portion{want.Candidates[k].Endpoint, options[k].Share})
+		}
+	}
+}
