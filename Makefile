@@ -12,10 +12,14 @@ SLOW_TIMEOUT ?= 100m
 # Fewer than 15 tell nothing finer than a tenth.
 ROUNDS ?= 15
 
-# How many worlds of each scenario, how much of each, and how many outages `make
-# quality` lives through.
+# What `make quality` lives through: worlds of S1 to S4 and how much of each, of S5 to
+# S10, of each row of a study, and how many outages. As it stands that is about an hour
+# on two processors.
 QUALITY_SEEDS   ?= 20
-QUALITY_LENGTH  ?= 24h
+QUALITY_LENGTH  ?= 12h
+QUALITY_MORE    ?= 10
+QUALITY_STUDY   ?= 5
+QUALITY_HOURS   ?= 2h
 QUALITY_OUTAGES ?= 200
 
 # The whole-program tests hold a running node to its promised seconds, so they
@@ -97,12 +101,15 @@ slow-fuzz: need-go ## the parser and the checker of policies, ten minutes each
 	go test -run '^$$' -fuzz '^FuzzReview$$' -fuzztime 10m ./cmd/fairway/review
 
 .PHONY: quality
-quality: build ## compare policies in simulated worlds, for most of an hour; writes docs/STEERING-QUALITY.md
+quality: build ## compare policies in simulated worlds, for about an hour; writes docs/STEERING-QUALITY.md
 	bin/fairway sim --first-seed 1001 --seeds $(QUALITY_SEEDS) --length $(QUALITY_LENGTH) -o json > bin/quality.json
+	bin/fairway sim --first-seed 1001 --seeds $(QUALITY_MORE) --length 2h --scenario S5,S6,S7,S8,S9,S10 -o json > bin/quality-more.json
+	bin/fairway sim --first-seed 1001 --seeds $(QUALITY_STUDY) --length $(QUALITY_HOURS) --study all --evacuation 50 -o json > bin/quality-studies.json
 	bin/fairway sim --first-seed 1001 --evacuation $(QUALITY_OUTAGES) > bin/evacuation.txt
-	bin/fairway sim --first-seed 1001 --seeds $(QUALITY_SEEDS) --length 3h --off-policy 30 --scenario S1,S2,S3 > bin/off-policy.txt
-	go run ./tools/quality -from bin/quality.json -evacuation bin/evacuation.txt -off-policy bin/off-policy.txt \
-		-command 'fairway sim --first-seed 1001 --seeds $(QUALITY_SEEDS) --length $(QUALITY_LENGTH)'
+	bin/fairway sim --first-seed 1001 --seeds $(QUALITY_STUDY) --length $(QUALITY_HOURS) --off-policy 30 --scenario S1,S2,S3 > bin/off-policy.txt
+	go run ./tools/quality -from bin/quality.json,bin/quality-more.json -studies bin/quality-studies.json \
+		-evacuation bin/evacuation.txt -off-policy bin/off-policy.txt \
+		-note "Written by \`make quality\` at commit $$(git rev-parse --short HEAD): seeds from 1001 on, $(QUALITY_SEEDS) worlds of $(QUALITY_LENGTH) of S1 to S4, $(QUALITY_MORE) of 2 h of S5 to S10, $(QUALITY_STUDY) of $(QUALITY_HOURS) of each row of a study."
 
 .PHONY: compare-dns
 compare-dns: need-go ## compare the DNS door with gdnsd, Knot and PowerDNS (installs them); writes docs/PERFORMANCE.md

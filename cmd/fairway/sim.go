@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -18,7 +19,7 @@ import (
 type simOptions struct {
 	world, svg, output string
 	policies, only     []string
-	scenarios          []string
+	scenarios, studies []string
 	seeds, evacuation  int
 	offline            int
 	first              uint64
@@ -53,6 +54,10 @@ Scenarios: ` + scenarioText(),
 			if err != nil {
 				return usageError{err, c.CommandPath()}
 			}
+			debug.SetGCPercent(400) // little is kept: collecting it half as often costs no memory worth mentioning
+			if len(o.studies) > 0 {
+				return o.investigate(c.OutOrStdout(), c.ErrOrStderr(), plan)
+			}
 			if o.evacuation > 0 {
 				return o.evacuate(c.OutOrStdout(), c.ErrOrStderr(), plan.Base)
 			}
@@ -76,15 +81,24 @@ Scenarios: ` + scenarioText(),
 	f.StringSliceVar(&o.scenarios, "scenario", []string{"S1", "S2", "S3", "S4"}, "which scenarios, S1 to S10, or all")
 	f.IntVar(&o.seeds, "seeds", 2, "how many worlds of each scenario")
 	f.Uint64Var(&o.first, "first-seed", 1, "the seed of the first; published figures have seeds from 1001 on")
-	f.DurationVar(&o.length, "length", 6*time.Hour, "how much of each world counts; 10 minutes before it do not")
+	f.DurationVar(&o.length, "length", 6*time.Hour, "how much of each world counts; 15 minutes before it do not")
 	f.StringVar(&o.granularity, "granularity", "asn", "what the policies of --policy steer by themselves: region or asn")
 	f.BoolVar(&o.rum, "rum", false, "the policies of --policy also take part with players' reports")
 	f.BoolVar(&o.survey, "survey", false, "the policies of --policy also take part with each region's usual latencies stated, as B4 knows them")
 	f.IntVar(&o.evacuation, "evacuation", 0, "instead of all that: so many outages of a CDN, and how long until four in five of its viewers are elsewhere")
 	f.IntVar(&o.offline, "off-policy", 0, "instead of all that: how well the log of one policy, of so many viewers a step, tells how they would have fared under others (docs/REPLAY.md)")
+	f.StringSliceVar(&o.studies, "study", nil, "instead of all that: single questions, or all: "+studyNames())
 	f.StringVar(&o.svg, "svg", "", "also draw the table into this file")
 	f.StringVarP(&o.output, "output", "o", "table", "table, json or csv")
 	return c
+}
+
+func studyNames() string {
+	var names []string
+	for _, s := range sim.Studies() {
+		names = append(names, s.Name)
+	}
+	return strings.Join(names, ", ")
 }
 
 func scenarioText() string {
@@ -97,7 +111,7 @@ func scenarioText() string {
 
 // plan makes of the flags what is to be simulated; findings come before the work.
 func (o *simOptions) plan() (sim.Plan, error) {
-	p := sim.Plan{Base: sim.Base(), Length: o.length, Warm: 10 * time.Minute}
+	p := sim.Plan{Base: sim.Base(), Length: o.length, Warm: sim.WarmUp}
 	if o.world != "" {
 		data, err := os.ReadFile(o.world)
 		if err != nil {
@@ -193,8 +207,9 @@ func (o *simOptions) write(w io.Writer, results []sim.Result) error {
 	case "json":
 		return writeJSON(w, struct {
 			Rows    []sim.Row    `json:"rows"`
+			Guards  []sim.Guard  `json:"guards"`
 			Results []sim.Result `json:"results"`
-		}{rows, results})
+		}{rows, sim.Guards(results), results})
 	case "csv":
 		return sim.WriteCSV(w, results)
 	}
@@ -215,7 +230,29 @@ func (o *simOptions) write(w io.Writer, results []sim.Result) error {
 			fmt.Sprintf("%.2f", r.Overload), sim.AboutPolicy(r.Policy))
 	}
 	t.flush()
+	writeGuards(w, sim.Guards(results))
 	return nil
+}
+
+// writeGuards tells which bounds are kept, a line for each.
+func writeGuards(w io.Writer, guards []sim.Guard) {
+	if len(guards) == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	t := newTable(w, "GUARD", "SCENARIO", "POLICY", "VALUE", "LIMIT", "", "KEPT")
+	for i := range guards {
+		g := &guards[i]
+		limit, kept := "at most ", "yes"
+		if g.Least {
+			limit = "at least "
+		}
+		if !g.Kept() {
+			kept = "NO"
+		}
+		t.row(g.Name, g.Scenario, g.Policy, fmt.Sprintf("%.3g", g.Value), limit+fmt.Sprintf("%.3g", g.Limit), g.Unit, kept)
+	}
+	t.flush()
 }
 
 func intervalText(i sim.Interval) string { return fmt.Sprintf("%.0f..%.0f", i.Low, i.High) }

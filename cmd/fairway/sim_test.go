@@ -54,11 +54,21 @@ func TestSimCommand(t *testing.T) {
 	if svg, err := os.ReadFile(drawing); err != nil || !strings.HasPrefix(string(svg), "<svg") {
 		t.Errorf("%.40s, %v", svg, err)
 	}
-	table, _, _ := run("--only", "B12", "--scenario", "S1")
+	table, _, _ := run("--only", "B12,fairway", "--scenario", "S1")
 	if !strings.Contains(table, "epsilon-greedy") || strings.Contains(table, "round robin") {
 		t.Errorf("--only B12: %s", table)
 	}
-	for _, wrong := range [][]string{{"--scenario", "S11"}, {"--seeds", "0"}, {"--length", "1s"}, {"--granularity", "city"}, {"-o", "xml"}, {"--world", policy}} {
+	if !strings.Contains(table, "GUARD") || strings.Contains(table, "NO") {
+		t.Errorf("no guards, or one that is not kept: %s", table)
+	}
+	study, errs, code := run("--study", "loss,ttl", "--svg", drawing)
+	if code != exitOK || !strings.Contains(study, "False failovers. S1") || !strings.Contains(study, "CDN-region-months") {
+		t.Errorf("--study: exit %d, %s%s", code, study, errs)
+	}
+	if svg, err := os.ReadFile(drawing); err != nil || !strings.Contains(string(svg), "TTL, seconds") {
+		t.Errorf("--study --svg: %.40s, %v", svg, err)
+	}
+	for _, wrong := range [][]string{{"--study", "weather"}, {"--study", "ttl", "-o", "csv"}, {"--scenario", "S11"}, {"--seeds", "0"}, {"--length", "1s"}, {"--granularity", "city"}, {"-o", "xml"}, {"--world", policy}} {
 		if _, errs, code := run(wrong...); code != exitUsage || errs == "" {
 			t.Errorf("%v: exit %d, %q", wrong, code, errs)
 		}

@@ -63,6 +63,7 @@ type bandit struct {
 }
 
 func (p *bandit) Name() string { return p.name }
+func (*bandit) hears() bool    { return true }
 
 func (p *bandit) Steer(s *Sight, want []float64) {
 	if p.chance == nil {
@@ -140,6 +141,7 @@ type openmix struct {
 }
 
 func (*openmix) Name() string { return "B8" }
+func (*openmix) hears() bool  { return true }
 
 func (p *openmix) Steer(s *Sight, want []float64) {
 	p.checks.take(s)

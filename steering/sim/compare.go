@@ -102,6 +102,28 @@ func Compare(results []Result) []Row {
 	return append(rows, headlines(policies, headline)...)
 }
 
+// Duel is by how much a policy's J is below another's in a scenario, in percent of the
+// other's: world by world, since worlds differ more than policies.
+func Duel(results []Result, scenario, policy, other string) Interval {
+	mine, others := make(map[uint64]float64), make(map[uint64]float64)
+	for _, r := range results {
+		switch {
+		case r.Scenario != scenario:
+		case r.Policy == policy:
+			mine[r.Seed] = r.J
+		case r.Policy == other:
+			others[r.Seed] = r.J
+		}
+	}
+	var ahead []float64
+	for _, seed := range sortedSeeds(mine) {
+		if j, met := others[seed]; met && j > 0 {
+			ahead = append(ahead, 100*(1-mine[seed]/j))
+		}
+	}
+	return Bootstrap(ahead)
+}
+
 func (row *Row) add(r Result, n float64) {
 	for _, x := range []struct {
 		to   *float64

@@ -3,7 +3,9 @@ package sim
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 	"strings"
+	"sync"
 	"time"
 
 	"fairway/policies"
@@ -28,6 +30,9 @@ type Candidate struct {
 	// Survey has its operator state what the latencies of each region usually are,
 	// exactly, as that of B4 knows them.
 	Survey bool
+	// Announced has its operator say in a schedule when the event of the world is, and by
+	// what it multiplies demand.
+	Announced bool
 }
 
 // configuration is the world as an operator would describe it: what there is, without
@@ -57,6 +62,9 @@ func configuration(w *World, c Candidate, policy string) string {
 	for cdn := range w.C {
 		line("  %s:", cdnName(cdn))
 		line("    headroom: %.4g%%", 100*(1-w.Spec.Capacity.Knee))
+		if gb := w.commit(cdn); gb > 0 {
+			line("    commit: {gb_month: %.0f, strictness: %.0f%%}", gb, 100*w.Spec.Price.Strictness)
+		}
 		line("    regions:")
 		for r := range w.R {
 			limit := ""
@@ -82,7 +90,21 @@ func configuration(w *World, c Candidate, policy string) string {
 	for cdn := range w.C {
 		line("      - {provider: %s, addresses: [%s], url: \"http://%s.example\"}", cdnName(cdn), cdnAddress(cdn), cdnName(cdn))
 	}
+	if e := w.Flash.Known; c.Announced && w.Flash.Times > 0 {
+		at := func(t time.Duration) string { return Epoch.Add(t).Format("2006-01-02T15:04:05") }
+		line("schedules:")
+		line("  event: {services: [live], from: \"%s\", to: \"%s\", demand: %g}", at(e.From), at(e.From+e.For), w.Flash.Times)
+	}
 	return b.String()
+}
+
+// commit is the volume of a month that a CDN is paid for in any case, in GB.
+func (w *World) commit(cdn int) float64 {
+	if cdn >= len(w.Spec.Price.Commits) {
+		return 0
+	}
+	gbps := w.Spec.Demand.PeakGbps * w.Spec.Demand.mean()
+	return w.Spec.Price.Commits[cdn] * gbps / 8 * steering.MonthLength(Epoch).Seconds()
 }
 
 const second = time.Second
@@ -105,7 +127,7 @@ func prefix(r, a int) netip.Prefix {
 func (w *World) Client(g int) netip.Addr { return prefix(g/w.A, g%w.A).Addr().Next() }
 
 // compile makes a layout of a candidate's policies and the world.
-func compile(w *World, c Candidate) (*steering.Layout, error) {
+func compile(w *World, c Candidate, made *tables) (*steering.Layout, error) {
 	name, err := c.policyName()
 	if err != nil {
 		return nil, err
@@ -114,10 +136,10 @@ func compile(w *World, c Candidate) (*steering.Layout, error) {
 	if file == "" {
 		file = c.Name
 	}
-	made, findings := policies.Compile([]policies.File{
+	built, findings := policies.Compile([]policies.File{
 		{Name: file, Data: c.Policies}, {Name: "the world", Data: []byte(configuration(w, c, name))},
 	})
-	if made == nil {
+	if built == nil {
 		var all []string
 		for _, f := range findings {
 			if f.Severity == policies.Error {
@@ -126,11 +148,41 @@ func compile(w *World, c Candidate) (*steering.Layout, error) {
 		}
 		return nil, fmt.Errorf("the policy cannot be simulated:\n%s", strings.Join(all, "\n"))
 	}
-	table, _, err := geo.Compile(geo.Config{Regions: made.Revision.Regions, Reads: made.Revision.Reads})
+	table, err := made.table(shape{w.R, w.A, c.ASN}, geo.Config{Regions: built.Revision.Regions, Reads: built.Revision.Reads})
 	if err != nil {
 		return nil, err
 	}
-	return steering.NewLayout(made.Revision, table)
+	return steering.NewLayout(built.Revision, table)
+}
+
+// tables are network maps that were made: worlds of one shape share theirs.
+type tables struct {
+	mu   sync.Mutex
+	made map[shape]*geo.Table
+}
+
+// shape is what a map follows from where rules read nothing of clients but the region.
+type shape struct {
+	regions, groups int
+	asn             bool
+}
+
+func (t *tables) table(of shape, config geo.Config) (*geo.Table, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	plain := reflect.ValueOf(config.Reads).IsZero()
+	if have := t.made[of]; have != nil && plain {
+		return have, nil
+	}
+	table, _, err := geo.Compile(config)
+	if err != nil || !plain {
+		return table, err
+	}
+	if t.made == nil {
+		t.made = make(map[shape]*geo.Table)
+	}
+	t.made[of] = table
+	return table, nil
 }
 
 // policyName is the policy that the simulated service follows.

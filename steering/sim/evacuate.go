@@ -2,6 +2,7 @@ package sim
 
 import (
 	"math"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -15,6 +16,7 @@ type Outages struct {
 	// Candidate is who steers.
 	Candidate Candidate
 	Progress  func(done float64) // nil = nobody
+	Workers   int                // at once; 0 = as many as there are processors. It makes no difference to the results
 }
 
 // Evacuation is how long it took until a part of the viewers that an outage hit were
@@ -32,14 +34,19 @@ const never = time.Hour
 func Evacuate(o Outages) (*Evacuation, error) {
 	all := &Evacuation{Detected: make([]time.Duration, o.Count), Moved: make([]time.Duration, o.Count)}
 	errs := make([]error, o.Count)
+	var made tables
 	next := make(chan int)
 	var mu sync.Mutex
 	done := 0
 	var pool sync.WaitGroup
-	for range 2 {
+	workers := o.Workers
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	for range workers {
 		pool.Go(func() {
 			for i := range next {
-				all.Detected[i], all.Moved[i], errs[i] = o.one(o.Seed + uint64(i))
+				all.Detected[i], all.Moved[i], errs[i] = o.one(o.Seed+uint64(i), &made)
 				mu.Lock()
 				if done++; o.Progress != nil {
 					o.Progress(float64(done) / float64(o.Count))
@@ -64,7 +71,7 @@ func Evacuate(o Outages) (*Evacuation, error) {
 }
 
 // one lives through one outage.
-func (o *Outages) one(seed uint64) (detected, moved time.Duration, err error) {
+func (o *Outages) one(seed uint64, made *tables) (detected, moved time.Duration, err error) {
 	s, err := Scenario("S1", o.Base)
 	if err != nil {
 		return 0, 0, err
@@ -78,7 +85,7 @@ func (o *Outages) one(seed uint64) (detected, moved time.Duration, err error) {
 	chance := source(seed).stream("evacuation")
 	begin := 10*time.Minute + time.Duration(chance.IntN(120))*time.Second
 	w := NewWorld(s, seed, time.Hour)
-	f, err := newFairway(w, o.Candidate)
+	f, err := newFairway(w, o.Candidate, made)
 	if err != nil {
 		return 0, 0, err
 	}

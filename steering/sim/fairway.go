@@ -25,14 +25,17 @@ type fairway struct {
 	told    []estimate.Players
 	last    *steering.Snapshot
 	index   map[*steering.Endpoint]int
+
+	// Names by index, which are needed many times.
+	regions, parts, cdns, vantages []string
 }
 
 // place is where an ASN's viewers are in the layout: groups, each with a share.
 type place []steering.Part
 
 // newFairway makes a candidate ready for a world.
-func newFairway(w *World, c Candidate) (*fairway, error) {
-	layout, err := compile(w, c)
+func newFairway(w *World, c Candidate, made *tables) (*fairway, error) {
+	layout, err := compile(w, c, made)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +43,17 @@ func newFairway(w *World, c Candidate) (*fairway, error) {
 	for i, e := range layout.Revision.Services[0].Endpoints {
 		f.index[e] = i
 	}
+	for r := range w.R {
+		f.regions = append(f.regions, regionName(r))
+		for k := range w.Spec.Vantages {
+			f.vantages = append(f.vantages, vantageName(r, k))
+		}
+	}
+	for c := range w.C {
+		f.cdns = append(f.cdns, cdnName(c))
+	}
 	for g := range w.G {
+		f.parts = append(f.parts, partName(g/w.A, g%w.A))
 		client := w.Client(g)
 		cell, _ := layout.Table.Locate(client)
 		f.clients = append(f.clients, layout.Services[0].Parts(cell, steering.Query{Client: client, Door: steering.DoorDNS, Source: steering.SourceClient}))
@@ -50,6 +63,7 @@ func newFairway(w *World, c Candidate) (*fairway, error) {
 }
 
 func (f *fairway) Name() string { return f.name }
+func (f *fairway) hears() bool  { return f.rum }
 
 // Steer hands over what came in and reads what the doors would answer.
 func (f *fairway) Steer(s *Sight, want []float64) {
@@ -78,9 +92,8 @@ func (f *fairway) observe(s *Sight) {
 	f.batch = f.batch[:0]
 	endpoints := f.layout.Revision.Services[0].Endpoints
 	for _, p := range s.Probes {
-		r, k := p.Vantage/s.Vantages, p.Vantage%s.Vantages
 		m := steering.Measurement{
-			Subject: endpoints[p.CDN].Subject(), Vantage: vantageName(r, k), Region: regionName(r), Address: cdnAddress(p.CDN),
+			Subject: endpoints[p.CDN].Subject(), Vantage: f.vantages[p.Vantage], Region: f.regions[p.Vantage/s.Vantages], Address: cdnAddress(p.CDN),
 			At: Epoch.Add(p.At), Outcome: steering.OutcomeOK,
 		}
 		if p.OK {
@@ -102,7 +115,7 @@ func (f *fairway) report(s *Sight) {
 	f.samples = f.samples[:0]
 	add := func(region string, cdn int, gbps float64) {
 		f.samples = append(f.samples, usage.Sample{
-			Provider: cdnName(cdn), Region: region, Start: s.Until.Add(-span), Span: span,
+			Provider: f.cdns[cdn], Region: region, Start: s.Until.Add(-span), Span: span,
 			Bytes: gbps * 1e9 / 8 * span.Seconds(), Requests: gbps * 100 * span.Seconds(),
 		})
 	}
@@ -112,12 +125,12 @@ func (f *fairway) report(s *Sight) {
 			for a := range s.Groups {
 				gbps := s.Carried[(r*s.Groups+a)*s.CDNs+c]
 				if f.asn {
-					add(partName(r, a), c, gbps)
+					add(f.parts[r*s.Groups+a], c, gbps)
 				}
 				sum += gbps
 			}
 			if !f.asn {
-				add(regionName(r), c, sum)
+				add(f.regions[r], c, sum)
 			}
 		}
 	}
@@ -131,9 +144,9 @@ func (f *fairway) players(s *Sight) {
 	}
 	f.told = f.told[:0]
 	for _, r := range s.Reports {
-		region := regionName(r.Group / s.Groups)
+		region := f.regions[r.Group/s.Groups]
 		if f.asn {
-			region = partName(r.Group/s.Groups, r.Group%s.Groups)
+			region = f.parts[r.Group]
 		}
 		f.told = append(f.told, estimate.Players{
 			Endpoint: f.layout.Revision.Services[0].Endpoints[r.CDN].ID, Region: region, At: Epoch.Add(r.At),
@@ -141,6 +154,13 @@ func (f *fairway) players(s *Sight) {
 		})
 	}
 	f.loop.Players(f.told)
+}
+
+// saysDown tells what health says of a CDN in a region as a whole.
+func (f *fairway) saysDown(_ *Shape, region, cdn int) bool {
+	table := f.loop.View().Health
+	row, column := table.Subject(f.layout.Revision.Services[0].Endpoints[cdn].Subject()), table.Column(f.regions[region])
+	return table.At(row, column).Verdict == steering.Down
 }
 
 // decide is what a door answers a viewer now, for tests.

@@ -46,7 +46,7 @@ func (w *World) fault(s *stream, f Fault, cdn int, groups []int, length time.Dur
 			return
 		}
 		e := event{
-			from: at, to: at + time.Duration(s.lognormal(f.Sigma)*float64(f.Duration)), cdn: cdn,
+			from: at, to: at + f.lasts(s), cdn: cdn,
 			slower: s.in(f.Slower), errors: s.in(f.Errors), gray: s.Float64() < f.Gray, outage: outage,
 		}
 		for _, g := range groups {
@@ -55,6 +55,21 @@ func (w *World) fault(s *stream, f Fault, cdn int, groups []int, length time.Dur
 			}
 		}
 		w.events = append(w.events, e)
+	}
+}
+
+// lasts draws how long a fault lasts.
+func (f *Fault) lasts(s *stream) time.Duration {
+	if f.Pareto { // of Lomax's form, with shape 1
+		return min(24*time.Hour, time.Duration((1/(1-s.Float64())-1)*float64(f.Duration)))
+	}
+	return time.Duration(s.lognormal(f.Sigma) * float64(f.Duration))
+}
+
+// pareto has all faults last as Pareto distributions have it.
+func (s *Spec) pareto() {
+	for _, f := range []*Fault{&s.Degraded, &s.Local, &s.Outage, &s.Global} {
+		f.Pareto = true
 	}
 }
 

@@ -30,6 +30,7 @@ func Ships() []Candidate {
 // Field makes everybody who takes part in a world: candidates, baselines and oracles.
 // only keeps those that it names, and what comparisons need; empty = all.
 func Field(candidates []Candidate, only ...string) func(w *World) ([]Policy, error) {
+	var made tables
 	return func(w *World) ([]Policy, error) {
 		var all []Policy
 		wanted := func(name string) bool {
@@ -39,7 +40,7 @@ func Field(candidates []Candidate, only ...string) func(w *World) ([]Policy, err
 			if !wanted(c.Name) {
 				continue
 			}
-			f, err := newFairway(w, c)
+			f, err := newFairway(w, c, &made)
 			if err != nil {
 				return nil, err
 			}

@@ -43,7 +43,7 @@ func live(t *testing.T, w *World, p Policy, length time.Duration) Result {
 
 func shippedIn(t *testing.T, w *World, rum bool) *fairway {
 	t.Helper()
-	f, err := newFairway(w, Candidate{Name: "fairway", Policies: []byte(Shipped), ASN: true, RUM: rum})
+	f, err := newFairway(w, Candidate{Name: "fairway", Policies: []byte(Shipped), ASN: true, RUM: rum}, new(tables))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +307,7 @@ func TestSameSeedSameBytes(t *testing.T) {
 // The sums that a report draws are those of so many samples: the same means and
 // spreads of the logarithms, the same share of errors.
 func TestReportsAreSumsOfSamples(t *testing.T) {
-	const rounds, n, ms, errors, sigma = 20000, 12, 35.0, 0.1, 0.5
+	const rounds, n, ms, errors, sigma = 80000, 12, 35.0, 0.1, 0.5
 	var sums, samples [4][]float64
 	chance := source(7).stream("sums")
 	direct := rand.New(rand.NewPCG(7, 8))

@@ -23,7 +23,22 @@ type oracle struct {
 	ms, errs []float64 // ASN × CDN, unloaded: what it knows
 	busy     []bool    // region: it descended in the last step
 	share    []float64
-	load     []float64 // of the region at hand, by CDN
+	sums     []sums // of the region at hand, by CDN
+}
+
+// sums are what the viewers of a CDN in a region come to: all that its cost follows
+// from, so that a move of some of them is priced without counting the others.
+type sums struct {
+	load float64 // Gbps
+	ms   float64 // × unloaded latency
+	ok   float64 // × unloaded share of fetches that succeed
+}
+
+// add puts so much load of an ASN there.
+func (s *sums) add(load, ms, errs float64) {
+	s.load += load
+	s.ms += load * ms
+	s.ok += load * (1 - errs)
 }
 
 // The oracles: O1 and O2 move viewers as slowly as everybody, by region and by ASN;
@@ -110,7 +125,7 @@ func surveyed(w *World, r, c int, known []int, log float64) func(g int) float64 
 func (o *oracle) Steer(_ *Sight, want []float64) {
 	w := o.world
 	if o.busy == nil {
-		o.busy, o.share, o.load = make([]bool, w.R), make([]float64, len(want)), make([]float64, w.C)
+		o.busy, o.share, o.sums = make([]bool, w.R), make([]float64, len(want)), make([]sums, w.C)
 	}
 	for r := range w.R {
 		if !o.busy[r] {
@@ -168,11 +183,11 @@ func (o *oracle) best(r int) {
 
 func (o *oracle) count(r int) {
 	w := o.world
-	clear(o.load)
-	for a := range w.A {
-		g := r*w.A + a
+	clear(o.sums)
+	for g := r * w.A; g < (r+1)*w.A; g++ {
 		for c := range w.C {
-			o.load[c] += o.share[g*w.C+c] * w.Demand[g]
+			i := g*w.C + c
+			o.sums[c].add(o.share[i]*w.Demand[g], o.ms[i], o.errs[i])
 		}
 	}
 }
@@ -180,7 +195,7 @@ func (o *oracle) count(r int) {
 func (o *oracle) full(r int) bool {
 	w := o.world
 	for c := range w.C {
-		if o.load[c] > w.Spec.Capacity.Knee*w.Capacity[r*w.C+c] {
+		if o.sums[c].load > w.Spec.Capacity.Knee*w.Capacity[r*w.C+c] {
 			return true
 		}
 	}
@@ -188,16 +203,10 @@ func (o *oracle) full(r int) bool {
 }
 
 // cost is what the viewers of a CDN in a region cost together.
-func (o *oracle) cost(r, c int) float64 {
+func (o *oracle) cost(r, c int, s sums) float64 {
 	w := o.world
-	slower, shed := w.Spec.Capacity.strain(o.load[c] / w.Capacity[r*w.C+c])
-	sum := 0.0
-	for a := range w.A {
-		g := r*w.A + a
-		i := g*w.C + c
-		sum += o.share[i] * w.Demand[g] * (o.ms[i]*slower + w.ErrorMs*(1-(1-o.errs[i])*(1-shed)))
-	}
-	return sum
+	slower, shed := w.Spec.Capacity.strain(s.load / w.Capacity[r*w.C+c])
+	return s.ms*slower + w.ErrorMs*(s.load-s.ok*(1-shed))
 }
 
 // descend moves ever smaller parts while that is worth it.
@@ -223,21 +232,30 @@ func (o *oracle) descend(r int) {
 // there is one.
 func (o *oracle) improve(r, unit int, part float64) bool {
 	w := o.world
+	first, last := r*w.A+unit, r*w.A+unit+1
+	if o.regional {
+		first, last = r*w.A, (r+1)*w.A
+	}
+	// moved is what a CDN comes to with so much more of the viewers.
+	moved := func(c int, part float64) sums {
+		s := o.sums[c]
+		for g := first; g < last; g++ {
+			i := g*w.C + c
+			s.add(part*w.Demand[g], o.ms[i], o.errs[i])
+		}
+		return s
+	}
 	most, from, to := 1e-9, -1, -1
 	for a := range w.C {
-		had := o.cost(r, a)
-		if !o.shift(r, unit, a, a, part) {
+		if o.share[first*w.C+a] < part-1e-9 {
 			continue
 		}
+		saved := o.cost(r, a, o.sums[a]) - o.cost(r, a, moved(a, -part))
 		for b := range w.C {
 			if a == b {
 				continue
 			}
-			before := had + o.cost(r, b)
-			o.shift(r, unit, a, b, part)
-			gain := before - o.cost(r, a) - o.cost(r, b)
-			o.shift(r, unit, b, a, part)
-			if gain > most {
+			if gain := saved + o.cost(r, b, o.sums[b]) - o.cost(r, b, moved(b, part)); gain > most {
 				most, from, to = gain, a, b
 			}
 		}
@@ -245,28 +263,10 @@ func (o *oracle) improve(r, unit int, part float64) bool {
 	if from < 0 {
 		return false
 	}
-	return o.shift(r, unit, from, to, part)
-}
-
-// shift moves a part of the viewers from a to b, where they have so much there. From
-// a CDN to itself it only tells whether it could.
-func (o *oracle) shift(r, unit, a, b int, part float64) bool {
-	w := o.world
-	first, last := r*w.A+unit, r*w.A+unit+1
-	if o.regional {
-		first, last = r*w.A, (r+1)*w.A
-	}
-	if o.share[first*w.C+a] < part-1e-9 {
-		return false
-	}
-	if a == b {
-		return true
-	}
+	o.sums[from], o.sums[to] = moved(from, -part), moved(to, part)
 	for g := first; g < last; g++ {
-		o.share[g*w.C+a] = max(0, o.share[g*w.C+a]-part)
-		o.share[g*w.C+b] += part
-		o.load[a] -= part * w.Demand[g]
-		o.load[b] += part * w.Demand[g]
+		o.share[g*w.C+from] = max(0, o.share[g*w.C+from]-part)
+		o.share[g*w.C+to] += part
 	}
 	return true
 }

@@ -186,11 +186,11 @@ func TestReadSpec(t *testing.T) {
 // A policy that cannot be compiled is told with its place.
 func TestWrongPolicy(t *testing.T) {
 	w := NewWorld(still(2), 1, time.Hour)
-	_, err := newFairway(w, Candidate{Name: "ours", File: "ours.yaml", Policies: []byte("policies: {default: {rulez: []}}")})
+	_, err := newFairway(w, Candidate{Name: "ours", File: "ours.yaml", Policies: []byte("policies: {default: {rulez: []}}")}, new(tables))
 	if err == nil || !strings.Contains(err.Error(), `ours.yaml:1:22: policy "default": unknown key "rulez"`) {
 		t.Errorf("%v", err)
 	}
-	if _, err = newFairway(w, Candidate{Name: "ours", Policies: []byte("policies: {a: {}, b: {}}")}); err == nil || !strings.Contains(err.Error(), "which one") {
+	if _, err = newFairway(w, Candidate{Name: "ours", Policies: []byte("policies: {a: {}, b: {}}")}, new(tables)); err == nil || !strings.Contains(err.Error(), "which one") {
 		t.Errorf("%v", err)
 	}
 }
@@ -264,7 +264,7 @@ func TestWriters(t *testing.T) {
 func BenchmarkShippedHour(b *testing.B) {
 	for range b.N {
 		w := NewWorld(Base(), 1, time.Hour)
-		f, err := newFairway(w, Ships()[2])
+		f, err := newFairway(w, Ships()[2], new(tables))
 		if err != nil {
 			b.Fatal(err)
 		}

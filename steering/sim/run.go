@@ -7,6 +7,10 @@ import (
 	"time"
 )
 
+// WarmUp is how much of a world should not count: policies begin from nothing, and
+// what they choose in the first minutes is bound for ten more.
+const WarmUp = 15 * time.Minute
+
 // Plan is what is to be simulated.
 type Plan struct {
 	Base      Spec     // the world that scenarios change

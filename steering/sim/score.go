@@ -12,6 +12,7 @@ type Result struct {
 	Seed     uint64  `json:"seed"`
 	Policy   string  `json:"policy"`
 	Hours    float64 `json:"hours"`
+	Zones    float64 `json:"zones"` // CDNs × regions
 
 	J         float64 `json:"j_ms"`           // mean over viewers and time of latency + error_ms × errors
 	Ms        float64 `json:"latency_ms"`     // of it
@@ -19,8 +20,11 @@ type Result struct {
 	Bad       float64 `json:"bad_viewers"`    // share: errors above 5 %, or latency above three times their best
 	WorstJ    float64 `json:"worst_j_ms"`     // of the ASN at the 99th percentile, by viewers
 	Moves     float64 `json:"moves_per_hour"` // all traffic = 1
-	Back      float64 `json:"back_and_forth"` // of the ASNs' hours: away and back again within five minutes
+	Back      float64 `json:"back_and_forth"` // how many times an hour a viewer is sent away from a CDN and back to it within five minutes, mean over the ASNs
 	Overload  float64 `json:"overloaded"`     // share of traffic with a CDN that is over its capacity for over a minute, though others of the region have room
+	Crowded   float64 `json:"crowded"`        // of that, where it would not be without what the policy moved in the minute before
+	Falls     int     `json:"false_downs"`    // verdicts that a CDN is down in a region, where no fetch failed
+	DarkJ     float64 `json:"dark_j_ms"`      // J while control was dead; 0 = it never was
 	PerGB     float64 `json:"per_gb"`
 	OriginGB  float64 `json:"origin_share"` // share of traffic that origins had to serve
 	LostHours float64 `json:"lost_hours"`   // hours of all traffic at its mean that failed
@@ -35,29 +39,39 @@ type score struct {
 	groupJ []float64 // by ASN, weighted
 	groupW []float64
 	over   []time.Duration // region × CDN: for how long already
-	top    []int           // by ASN: the CDN with most viewers
-	left   []int           // … the one before it
-	leftAt []time.Duration
-	flips  int
-	volume []float64 // by CDN
+	own    []bool          // … and whether it was the policy's doing
+	past   [][]float64     // what was wanted in the last minute, the oldest first
+	gone   [][]departure   // ASN × CDN: who was sent away in the last five minutes
+	back   float64
+	sound  []time.Duration // region × CDN: since when no fetch fails there
+	down   []bool          // … and whether it is said to be down
+	dark   float64         // weight while control was dead
+	volume []float64       // by CDN
 	cost   float64
 	steps  int
 }
 
+// departure is a share of an ASN's viewers who were sent away from a CDN.
+type departure struct {
+	at    time.Duration
+	share float64
+}
+
+// judge is a policy that says which CDNs are down.
+type judge interface {
+	saysDown(s *Shape, region, cdn int) bool
+}
+
 func newScore(w *World) score {
+	zones := w.R * w.C
 	s := score{
-		groupJ: make([]float64, w.G), groupW: make([]float64, w.G), over: make([]time.Duration, w.R*w.C),
-		top: make([]int, w.G), left: make([]int, w.G), leftAt: make([]time.Duration, w.G), volume: make([]float64, w.C),
+		groupJ: make([]float64, w.G), groupW: make([]float64, w.G), over: make([]time.Duration, zones), own: make([]bool, zones),
+		gone: make([][]departure, w.G*w.C), sound: make([]time.Duration, zones), down: make([]bool, zones), volume: make([]float64, w.C),
 	}
-	for g := range w.G {
-		s.top[g], s.left[g] = -1, -1
-	}
-	day := 0.0
-	for h := range 24 {
-		day += DemandAt(w.Spec.Demand.Floor, float64(h)) / 24
-	}
+	day := w.Spec.Demand
+	day.Flat = false
 	weights := slices.Sorted(slices.Values(w.Weight))
-	s.median = weights[len(weights)/2] * w.Spec.Demand.PeakGbps * day
+	s.median = weights[len(weights)/2] * day.PeakGbps * day.mean()
 	return s
 }
 
@@ -66,6 +80,8 @@ func (s *score) add(t *trial) {
 	w := t.world
 	s.steps++
 	s.overload(t)
+	s.falls(t)
+	dark := w.Dark.open(w.At)
 	for g := range w.G {
 		best := math.Inf(1)
 		for c := range w.C {
@@ -88,6 +104,13 @@ func (s *score) add(t *trial) {
 			}
 			if s.over[rc] > time.Minute {
 				s.r.Overload += weight
+				if s.own[rc] {
+					s.r.Crowded += weight
+				}
+			}
+			if dark {
+				s.r.DarkJ += weight * j
+				s.dark += weight
 			}
 			s.r.OriginGB += weight * w.Miss[rc]
 			s.groupJ[g] += weight * j
@@ -100,7 +123,8 @@ func (s *score) add(t *trial) {
 }
 
 // overload keeps for how long each CDN has been too full while its neighbours had
-// room.
+// room, and whether that is the policy's doing: with the shares of a minute before it
+// would not be.
 func (s *score) overload(t *trial) {
 	w := t.world
 	for r := range w.R {
@@ -111,35 +135,88 @@ func (s *score) overload(t *trial) {
 		}
 		for c := range w.C {
 			rc := r*w.C + c
-			if t.load[rc] > w.Capacity[rc] && load <= room {
-				s.over[rc] += w.Spec.Step
-			} else {
+			switch {
+			case !(t.load[rc] > w.Capacity[rc] && load <= room):
 				s.over[rc] = 0
+			case s.over[rc] == 0:
+				s.own[rc] = len(s.past) > 0 && s.before(w, r, c) <= w.Capacity[rc]
+				fallthrough
+			default:
+				s.over[rc] += w.Spec.Step
 			}
 		}
 	}
+	if s.past = append(s.past, slices.Clone(t.want)); len(s.past) > int(time.Minute/w.Spec.Step) {
+		s.past = s.past[1:]
+	}
 }
 
-// moves counts what the last word changed.
+// before is what a CDN would carry in a region with what was wanted a minute ago.
+func (s *score) before(w *World, r, c int) (gbps float64) {
+	for g := r * w.A; g < (r+1)*w.A; g++ {
+		gbps += s.past[0][g*w.C+c] * w.Demand[g]
+	}
+	return gbps
+}
+
+// falls counts verdicts of down where nothing had failed for a minute.
+func (s *score) falls(t *trial) {
+	says, is := t.policy.(judge)
+	if !is {
+		return
+	}
+	w := t.world
+	for rc := range s.down {
+		r, c := rc/w.C, rc%w.C
+		if s.fails(t, r, c) {
+			s.sound[rc] = w.At
+		}
+		down := says.saysDown(t.shape, r, c)
+		if down && !s.down[rc] && w.At-s.sound[rc] > time.Minute {
+			s.r.Falls++
+		}
+		s.down[rc] = down
+	}
+}
+
+// fails tells whether fetches of vantages fail for another reason than the probe's own.
+func (s *score) fails(t *trial, r, c int) bool {
+	w := t.world
+	if t.shed[r*w.C+c] > 0 || c == 0 && w.Probes.Lies.open(w.At) {
+		return true
+	}
+	for _, g := range w.vantages[r*w.Spec.Vantages : (r+1)*w.Spec.Vantages] {
+		if w.SeenErr[g*w.C+c] > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// moves counts what the last word changed, and who came back by it.
 func (s *score) moves(t *trial) {
 	w := t.world
 	for g := range w.G {
-		top, moved := 0, 0.0
 		for c := range w.C {
 			i := g*w.C + c
-			moved += max(0, t.want[i]-t.before[i])
-			if t.want[i] > t.want[g*w.C+top] {
-				top = c
+			change := t.want[i] - t.before[i]
+			if change < -1e-9 {
+				s.gone[i] = append(s.gone[i], departure{w.At, -change})
+			}
+			if change <= 0 {
+				continue
+			}
+			s.r.Moves += change * w.Weight[g]
+			for n := len(s.gone[i]) - 1; n >= 0 && change > 0; n-- {
+				d := &s.gone[i][n]
+				if w.At-d.at > 5*time.Minute {
+					s.gone[i] = slices.Delete(s.gone[i], 0, n+1)
+					break
+				}
+				came := min(change, d.share)
+				s.back, change, d.share = s.back+came, change-came, d.share-came
 			}
 		}
-		s.r.Moves += moved * w.Weight[g]
-		if top == s.top[g] {
-			continue
-		}
-		if top == s.left[g] && w.At-s.leftAt[g] <= 5*time.Minute {
-			s.flips++
-		}
-		s.left[g], s.leftAt[g], s.top[g] = s.top[g], w.At, top
 	}
 }
 
@@ -147,16 +224,19 @@ func (s *score) moves(t *trial) {
 func (s *score) result(t *trial) Result {
 	w, r := t.world, s.r
 	r.Hours = float64(s.steps) * w.Spec.Step.Hours()
-	r.Policy, r.Seed = t.policy.Name(), w.Seed
+	r.Policy, r.Seed, r.Zones = t.policy.Name(), w.Seed, float64(w.R*w.C)
 	if s.weight == 0 {
 		return r
 	}
-	for _, sum := range []*float64{&r.J, &r.Ms, &r.Errors, &r.Bad, &r.Overload, &r.OriginGB} {
+	for _, sum := range []*float64{&r.J, &r.Ms, &r.Errors, &r.Bad, &r.Overload, &r.Crowded, &r.OriginGB} {
 		*sum /= s.weight
+	}
+	if s.dark > 0 {
+		r.DarkJ /= s.dark
 	}
 	r.LostHours = r.Errors * r.Hours
 	r.Moves /= r.Hours
-	r.Back = float64(s.flips) / (float64(w.G) * r.Hours)
+	r.Back = s.back / (float64(w.G) * r.Hours)
 	r.PerGB = s.cost / s.weight
 	r.WorstJ = s.worst()
 	for c, part := range w.Spec.Price.Commits {

@@ -69,6 +69,7 @@ type Latency struct {
 	GroupTau    time.Duration `yaml:"group_tau"`
 	Evening     Range         `yaml:"evening"`
 	HeavyTails  bool          `yaml:"heavy_tails"` // Student's t with 3 degrees of freedom instead of normal factors: another world
+	Jumps       bool          `yaml:"jumps"`       // processes stay and jump instead of wandering, with the same spread and memory: another world
 }
 
 // Demand is by region, ASN and hour.
@@ -90,6 +91,7 @@ type Fault struct {
 	Errors   Range         `yaml:"errors"` // share of fetches
 	Hits     float64       `yaml:"hits"`   // probability that an ASN is affected
 	Gray     float64       `yaml:"gray"`   // probability that probes see nothing of it
+	Pareto   bool          `yaml:"pareto"` // durations have the tail of a Pareto distribution without a mean, a day at most: another world
 }
 
 // Script is one outage of the first CDN, everywhere, at a known time; For 0 = none.
@@ -167,8 +169,8 @@ type Reach struct {
 type Price struct {
 	PerGB   Range     `yaml:"per_gb"`
 	Commits []float64 `yaml:"commits"` // part of the volume that CDNs are paid for anyway, by CDN
-	Overage Range     `yaml:"overage"` // by so much dearer beyond the commit
-	Lambda  float64   `yaml:"lambda"`  // ms that a policy would pay for a dollar per GB; 0 = cost is only reported
+	// Strictness is how much the pace of a commit counts on the first day of a month.
+	Strictness float64 `yaml:"strictness"`
 }
 
 // Base is the world that every scenario starts from.
@@ -201,7 +203,7 @@ func Base() Spec {
 		Reach: Reach{
 			Door: "dns", Stretch: 0.1, Kept: 300 * time.Second, ECS: 1, Poll: 30 * time.Second, Session: 12 * time.Minute, Spread: 1,
 		},
-		Price: Price{PerGB: Range{0.004, 0.03}, Commits: []float64{0.30, 0.25, 0.20}, Overage: Range{0.2, 0.5}},
+		Price: Price{PerGB: Range{0.004, 0.03}, Commits: []float64{0.30, 0.25, 0.20}, Strictness: 0.3},
 	}
 }
 
@@ -238,7 +240,7 @@ func Scenario(name string, base Spec) (Spec, error) {
 	case "S5":
 		never(&s.Outage, &s.Global)
 		endless()
-		s.Scripted = Script{Window: Window{2 * time.Hour, 45 * time.Minute}, Errors: 1}
+		s.Scripted = Script{Window: Window{40 * time.Minute, 45 * time.Minute}, Errors: 1}
 	case "S6":
 		endless()
 		for _, f := range []*Fault{&s.Degraded, &s.Local, &s.Outage} {
@@ -246,16 +248,16 @@ func Scenario(name string, base Spec) (Spec, error) {
 		}
 		never(&s.Global)
 	case "S7":
-		s.Probes.Lies = Window{time.Hour, 30 * time.Minute}
-		s.Dark = Window{3 * time.Hour, time.Hour}
+		s.Probes.Lies = Window{20 * time.Minute, 30 * time.Minute}
+		s.Dark = Window{time.Hour, time.Hour}
 	case "S8":
-		s.Price.Lambda = 300
+		s.Price.PerGB = Range{0.004, 0.06} // contracts that differ more than otherwise
 	case "S9":
 		s.TTL = 300 * time.Second
 		s.Reach.Stretch, s.Reach.Kept, s.Reach.ECS = 0.3, 300*time.Second, 0.5
 	case "S10":
 		s.Flash.Gap = 0
-		s.Flash.Known, s.Flash.Times = Window{2 * time.Hour, 90 * time.Minute}, 1.8
+		s.Flash.Known, s.Flash.Times = Window{40 * time.Minute, 75 * time.Minute}, 1.8
 	default:
 		return s, fmt.Errorf("there is no scenario %q: %v", name, Scenarios)
 	}

@@ -43,8 +43,8 @@ type World struct {
 	ill     []bool          // region × CDN: an outage is under way
 }
 
-// Epoch is when every world begins: a Monday.
-var Epoch = time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)
+// Epoch is when every world begins: a Monday on which a month begins.
+var Epoch = time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
 
 // Now is the world's time of day.
 func (w *World) Now() time.Time { return Epoch.Add(w.At) }
@@ -92,7 +92,7 @@ func NewWorld(spec Spec, seed uint64, length time.Duration) *World {
 			s := chance.stream("region", r, c)
 			place := factor(s, spec.Latency.RegionSigma)
 			w.amp = append(w.amp, s.in(spec.Latency.Evening))
-			w.regions = append(w.regions, newWander(spec.Latency.WanderSigma, steps(spec.Latency.RegionTau), chance.stream("region wander", r, c)))
+			w.regions = append(w.regions, newWander(spec.Latency.WanderSigma, steps(spec.Latency.RegionTau), spec.Latency.Jumps, chance.stream("region wander", r, c)))
 			w.healed, w.ill = append(w.healed, -1), append(w.ill, false)
 			w.Miss = append(w.Miss, 0)
 			w.capacity(chance.stream("capacity", r, c), r)
@@ -106,7 +106,7 @@ func NewWorld(spec Spec, seed uint64, length time.Duration) *World {
 	}
 	for g := range w.G {
 		for c := range w.C {
-			w.groups = append(w.groups, newWander(spec.Latency.WanderSigma, steps(spec.Latency.GroupTau), chance.stream("group wander", g, c)))
+			w.groups = append(w.groups, newWander(spec.Latency.WanderSigma, steps(spec.Latency.GroupTau), spec.Latency.Jumps, chance.stream("group wander", g, c)))
 		}
 	}
 	w.place(chance)
@@ -211,6 +211,18 @@ func (w *World) diurnal(region int) float64 {
 // DemandAt is the part of the peak that is asked for at an hour of the day.
 func DemandAt(floor, hour float64) float64 {
 	return floor + (1-floor)*math.Pow(0.5*(1+math.Cos(2*math.Pi*(hour-21)/24)), 1.5)
+}
+
+// mean is the part of the peak that is asked for on average over a day.
+func (d *Demand) mean() float64 {
+	if d.Flat {
+		return 1
+	}
+	sum := 0.0
+	for hour := range 24 {
+		sum += DemandAt(d.Floor, float64(hour)) / 24
+	}
+	return sum
 }
 
 // crowd is the factor of flash crowds, where the region asks for a part of its peak

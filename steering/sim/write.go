@@ -14,12 +14,13 @@ func WriteCSV(w io.Writer, results []Result) error {
 	c := csv.NewWriter(w)
 	c.Write([]string{
 		"scenario", "seed", "policy", "hours", "j_ms", "latency_ms", "errors", "bad_viewers", "worst_j_ms", "moves_per_hour", "back_and_forth",
-		"overloaded", "per_gb", "origin_share", "lost_hours", "commit_error",
+		"overloaded", "crowded", "false_downs", "dark_j_ms", "per_gb", "origin_share", "lost_hours", "commit_error",
 	})
 	for _, r := range results {
 		line := []string{r.Scenario, strconv.FormatUint(r.Seed, 10), r.Policy}
 		for _, x := range []float64{
-			r.Hours, r.J, r.Ms, r.Errors, r.Bad, r.WorstJ, r.Moves, r.Back, r.Overload, r.PerGB, r.OriginGB, r.LostHours, r.CommitOff,
+			r.Hours, r.J, r.Ms, r.Errors, r.Bad, r.WorstJ, r.Moves, r.Back, r.Overload, r.Crowded, float64(r.Falls), r.DarkJ, r.PerGB,
+			r.OriginGB, r.LostHours, r.CommitOff,
 		} {
 			line = append(line, strconv.FormatFloat(x, 'g', 8, 64))
 		}

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"fairway/steering/sim"
@@ -17,115 +18,140 @@ const (
 	end   = "<!-- end -->"
 )
 
-// report is what fairway sim -o json writes.
-type report struct {
-	Rows    []sim.Row    `json:"rows"`
-	Results []sim.Result `json:"results"`
+// inputs are the files to read, and where to write.
+type inputs struct {
+	main, studies       string // lists, with commas between
+	evacuation, offline string // empty = left out
+	page, drawings      string
+	note                string
 }
 
 func main() {
-	from := flag.String("from", "", "what fairway sim -o json wrote")
-	moved := flag.String("evacuation", "", "what fairway sim --evacuation wrote; empty = leave it out")
-	offline := flag.String("off-policy", "", "what fairway sim --off-policy wrote; empty = leave it out")
-	into := flag.String("into", "docs/STEERING-QUALITY.md", "the page")
-	drawn := flag.String("svg", "docs/steering-quality.svg", "the drawing")
-	command := flag.String("command", "fairway sim", "what was run, for the page")
+	var in inputs
+	flag.StringVar(&in.main, "from", "", "what fairway sim -o json wrote, with commas between several")
+	flag.StringVar(&in.studies, "studies", "", "what fairway sim --study -o json wrote, with commas between several")
+	flag.StringVar(&in.evacuation, "evacuation", "", "what fairway sim --evacuation wrote; empty = leave it out")
+	flag.StringVar(&in.offline, "off-policy", "", "what fairway sim --off-policy wrote; empty = leave it out")
+	flag.StringVar(&in.page, "into", "docs/STEERING-QUALITY.md", "the page")
+	flag.StringVar(&in.drawings, "drawings", "docs/quality", "the folder of the drawings, beside the page")
+	flag.StringVar(&in.note, "note", "", "what was run, for the page")
 	flag.Parse()
-	if err := write(*from, *moved, *offline, *into, *drawn, *command); err != nil {
+	if err := in.write(); err != nil {
 		fmt.Fprintln(os.Stderr, "quality:", err)
 		os.Exit(1)
 	}
 }
 
-func write(from, moved, offline, into, drawn, command string) error {
-	data, err := os.ReadFile(from)
-	if err != nil {
-		return err
-	}
-	var r report
-	if err := json.Unmarshal(data, &r); err != nil {
-		return err
-	}
-	page, err := os.ReadFile(into)
+func (in *inputs) write() error {
+	page, err := os.ReadFile(in.page)
 	if err != nil {
 		return err
 	}
 	before, rest, some := bytes.Cut(page, []byte(begin))
 	_, after, ends := bytes.Cut(rest, []byte(end))
 	if !some || !ends {
-		return errors.New(into + " has not the two marks between which figures go")
+		return errors.New(in.page + " has not the two marks between which figures go")
+	}
+	text, err := in.figures()
+	if err != nil {
+		return err
 	}
 	var b bytes.Buffer
 	b.Write(before)
-	b.WriteString(begin + "\n" + r.text(command))
-	if moved != "" {
-		text, err := os.ReadFile(moved)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(&b, "\n**Evacuation.** A CDN dies at once in a region, and stays dead: how long until four in five of its viewers are elsewhere.\n\n```\n%s```\n", text)
-	}
-	if offline != "" {
-		text, err := os.ReadFile(offline)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(&b, "\n**Off-policy evaluation.** What `fairway replay --estimate` does (REPLAY.md), where the truth is known: the log of one policy tells how viewers would have fared under others, which steered the same worlds.\n\n```\n%s```\n", text)
-	}
-	b.WriteString(end)
+	b.WriteString(begin + "\n" + text + end)
 	b.Write(after)
-	if err := os.WriteFile(into, b.Bytes(), 0o644); err != nil {
-		return err
-	}
-	var svg bytes.Buffer
-	if err := sim.WriteSVG(&svg, r.Rows); err != nil {
-		return err
-	}
-	return os.WriteFile(drawn, svg.Bytes(), 0o644)
+	return os.WriteFile(in.page, b.Bytes(), 0o644)
 }
 
-// text is the main table: OGC by scenario, and the rest of S3.
-func (r *report) text(command string) string {
-	var scenarios, policies []string
-	cells := make(map[[2]string]sim.Row)
-	for _, row := range r.Rows {
-		if _, known := cells[[2]string{row.Scenario, r.Rows[0].Policy}]; !known {
-			scenarios = append(scenarios, row.Scenario)
-		}
-		cells[[2]string{row.Scenario, row.Policy}] = row
-		if row.Scenario == r.Rows[0].Scenario {
-			policies = append(policies, row.Policy)
-		}
-	}
-	seeds, hours := 0, 0.0
-	if len(r.Results) > 0 {
-		seeds, hours = r.Rows[0].Seeds, r.Results[0].Hours
-	}
+// figures is everything between the marks.
+func (in *inputs) figures() (string, error) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "From `%s`: %d worlds of each scenario, seeds from %d on, %.3g h of each.\n\n", command, seeds, r.Results[0].Seed, hours)
-	b.WriteString("![OGC by policy and scenario](steering-quality.svg)\n\nOGC in percent, with 95 % intervals:\n\n| policy |")
-	for _, s := range scenarios {
-		fmt.Fprintf(&b, " %s |", s)
-	}
-	b.WriteString("\n|---|" + strings.Repeat("---|", len(scenarios)) + "\n")
-	for _, p := range policies {
-		fmt.Fprintf(&b, "| %s |", p)
-		for _, s := range scenarios {
-			o := cells[[2]string{s, p}].OGC
-			fmt.Fprintf(&b, " %.0f (%.0f…%.0f) |", o.Mean, o.Low, o.High)
+	fmt.Fprintf(&b, "%s\n\n", in.note)
+	var c comparison
+	for _, name := range list(in.main) {
+		if err := c.read(name); err != nil {
+			return "", err
 		}
-		b.WriteString("\n")
 	}
-	for _, s := range []string{"S1", "S3"} {
-		if _, known := cells[[2]string{s, policies[0]}]; !known {
+	if err := c.write(&b, in); err != nil {
+		return "", err
+	}
+	for _, name := range list(in.studies) {
+		var findings []sim.Finding
+		if err := read(name, &findings); err != nil {
+			return "", err
+		}
+		for i := range findings {
+			if err := in.finding(&b, &findings[i]); err != nil {
+				return "", err
+			}
+		}
+	}
+	for _, quoted := range []struct{ file, text string }{
+		{in.evacuation, "### Evacuation\n\nA CDN dies at once in a region, and stays dead: how long until four in five of its viewers are elsewhere."},
+		{in.offline, "### Off-policy evaluation\n\nWhat `fairway replay --estimate` does ([REPLAY.md](REPLAY.md)), where the truth is known: the log of one policy tells how viewers would have fared " +
+			"under others, which steered the same worlds."},
+	} {
+		if quoted.file == "" {
 			continue
 		}
-		fmt.Fprintf(&b, "\n%s in full:\n\n| policy | regret %% | J ms | latency ms | errors %% | bad %% | worst J | moves/h | back and forth/h | over %% |\n|---|---|---|---|---|---|---|---|---|---|\n", s)
-		for _, p := range policies {
-			c := cells[[2]string{s, p}]
-			fmt.Fprintf(&b, "| %s | %.1f | %.1f | %.1f | %.3f | %.2f | %.0f | %.1f | %.2f | %.2f |\n",
-				p, c.Regret.Mean, c.J, c.Ms, c.Errors, c.Bad, c.WorstJ, c.Moves, c.Back/100, c.Overload)
+		data, err := os.ReadFile(quoted.file)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&b, "%s\n\n```\n%s```\n\n", quoted.text, data)
+	}
+	return b.String(), nil
+}
+
+// finding writes a study.
+func (in *inputs) finding(b *strings.Builder, f *sim.Finding) error {
+	fmt.Fprintf(b, "### %s\n\n%s\n\n", f.Title, f.Text)
+	if f.Plot != nil {
+		if err := in.draw(b, f.Name, f.Title, func(file *os.File) error { return f.Plot.WriteSVG(file, f.Title) }); err != nil {
+			return err
 		}
 	}
-	return b.String()
+	table(b, f.Head, f.Rows)
+	return nil
+}
+
+// draw makes a drawing and shows it.
+func (in *inputs) draw(b *strings.Builder, name, title string, draw func(*os.File) error) error {
+	if err := os.MkdirAll(in.drawings, 0o755); err != nil {
+		return err
+	}
+	file, err := os.Create(filepath.Join(in.drawings, name+".svg"))
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	fmt.Fprintf(b, "![%s](%s/%s.svg)\n\n", title, filepath.Base(in.drawings), name)
+	return draw(file)
+}
+
+func table(b *strings.Builder, head []string, rows [][]string) {
+	fmt.Fprintf(b, "| %s |\n|%s\n", strings.Join(head, " | "), strings.Repeat("---|", len(head)))
+	for _, row := range rows {
+		fmt.Fprintf(b, "| %s |\n", strings.Join(row, " | "))
+	}
+	b.WriteString("\n")
+}
+
+func read(name string, into any) error {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
+	}
+	return nil
+}
+
+func list(names string) []string {
+	if names == "" {
+		return nil
+	}
+	return strings.Split(names, ",")
 }
