@@ -210,6 +210,7 @@ func (t *track) explored(s *steering.Split, service, group int, now time.Time) *
 	is := &t.trying[service][group]
 	if age := now.Sub(is.since); is.since.IsZero() || age < 0 || age >= tryFor {
 		those, known := t.worthTrying(s, of.Groups[group].Region, auto, is.those)
+		those = slices.DeleteFunc(those, t.slots[service][group].memory.gaveUp) // it would fetch back who just left
 		if !known {
 			return s
 		}

@@ -46,6 +46,16 @@ func (m *memory) target(e *steering.Endpoint) float64 {
 	return 0
 }
 
+// gaveUp tells whether an endpoint was given up so lately that it is not chosen again.
+func (m *memory) gaveUp(e *steering.Endpoint) bool {
+	for i := range m.ends {
+		if m.ends[i].endpoint == e {
+			return !m.ends[i].left.IsZero()
+		}
+	}
+	return false
+}
+
 // recordAs gives the slot by name where another split than the one decided serves.
 func (s *slot) recordAs(served *steering.Split) steering.SplitRecord {
 	m := s.record().Memory
