@@ -151,6 +151,10 @@ func readSecret(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseSecret(path, text)
+}
+
+func parseSecret(path, text string) ([]byte, error) {
 	secret, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s does not hold base64", path)
