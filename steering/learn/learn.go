@@ -168,13 +168,18 @@ func (t *Table) code(id string, network netip.Prefix) string {
 func (t *Table) await(id string, network netip.Prefix, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for len(t.order) > 0 && (len(t.order) >= tokensKept || now.Sub(t.tokens[t.order[0]].at) > tokenLife) {
-		delete(t.tokens, t.order[0])
-		t.order = t.order[1:]
-	}
+	t.forget(now, tokensKept-1)
 	if _, known := t.tokens[id]; !known {
 		t.tokens[id] = token{network, now}
 		t.order = append(t.order, id)
+	}
+}
+
+// forget drops the tokens that waited too long, and the oldest of more than so many.
+func (t *Table) forget(now time.Time, most int) {
+	for len(t.order) > 0 && (len(t.order) > most || now.Sub(t.tokens[t.order[0]].at) > tokenLife) {
+		delete(t.tokens, t.order[0])
+		t.order = t.order[1:]
 	}
 }
 
@@ -216,11 +221,12 @@ func (t *Table) Publish() {
 	c := t.config.Load()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	now := c.Now()
+	t.forget(now, tokensKept)
 	if !t.dirty && len(t.resolvers) == 0 {
 		return
 	}
 	t.dirty = false
-	now := c.Now()
 	served := make(map[netip.Prefix]netip.Addr)
 	for network, r := range t.resolvers {
 		if r.forget(now.Add(-c.Keep)); len(r.networks) == 0 {

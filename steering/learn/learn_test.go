@@ -230,3 +230,19 @@ func TestClientDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// TestTokensAreForgotten: who has asked for a name is not known for longer than a minute,
+// whether or not anybody asks for another one.
+func TestTokensAreForgotten(t *testing.T) {
+	w := newWorld(t, nil)
+	w.Asked(w.Asked("waits."+name, theResolver), theResolver)
+	w.visit(theResolver, "10.1.0.7")
+	if len(w.tokens) != 2 {
+		t.Fatalf("%d tokens, want one that waits and one that was spent", len(w.tokens))
+	}
+	w.now = w.now.Add(tokenLife + time.Second)
+	w.Publish()
+	if len(w.tokens) != 0 || len(w.order) != 0 {
+		t.Errorf("after more than a minute there are %v, in the order %v", w.tokens, w.order)
+	}
+}
