@@ -37,8 +37,6 @@
 //
 // # Known limits
 //
-// A SOA record in a negative answer has the serial that the zone had when its layout
-// was taken up; one that was asked for, and those of transfers, have the present
-// one. The journal is in memory: after a restart, secondaries that missed a change
-// get the whole zone.
+// The journal is in memory: after a restart, secondaries that missed a change get the
+// whole zone.
 package transfer
