@@ -10,6 +10,7 @@
 //	go run ./dnsserver/bench                    # our paths and back ends, and the others
 //	go run ./dnsserver/bench -rounds 15 -each 2s
 //	go run ./dnsserver/bench -rate 60000        # not as fast as it goes
+//	go run ./dnsserver/bench -sizes -rounds 15  # our door, in a small world and a large one
 //
 // # How
 //

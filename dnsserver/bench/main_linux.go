@@ -23,6 +23,7 @@ type options struct {
 	only    string
 	into    string
 	scopes  bool
+	sizes   bool
 	serve   string
 	listen  string
 }
@@ -37,6 +38,7 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "servers, by name, with commas; empty = all")
 	flag.StringVar(&o.into, "into", "", "write the tables of all three runs into this file, between its markers")
 	flag.BoolVar(&o.scopes, "scopes", false, "count the networks that each server announces for the whole of IPv4, and measure nothing")
+	flag.BoolVar(&o.sizes, "sizes", false, "measure our door in a small world and in a large one: a million names, 10,000 services, 250 regions")
 	flag.StringVar(&o.serve, "serve", "", "be one of the servers (internal)")
 	flag.StringVar(&o.listen, "listen", "", "where to serve (internal)")
 	flag.Parse()
@@ -46,6 +48,8 @@ func main() {
 		run = serve
 	case o.scopes:
 		run = countScopes
+	case o.sizes:
+		run = compareSizes
 	}
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -83,7 +87,7 @@ func measure(o options) (_ comparison, err error) {
 		}
 	}()
 	for i, name := range chosen(o) {
-		s, err := begin(name, fmt.Sprintf("127.0.0.1:%d", 5400+i), folder, o)
+		s, err := begin(name, fmt.Sprintf("127.0.0.1:%d", 5400+i), folder, o, makeQueries()[0])
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "bench: %s is left out: %v\n", name, err)
 			continue

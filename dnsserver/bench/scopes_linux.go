@@ -24,7 +24,7 @@ func countScopes(o options) (err error) {
 	defer os.RemoveAll(folder)
 	fmt.Printf("| server | networks announced for IPv4 | to one for each /24 |\n|---|--:|--:|\n")
 	for i, name := range chosen(o) {
-		s, err := begin(name, fmt.Sprintf("127.0.0.1:%d", 5420+i), folder, o)
+		s, err := begin(name, fmt.Sprintf("127.0.0.1:%d", 5420+i), folder, o, makeQueries()[0])
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}

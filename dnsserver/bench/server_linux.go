@@ -49,7 +49,12 @@ func serve(o options) error {
 	case plain:
 		return servePlain(ctx, o.listen)
 	}
-	first, err := snapshot()
+	world := snapshot
+	z, sized := sizeOf(o.serve)
+	if sized {
+		world = z.snapshot
+	}
+	first, err := world()
 	if err != nil {
 		return err
 	}
@@ -60,7 +65,7 @@ func serve(o options) error {
 		// Limits so high that they never bite, and are looked at for every answer.
 		Limits: dnsserver.Limits{Answers: plenty, Negatives: plenty, Errors: plenty, Slip: 2, IPv4Bits: 24, IPv6Bits: 56, Amplification: 5, SignedAmplification: 12},
 	}
-	if o.serve == mmsgFast {
+	if o.serve == mmsgFast || sized {
 		config.Backend = dnsserver.BackendMmsg
 	}
 	door, err := dnsserver.New(config)
@@ -82,8 +87,8 @@ type server struct {
 	results []result
 }
 
-// begin starts a server on processor 0, and waits until it answers.
-func begin(name, address, folder string, o options) (*server, error) {
+// begin starts a server on processor 0, and waits until it answers a query.
+func begin(name, address, folder string, o options, q query) (*server, error) {
 	cmd, err := command(name, address, filepath.Join(folder, name), o)
 	if err != nil {
 		return nil, err
@@ -93,7 +98,7 @@ func begin(name, address, folder string, o options) (*server, error) {
 		return nil, err
 	}
 	s := &server{name: name, address: address, Process: p}
-	if err := s.await(); err != nil {
+	if err := s.await(q); err != nil {
 		return nil, errors.Join(err, s.End(), errors.New(s.Log()))
 	}
 	return s, nil
@@ -129,21 +134,24 @@ func write(file, text string) error {
 	return os.WriteFile(file, []byte(text), 0o644)
 }
 
+// startTime is how long a server may take to start: a large world takes a good part of it where others
+// work as well.
+const startTime = 5 * time.Minute
+
 // await returns when the server answers.
-func (s *server) await() error {
+func (s *server) await(q query) error {
 	conn, err := net.Dial("udp", s.address)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	q := makeQueries()[0]
 	buffer := make([]byte, 1500)
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(startTime); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		conn.Write(q.packet)
 		conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
 		if n, err := conn.Read(buffer); err == nil && (s.name == echo || bytes.Contains(buffer[:n], []byte(q.target))) {
 			return nil
 		}
 	}
-	return fmt.Errorf("no answer within 20 s")
+	return fmt.Errorf("no answer within %v", startTime)
 }
