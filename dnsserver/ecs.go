@@ -60,7 +60,7 @@ func parseSubnet(data []byte) (subnet, error) {
 	if n.family == familyIPv4 {
 		n.address = netip.AddrFrom4([4]byte(full[:4]))
 	}
-	if masked, err := n.address.Prefix(n.source); err != nil || masked.Addr() != n.address {
+	if within := n.source % 8; within > 0 && octets[len(octets)-1]<<within != 0 {
 		return subnet{}, errors.New("client subnet: bits set beyond the source length")
 	}
 	return n, nil

@@ -20,6 +20,7 @@ type scratch struct {
 	query    commonQuery
 	asked    steering.Query
 	decision steering.Decision
+	given    given     // for the endpoint of the decision
 	decided  bool      // the decision hands an endpoint out
 	opt      optRecord // of the answer; only where the query has one
 	cookie   cookieState
@@ -57,8 +58,8 @@ func (m *scratch) fast(t *nameTable, snapshot *steering.Snapshot, resolver netip
 		return nil
 	}
 	if e.steered != notSteered {
-		if name := &t.steered[e.steered]; name.offer.has(q.qtype) {
-			return m.steer(name, snapshot, resolver, transport)
+		if name := t.steeredAt(e.steered); name.offer.has(q.qtype) {
+			return m.steer(&name, snapshot, resolver, transport)
 		}
 	}
 	s, exists := e.static(q.qtype)
@@ -71,33 +72,33 @@ func (m *scratch) fast(t *nameTable, snapshot *steering.Snapshot, resolver netip
 	return m.deny(&t.denials[e.denial], dns.RcodeSuccess, transport)
 }
 
-// choose decides for the client that a query tells of, and finds what is prepared
-// for the endpoint; nil where nothing is.
-func (m *scratch) choose(name *steeredName, snapshot *steering.Snapshot, resolver netip.Addr) (*given, *steering.Endpoint) {
+// choose decides for the client that a query tells of, and reads what is prepared for
+// the endpoint, whose place in the service it returns; false where nothing is.
+func (m *scratch) choose(name *steeredName, snapshot *steering.Snapshot, resolver netip.Addr) (endpoint int, ok bool) {
 	m.asked = steering.Query{Service: name.service}
 	m.asked.Client, m.asked.Source = m.query.options.subnet.client(resolver)
 	snapshot.DecideInto(&m.asked, &m.decision)
 	chosen, ok := m.decision.First()
 	if !ok {
-		return nil, nil
+		return 0, false
 	}
-	return name.find(chosen.Endpoint, m.query.qtype), chosen.Endpoint
+	endpoint = name.index(chosen.Endpoint)
+	return endpoint, endpoint >= 0 && name.find(endpoint, m.query.qtype, &m.given)
 }
 
 // steer answers for a steered name with the endpoint that the snapshot chooses.
 func (m *scratch) steer(name *steeredName, snapshot *steering.Snapshot, resolver netip.Addr, transport string) []byte {
-	g, _ := m.choose(name, snapshot, resolver)
-	if g == nil {
+	if _, ok := m.choose(name, snapshot, resolver); !ok {
 		return nil
 	}
+	g := &m.given
 	subnet := &m.query.options.subnet
 	m.opt.scope = subnet.scope(m.decision.Scope, true)
 	m.opt.error = trouble(m.decision.Split)
-	given := g.section
 	if subnet.tells() && m.decision.Scope > 0 {
-		given = g.tailored()
+		g.section = g.tailored()
 	}
-	answer := m.write(&given, transport)
+	answer := m.write(&g.section, transport)
 	if answer == nil {
 		return nil
 	}
@@ -113,8 +114,8 @@ func (m *scratch) setTTL(answer []byte, g *given) {
 	}
 	ttl := min(seconds(m.decision.TTL), g.maxTTL)
 	body := answer[headerLength+len(m.query.question):]
-	for _, at := range g.ttls {
-		binary.BigEndian.PutUint32(body[at:], ttl)
+	for at := g.ttls; len(at) > 0; at = at[2:] {
+		binary.BigEndian.PutUint32(body[binary.BigEndian.Uint16(at):], ttl)
 	}
 }
 

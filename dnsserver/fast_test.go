@@ -468,7 +468,7 @@ func TestFastDoesNotAllocate(t *testing.T) {
 func TestNameTable(t *testing.T) {
 	const names = 5000
 	wire := func(i int) []byte { return append(append([]byte{5}, fmt.Sprintf("%05d", i)...), 0) }
-	table := newNameTable(names)
+	table := newNameTable(names, 0)
 	for i := range names {
 		table.put(wire(i), entry{denial: uint32(i), steered: notSteered}, []staticAnswer{
 			{dns.TypeA, section{octets: binary.BigEndian.AppendUint32(nil, uint32(i)), answers: 1}}, {qtype: dns.TypeMX},

@@ -56,8 +56,8 @@ func (s *Server) exchangeSigned(m *scratch, snapshot *steering.Snapshot, resolve
 	}
 	m.epoch = t.denials[e.denial].epoch(s.config.Signer)
 	if e.steered != notSteered {
-		if name := &t.steered[e.steered]; name.offer.has(q.qtype) {
-			return s.steerSigned(m, e.at, name, snapshot, resolver, transport)
+		if name := t.steeredAt(e.steered); name.offer.has(q.qtype) {
+			return s.steerSigned(m, e.at, &name, snapshot, resolver, transport)
 		}
 	}
 	id := answerID{at: e.at}
@@ -74,15 +74,15 @@ func (s *Server) exchangeSigned(m *scratch, snapshot *steering.Snapshot, resolve
 func (s *Server) steerSigned(m *scratch, at uint32, name *steeredName, snapshot *steering.Snapshot, resolver netip.Addr, transport string) []byte {
 	q := &m.query
 	subnet := &q.options.subnet
-	g, endpoint := m.choose(name, snapshot, resolver)
-	if g == nil {
+	endpoint, ok := m.choose(name, snapshot, resolver)
+	if !ok {
 		return nil
 	}
-	id := answerID{at: at, qtype: g.qtype, endpoint: name.index(endpoint) + 1}
-	if !g.handOut {
+	id := answerID{at: at, qtype: m.given.qtype, endpoint: uint16(endpoint) + 1}
+	if !m.given.handOut {
 		id.qtype = q.qtype // the denial names the other types
 	}
-	signed := s.signedAnswer(m, id, endpoint, transport)
+	signed := s.signedAnswer(m, id, name.endpoints[endpoint], transport)
 	if signed == nil {
 		return nil
 	}
@@ -100,11 +100,6 @@ func (s *Server) steerSigned(m *scratch, at uint32, name *steeredName, snapshot 
 		m.setTTL(answer, &signed.given)
 	}
 	return answer
-}
-
-// index is an endpoint's place in the service.
-func (s *steeredName) index(e *steering.Endpoint) uint16 {
-	return uint16(slices.IndexFunc(s.endpoints, func(p preparedEndpoint) bool { return p.endpoint == e }))
 }
 
 // writeSigned writes an answer; nil when there is none.
@@ -250,21 +245,21 @@ func (s *Server) warm(t *nameTable) {
 		if steered == notSteered {
 			return
 		}
-		name, epoch := &t.steered[steered], t.denials[denial].epoch(s.config.Signer)
-		for i := range name.endpoints {
-			for _, g := range name.endpoints[i].given {
+		name, epoch := t.steeredAt(steered), t.denials[denial].epoch(s.config.Signer)
+		for i, endpoint := range name.endpoints {
+			name.each(i, func(g *given) {
 				if left--; left < 0 || !g.handOut {
-					continue
+					return
 				}
 				qtype := g.qtype
 				if qtype == 0 {
 					qtype = dns.TypeA
 				}
-				if made := p.signed(wire, qtype, name.endpoints[i].endpoint); made != nil {
+				if made := p.signed(wire, qtype, endpoint); made != nil {
 					made.id, made.epoch, made.until = answerID{at, g.qtype, uint16(i) + 1}, epoch, s.clock()+keepSigned
 					t.proofs.standing.put(t.hashOf(made.id, nil), made)
 				}
-			}
+			})
 		}
 	})
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"math"
+
+	"fairway/steering"
 )
 
 // nameTable finds what is prepared for a name. It is made once, read by all, and
@@ -12,13 +14,13 @@ import (
 // no pointers for the garbage collector to follow: a million names cost it
 // nothing, and a query two or three cache misses.
 type nameTable struct {
-	seed    maphash.Seed
-	slots   []slot // open addressing with linear probing, at most half full
-	octets  []byte // see put
-	denials []denial
-	steered []steeredName
-	signed  bool    // some zone is signed
-	proofs  *proofs // nil unless signed
+	seed      maphash.Seed
+	slots     []slot // open addressing with linear probing, at most half full
+	octets    []byte // see put, and putSteered
+	denials   []denial
+	endpoints []*steering.Endpoint // of the steered names, one name's after the other's
+	signed    bool                 // some zone is signed
+	proofs    *proofs              // nil unless signed
 }
 
 // slot is where a name's entry lies, 0 for none, and a part of its hash, which
@@ -30,7 +32,7 @@ type entry struct {
 	at      uint32 // where it lies in the table
 	flags   uint8
 	denial  uint32 // index
-	steered uint32 // index, notSteered for none
+	steered uint32 // where what is steered lies, notSteered for none
 	answers []byte // static answers, see put
 }
 
@@ -51,13 +53,14 @@ const (
 	averageEntry = 96 // octets, only to begin with
 )
 
-func newNameTable(names int) *nameTable {
+// newNameTable makes a table for so many names, among which so many endpoints are chosen.
+func newNameTable(names, endpoints int) *nameTable {
 	size := 2
 	for size < 2*names {
 		size *= 2
 	}
 	t := &nameTable{seed: maphash.MakeSeed(), slots: make([]slot, size)}
-	t.octets = append(make([]byte, 0, averageEntry*names), 0) // offset 0 means none
+	t.octets = append(make([]byte, 0, averageEntry*(names+endpoints)), 0) // offset 0 means none
 	return t
 }
 
@@ -128,7 +131,8 @@ func (t *nameTable) find(name []byte) (e entry, ok bool) {
 	return entry{}, false
 }
 
-// each calls f with the name, place, denial and steered index of every entry.
+// each calls f with the name, the place, the denial's index and the steered place of every
+// entry.
 func (t *nameTable) each(f func(wire []byte, at, denial, steered uint32)) {
 	for _, slot := range t.slots {
 		if slot.at != 0 {
@@ -166,11 +170,4 @@ func (e *entry) static(qtype uint16) (s section, ok bool) {
 		b = b[answerFixed+length:]
 	}
 	return section{}, false
-}
-
-// steeredName is a name that a service steers.
-type steeredName struct {
-	service   int // index in the layout
-	offer     offer
-	endpoints []preparedEndpoint // as in the service
 }

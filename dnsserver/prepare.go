@@ -10,13 +10,6 @@ import (
 	"fairway/steering"
 )
 
-// preparedEndpoint is what a steered name is answered when an endpoint is chosen.
-// It belongs to the layout: a new generation finds it made.
-type preparedEndpoint struct {
-	endpoint *steering.Endpoint
-	given    []given // those of one type before the one for all others
-}
-
 // chainedTypes are the types for which answers through a CNAME are prepared: what
 // players' resolvers ask. Other types take the general path there.
 func chainedTypes() []uint16 {
@@ -25,11 +18,14 @@ func chainedTypes() []uint16 {
 
 // prepareNames makes the table of a compiled layout's names.
 func prepareNames(z *zoneSet) *nameTable {
-	names := 0
+	names, endpoints := 0, 0
 	for _, zone := range z.byName {
 		names += len(zone.nodes)
 	}
-	p, t := newPreparer(z), newNameTable(names)
+	for _, sl := range z.layout.Services {
+		endpoints += len(sl.Service.Hostnames) * len(sl.Service.Endpoints)
+	}
+	p, t := newPreparer(z), newNameTable(names, endpoints)
 	if t.signed = z.signed; t.signed {
 		t.proofs = newProofs(z, names)
 	}
@@ -75,8 +71,7 @@ func (p *preparer) name(t *nameTable, z *zone, name string, denial uint32) bool 
 		e.flags |= flagAlias
 	}
 	if n.service != noService {
-		e.steered = uint32(len(t.steered))
-		t.steered = append(t.steered, p.steered(n, name, length))
+		e.steered = t.putSteered(p.steered(n, name, length))
 	}
 	answers := p.statics(z, n, name, length)
 	if z.signer != nil && (name == z.name || z.signals[n] != "") {
@@ -142,8 +137,8 @@ func compressible(rrtype uint16) bool { return rrtype > dns.TypeA && rrtype <= d
 
 // steered prepares a steered name: for each endpoint, every answer that choosing
 // it can give. What cannot be prepared for a type is there all the same, empty.
-func (p *preparer) steered(n *node, name string, length int) steeredName {
-	s := steeredName{service: int(n.service), offer: p.zones.offers(n)}
+func (p *preparer) steered(n *node, name string, length int) preparedName {
+	s := preparedName{service: int(n.service), offer: p.zones.offers(n)}
 	for _, e := range p.zones.layout.Services[n.service].Service.Endpoints {
 		prepared := preparedEndpoint{endpoint: e}
 		for _, qtype := range p.typesOf(n, e) {
@@ -165,23 +160,4 @@ func (p *preparer) typesOf(n *node, e *steering.Endpoint) []uint16 {
 		return chainedTypes()
 	}
 	return []uint16{0}
-}
-
-// find returns what is prepared for an endpoint and type, nil for nothing.
-func (s *steeredName) find(e *steering.Endpoint, qtype uint16) *given {
-	for i := range s.endpoints {
-		if s.endpoints[i].endpoint == e {
-			return s.endpoints[i].find(qtype)
-		}
-	}
-	return nil
-}
-
-func (p *preparedEndpoint) find(qtype uint16) *given {
-	for i := range p.given {
-		if g := &p.given[i]; g.qtype == qtype || g.qtype == 0 {
-			return g
-		}
-	}
-	return nil
 }

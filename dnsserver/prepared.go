@@ -31,10 +31,10 @@ func (s *section) empty() bool { return len(s.octets) == 0 }
 // depend on the decision: where its TTL goes is left open.
 type given struct {
 	section
-	qtype   uint16   // 0 = every type that has no section of its own
-	handOut bool     // the endpoint is in it, not only that it has no such record
-	maxTTL  uint32   // of the records whose TTL is the decision's
-	ttls    []uint16 // where these are in the octets
+	qtype   uint16 // 0 = every type that has no section of its own
+	handOut bool   // the endpoint is in it, not only that it has no such record
+	maxTTL  uint32 // of the records whose TTL is the decision's
+	ttls    []byte // where these are in the octets, two octets for each
 	// Of a chain that goes on behind its first CNAME, the octets of this one and its
 	// signatures, and their number; else 0 (see tailor).
 	head, heads uint16
@@ -108,7 +108,7 @@ func (p *preparer) given(name string, qtype uint16, length int, e *steering.Endp
 	g.octets = slices.Clone(s.octets)
 	for _, start := range starts[:min(timed, len(starts))] {
 		end, _ := skipName(g.octets, start)
-		g.ttls = append(g.ttls, uint16(end+4))
+		g.ttls = binary.BigEndian.AppendUint16(g.ttls, uint16(end+4))
 	}
 	if next != "" && len(starts) > timed {
 		g.head, g.heads = uint16(starts[timed]), uint16(timed)

@@ -78,12 +78,12 @@ func (s *Snapshot) DecideInto(q *Query, d *Decision) {
 
 func (s *Snapshot) decide(q *Query, d *Decision) {
 	sl := s.Layout.Services[q.Service]
-	if sl.Service.Policy.IgnoreSession {
+	if sl.policy.IgnoreSession {
 		q.Session = ""
 	}
 	client := q.Client.Unmap()
 	cell, bits := s.Layout.Table.Locate(client)
-	prefix, hashed := hashedPrefix(sl.Service.Policy, client)
+	prefix, hashed := hashedPrefix(sl.policy, client)
 	group, parts := int(sl.outcome(cell, q)), []Part(nil)
 	if group >= len(sl.Groups) {
 		parts = sl.divided[group-len(sl.Groups)]
@@ -106,7 +106,7 @@ func (s *Snapshot) decide(q *Query, d *Decision) {
 		d.hash = hashOf(sl.seed, prefix, q.Session)
 	}
 	switch {
-	case split.picks > 1:
+	case len(split.shares) > 1:
 		d.hash = hashOf(sl.seed, prefix, q.Session)
 		d.first = split.first(d.hash)
 		d.Scope = max(d.Scope, hashed)
@@ -136,7 +136,7 @@ const shareSeed = 0x9E3779B97F4A7C15
 // First returns the endpoint that the client should use; false when the split
 // hands out nothing (on_all_down: none).
 func (d *Decision) First() (*Candidate, bool) {
-	if d.Split.picks == 0 {
+	if len(d.Split.shares) == 0 {
 		return nil, false
 	}
 	return &d.Split.Candidates[d.first], true
@@ -151,7 +151,7 @@ func (d *Decision) AppendRanked(dst []*Candidate) []*Candidate {
 	for i := range picks {
 		c := &picks[i]
 		at := len(dst)
-		for at > start && distance(c, d.hash) < distance(dst[at-1], d.hash) {
+		for at > start && c.distance(d.hash) < dst[at-1].distance(d.hash) {
 			at--
 		}
 		dst = append(dst, nil)
@@ -179,8 +179,8 @@ func pickPart(parts []Part, hash uint64) (group int) {
 // first returns the index of the pick with the least distance.
 func (s *Split) first(hash uint64) int {
 	best, at := math.Inf(1), 0
-	for i := range s.Candidates[:s.picks] {
-		if dist := distance(&s.Candidates[i], hash); dist < best {
+	for i := range s.shares {
+		if dist := s.shares[i].distance(hash); dist < best {
 			best, at = dist, i
 		}
 	}
@@ -191,8 +191,8 @@ func (s *Split) first(hash uint64) int {
 // Schomaker, "Weighted Distributed Hash Tables", 2005): each candidate is
 // nearest for a share of the hashes proportional to its weight, whatever the
 // other candidates are. The logarithm's base makes no difference to the order.
-func distance(c *Candidate, hash uint64) float64 {
-	return rarity(mix(hash, c.seed)) * c.inverse
+func (s *share) distance(hash uint64) float64 {
+	return rarity(mix(hash, s.seed)) * s.inverse
 }
 
 // hashedPrefix returns the network address that a split hashes and its length.

@@ -15,7 +15,7 @@ type grouper struct {
 	now    time.Time // zero = no time: rules that read it match nobody
 	memo   map[memoKey][]answer
 	fences map[*Fence][]answer
-	made   map[groupingKey]*ServiceLayout
+	made   map[groupingKey]*grouped
 }
 
 // memoKey is what a rule's condition can tell apart beside the cell.
@@ -52,7 +52,7 @@ func answerOf(b bool) answer {
 func newGrouper(cells []Cell, now time.Time) *grouper {
 	g := &grouper{
 		cells: cells, now: now, region: make([]int32, len(cells)),
-		memo: make(map[memoKey][]answer), fences: make(map[*Fence][]answer), made: make(map[groupingKey]*ServiceLayout),
+		memo: make(map[memoKey][]answer), fences: make(map[*Fence][]answer), made: make(map[groupingKey]*grouped),
 	}
 	numbers := make(map[string]int32)
 	for i := range cells {
@@ -80,9 +80,7 @@ func (g *grouper) layout(s *Service) *ServiceLayout {
 		known = g.group(s, rules, fenced)
 		g.made[key] = known
 	}
-	sl := *known
-	sl.Service, sl.seed = s, hashString(s.Key)
-	return &sl
+	return &ServiceLayout{Service: s, grouped: known, seed: hashString(s.Key)}
 }
 
 // reachable lists the policy's rules and those of the policies that they give
@@ -98,7 +96,7 @@ func (p *Policy) reachable() []*Rule {
 }
 
 // group asks for every way that some rule can tell apart.
-func (g *grouper) group(s *Service, rules []*Rule, fenced bool) *ServiceLayout {
+func (g *grouper) group(s *Service, rules []*Rule, fenced bool) *grouped {
 	n := &grouping{
 		grouper: g, service: s, fenced: fenced,
 		index: make(map[Group]uint32), numbers: make(map[*Rule][]uint32), mixes: make(map[string]uint32), barred: make(map[string]*Barred),
@@ -356,7 +354,7 @@ func (n *grouping) mix(parts []Part) uint32 {
 }
 
 // sealed gives the outcomes their final numbers.
-func (n *grouping) sealed(lists [][]uint32, w *ways) *ServiceLayout {
+func (n *grouping) sealed(lists [][]uint32, w *ways) *grouped {
 	for _, list := range lists {
 		for i := range list {
 			if list[i]&mixed != 0 {
@@ -364,9 +362,9 @@ func (n *grouping) sealed(lists [][]uint32, w *ways) *ServiceLayout {
 			}
 		}
 	}
-	sl := &ServiceLayout{Groups: n.groups, divided: n.divided, ways: w}
+	g := &grouped{policy: n.service.Policy, Groups: n.groups, divided: n.divided, ways: w}
 	if w == nil {
-		sl.plain = lists[0]
+		g.plain = lists[0]
 	}
-	return sl
+	return g
 }

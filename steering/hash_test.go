@@ -46,7 +46,7 @@ func TestDistanceIsAlwaysUsable(t *testing.T) {
 		}
 		c := s.Candidates[0]
 		for h := range uint64(1000) {
-			if d := distance(&c, h); !(d >= 0) {
+			if d := c.distance(h); !(d >= 0) {
 				t.Errorf("distance of hash %d at weight %v is %v", h, weight, d)
 			}
 		}

@@ -20,15 +20,21 @@ type Layout struct {
 	minutes  bool    // some rule reads the time
 }
 
-// ServiceLayout is a service with its groups. Services that share a policy
-// share Groups and what finds them.
+// ServiceLayout is a service with its groups.
 type ServiceLayout struct {
 	Service *Service // as a schedule has it while one is open
+	*grouped
+	seed uint64
+}
+
+// grouped is groups and what finds them. Services that share a policy share it, so that
+// what an answer reads of it is near for all of them.
+type grouped struct {
+	policy  *Policy
 	Groups  []Group
 	plain   []uint32 // cell → outcome, for whoever asks; nil when it depends on how
 	ways    *ways    // nil when it does not
 	divided [][]Part // outcomes beyond the groups: cells whose clients several groups share
-	seed    uint64
 }
 
 // Group is the cells of one region in which the same rule matches and the same
@@ -199,7 +205,7 @@ func (s *ServiceLayout) Parts(cell uint32, q Query) []Part {
 	return s.parts(s.outcome(cell, &q))
 }
 
-func (s *ServiceLayout) parts(outcome uint32) []Part {
+func (s *grouped) parts(outcome uint32) []Part {
 	if int(outcome) < len(s.Groups) {
 		return []Part{{Group: int(outcome), Share: 1}}
 	}
@@ -221,7 +227,7 @@ func (s *ServiceLayout) PartsOf(cell uint32, w *Way) []Part {
 }
 
 // outcomes gives the outcomes of a way.
-func (s *ServiceLayout) outcomes(w *Way) []uint32 {
+func (s *grouped) outcomes(w *Way) []uint32 {
 	if s.ways == nil {
 		return s.plain
 	}
@@ -242,7 +248,7 @@ func (s *ServiceLayout) Matched(cell uint32, w *Way) *Rule {
 func (s *ServiceLayout) ReadsPath() bool { return s.ways != nil && len(s.ways.paths) > 0 }
 
 // outcome is a group's index, or beyond them one of divided.
-func (s *ServiceLayout) outcome(cell uint32, q *Query) uint32 {
+func (s *grouped) outcome(cell uint32, q *Query) uint32 {
 	if s.ways == nil {
 		return s.plain[cell]
 	}

@@ -51,10 +51,10 @@ func NewSnapshot(generation uint64, published time.Time, layout *Layout, splits 
 func uniform(groups []*Split) bool {
 	for _, g := range groups {
 		first := groups[0]
-		if g.picks > 1 || g.picks != first.picks || g.TTL != first.TTL {
+		if len(g.shares) > 1 || len(g.shares) != len(first.shares) || g.TTL != first.TTL {
 			return false
 		}
-		if g.picks == 1 && g.Candidates[0].Endpoint != first.Candidates[0].Endpoint {
+		if len(g.shares) == 1 && g.Candidates[0].Endpoint != first.Candidates[0].Endpoint {
 			return false
 		}
 	}

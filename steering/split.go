@@ -9,13 +9,16 @@ import (
 
 // Split is the ready answer for one service × group: ranked endpoints and the
 // share of the group's clients that each should get.
+//
+// What each answer reads of it stands in front: where there are very many splits, every
+// further part of memory is one more to wait for.
 type Split struct {
 	Candidates []Candidate // best first; those with a weight before those without
 	TTL        time.Duration
+	shares     []share // of the leading candidates, those that have a weight: a copy that lies together
+	Trouble    Trouble
 	Reason     Reason // why the candidates with a weight are these
 	Holds      []Hold // what kept the split from its target
-	Trouble    Trouble
-	picks      int // leading candidates with a weight
 }
 
 // Trouble says in one word in what way a split is less than its policy wants, so
@@ -43,8 +46,13 @@ type Candidate struct {
 	// Correction is a factor on Weight when clients are picked, so that what is
 	// handed out follows it; 0 = none. See Policy.Correct.
 	Correction float64
-	inverse    float64 // 1/(Weight×Correction); finite
-	seed       uint64
+	share
+}
+
+// share is what the choice among candidates reads of one.
+type share struct {
+	seed    uint64
+	inverse float64 // 1/(Weight×Correction); finite
 }
 
 // Reason says in a closed code, and in words, why something is as it is.
@@ -145,7 +153,7 @@ func NewSplit(candidates []Candidate, ttl time.Duration, reason Reason, holds []
 		return nil, fmt.Errorf("split: TTL %v is below one second", ttl)
 	}
 	s := &Split{Candidates: candidates, TTL: ttl, Reason: reason, Holds: holds}
-	sum := 0.0
+	sum, picks := 0.0, 0
 	for i := range candidates {
 		c := &candidates[i]
 		for j := range candidates[:i] {
@@ -157,17 +165,20 @@ func NewSplit(candidates []Candidate, ttl time.Duration, reason Reason, holds []
 			return nil, fmt.Errorf("split: candidate %d has no endpoint or a weight of %v", i, c.Weight)
 		}
 		if c.Weight > 0 {
-			if s.picks != i {
+			if picks != i {
 				return nil, errors.New("split: a candidate without a weight stands before one with a weight")
 			}
-			s.picks = i + 1
+			picks = i + 1
 		}
 		sum += c.Weight
-		c.seed = hashString(c.Endpoint.ID)
-		c.inverse = min(1/(c.Weight*c.Factor()), math.MaxFloat64)
+		c.share = share{hashString(c.Endpoint.ID), min(1/(c.Weight*c.Factor()), math.MaxFloat64)}
 	}
-	if s.picks > 0 && (sum < 1-1e-6 || sum > 1+1e-6) {
+	if picks > 0 && (sum < 1-1e-6 || sum > 1+1e-6) {
 		return nil, fmt.Errorf("split: weights sum to %v, want 1", sum)
+	}
+	s.shares = make([]share, picks)
+	for i := range s.shares {
+		s.shares[i] = candidates[i].share
 	}
 	return s, nil
 }
@@ -181,7 +192,7 @@ func (c *Candidate) Factor() float64 {
 }
 
 // Picks returns the candidates that have a weight.
-func (s *Split) Picks() []Candidate { return s.Candidates[:s.picks] }
+func (s *Split) Picks() []Candidate { return s.Candidates[:len(s.shares)] }
 
 // Weight returns the weight of an endpoint, 0 where it has none.
 func (s *Split) Weight(endpointID string) float64 {
