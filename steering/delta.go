@@ -18,7 +18,7 @@ type Delta struct {
 	Groups   map[string]GroupRecords `json:"groups,omitempty"`   // by service: those that changed
 	Services map[string]GroupRecords `json:"services,omitempty"` // by service: all groups, where some are gone
 	Canary   *CanaryDelta            `json:"canary,omitempty"`
-	Health   map[Subject][]Health    `json:"health,omitempty"` // rows that changed, by column
+	Health   map[Subject][]*Health   `json:"health,omitempty"` // rows that changed, by column
 }
 
 // CanaryDelta is the same of the services of the revision on trial.
@@ -177,15 +177,15 @@ func withRecords(all, groups, services map[string]GroupRecords) (map[string]Grou
 
 // changedSince gives the rows of the table that differ from another table's of the
 // same shape; false where the shapes differ.
-func (t HealthTable) changedSince(o HealthTable) (map[Subject][]Health, bool) {
+func (t HealthTable) changedSince(o HealthTable) (map[Subject][]*Health, bool) {
 	if t.index != o.index && !t.index.same(o.index) {
 		return nil, false
 	}
-	var rows map[Subject][]Health
+	var rows map[Subject][]*Health
 	for i, row := range t.rows {
 		before := o.rows[i]
 		switch {
-		case t.SameRow(o, i) || slices.EqualFunc(row, before, Health.equal):
+		case t.SameRow(o, i) || slices.EqualFunc(row, before, sameHealth):
 		case row == nil:
 			return nil, false
 		default:
@@ -201,11 +201,11 @@ func (x *HealthIndex) same(o *HealthIndex) bool {
 }
 
 // withChanged puts rows in place of those that the table has.
-func (t HealthTable) withChanged(rows map[Subject][]Health) (HealthTable, error) {
+func (t HealthTable) withChanged(rows map[Subject][]*Health) (HealthTable, error) {
 	if len(rows) == 0 {
 		return t, nil
 	}
-	numbered := make(map[int][]Health, len(rows))
+	numbered := make(map[int][]*Health, len(rows))
 	for subject, row := range rows {
 		at := t.Subject(subject)
 		if at < 0 || len(row) != t.index.width {
@@ -223,10 +223,10 @@ func (t HealthTable) Turned(now HealthTable) HealthTable {
 	if t.index != now.index || t.index == nil {
 		return now
 	}
-	rows := make(map[int][]Health)
+	rows := make(map[int][]*Health)
 	for i := range now.rows {
-		if !now.SameRow(t, i) && !slices.EqualFunc(now.rows[i], t.rows[i], func(a, b Health) bool {
-			return a.Verdict == b.Verdict && a.Since.Equal(b.Since) && a.Unturned == b.Unturned
+		if !now.SameRow(t, i) && !slices.EqualFunc(now.rows[i], t.rows[i], func(a, b *Health) bool {
+			return a == b || a.Verdict == b.Verdict && a.Since.Equal(b.Since) && a.Unturned == b.Unturned
 		}) {
 			rows[i] = now.rows[i]
 		}

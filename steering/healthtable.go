@@ -14,7 +14,7 @@ import (
 // a column, so a table is as large as what was judged, not as what was asked for.
 type HealthTable struct {
 	index *HealthIndex
-	rows  [][]Health // by subject, then by column
+	rows  [][]*Health // by subject, then by column; tables share what did not change from one to the next
 }
 
 // HealthIndex says where in a table the health of a subject and region stands.
@@ -78,7 +78,7 @@ func (t HealthTable) At(row, column int) *Health {
 	if row < 0 || column < 0 || t.rows[row] == nil {
 		return &unknownHealth
 	}
-	return &t.rows[row][column]
+	return t.rows[row][column]
 }
 
 // Get returns the health of a subject in a region; the zero Health (unknown)
@@ -96,7 +96,7 @@ func (t HealthTable) Row(subject Subject) map[string]Health {
 	}
 	row := make(map[string]Health, len(t.index.columns))
 	for region, column := range t.index.columns {
-		row[region] = t.rows[i][column]
+		row[region] = *t.At(i, column)
 	}
 	return row
 }
@@ -133,7 +133,7 @@ func (t HealthTable) Regions(subject Subject) func(yield func(string, *Health) b
 			return
 		}
 		for region, column := range t.index.columns {
-			if !yield(region, &t.rows[i][column]) {
+			if !yield(region, t.At(i, column)) {
 				return
 			}
 		}
@@ -165,6 +165,8 @@ func (t HealthTable) Equal(o HealthTable) bool {
 	return true
 }
 
+func sameHealth(a, b *Health) bool { return a == b || a.equal(*b) }
+
 func (h Health) equal(o Health) bool {
 	if !h.Since.Equal(o.Since) || !h.Newest.Equal(o.Newest) {
 		return false
@@ -192,15 +194,21 @@ func (t HealthTable) IsZero() bool { return t.Subjects() == 0 }
 
 // WithRows returns a table with the given rows, by number, put in place of the
 // old ones; those not named are shared with the old table, if that has the same
-// index. The rows are kept.
-func (t HealthTable) WithRows(index *HealthIndex, rows map[int][]Health) HealthTable {
-	next := HealthTable{index: index, rows: make([][]Health, len(index.names))}
+// index. The rows are kept, and what they point at must not change; nil is the zero
+// Health.
+func (t HealthTable) WithRows(index *HealthIndex, rows map[int][]*Health) HealthTable {
+	next := HealthTable{index: index, rows: make([][]*Health, len(index.names))}
 	if t.index == index {
 		copy(next.rows, t.rows)
 	}
 	for i, row := range rows {
 		if len(row) != index.width {
 			panic(fmt.Sprintf("steering: a row of health with %d columns, want %d", len(row), index.width))
+		}
+		for column, h := range row {
+			if h == nil {
+				row[column] = &unknownHealth
+			}
 		}
 		next.rows[i] = row
 	}
@@ -232,11 +240,11 @@ func (t HealthTable) With(rows map[Subject]map[string]Health) HealthTable {
 		regions[region] = i
 	}
 	index := NewHealthIndex(slices.Sorted(maps.Keys(all)), regions)
-	made := make(map[int][]Health, len(all))
+	made := make(map[int][]*Health, len(all))
 	for subject, row := range all {
-		columns := make([]Health, len(regions))
+		columns := make([]*Health, len(regions))
 		for region, h := range row {
-			columns[regions[region]] = h
+			columns[regions[region]] = &h
 		}
 		made[index.subjects[subject]] = columns
 	}
@@ -245,8 +253,8 @@ func (t HealthTable) With(rows map[Subject]map[string]Health) HealthTable {
 
 // Parts gives the table in a form to be stored in pieces: each region's column,
 // and each subject's health by column. They must not be changed.
-func (t HealthTable) Parts() (regions map[string]int, rows map[Subject][]Health) {
-	regions, rows = map[string]int{}, make(map[Subject][]Health, len(t.rows))
+func (t HealthTable) Parts() (regions map[string]int, rows map[Subject][]*Health) {
+	regions, rows = map[string]int{}, make(map[Subject][]*Health, len(t.rows))
 	if t.index != nil {
 		regions = t.index.columns
 		for i, subject := range t.index.names {
@@ -259,14 +267,14 @@ func (t HealthTable) Parts() (regions map[string]int, rows map[Subject][]Health)
 }
 
 // HealthOf makes a table of its parts, and of nothing that does not hold together.
-func HealthOf(regions map[string]int, rows map[Subject][]Health) (HealthTable, error) {
+func HealthOf(regions map[string]int, rows map[Subject][]*Health) (HealthTable, error) {
 	for region, column := range regions {
 		if column < 0 || column >= len(regions) {
 			return HealthTable{}, fmt.Errorf("health: region %q has column %d of %d at most", region, column, len(regions))
 		}
 	}
 	index := NewHealthIndex(slices.Sorted(maps.Keys(rows)), regions)
-	numbered := make(map[int][]Health, len(rows))
+	numbered := make(map[int][]*Health, len(rows))
 	for subject, row := range rows {
 		if len(row) != index.width {
 			return HealthTable{}, fmt.Errorf("health: %q has %d columns, want %d", subject, len(row), index.width)
@@ -278,8 +286,8 @@ func HealthOf(regions map[string]int, rows map[Subject][]Health) (HealthTable, e
 
 // storedHealth is the form in which a table is stored and sent as a whole.
 type storedHealth struct {
-	Regions  map[string]int       `json:"regions"`
-	Subjects map[Subject][]Health `json:"subjects"`
+	Regions  map[string]int        `json:"regions"`
+	Subjects map[Subject][]*Health `json:"subjects"`
 }
 
 // MarshalJSON writes each column once, however many regions share it.

@@ -39,6 +39,10 @@ func (j *Judge) Configure(r *steering.Revision) {
 			regions: make([]standing, len(j.regions)),
 			all:     true,
 		}
+		figures := make([]figure, newestOK*len(s.views)) // together in memory, as they are read
+		for i := range s.views {
+			s.views[i].latest = figures[i*newestOK : i*newestOK : (i+1)*newestOK]
+		}
 		if was := old.subjects[name]; was != nil {
 			j.carryOver(s, was, &old, homes)
 		}

@@ -90,7 +90,7 @@ func (j *Judge) Observe(m steering.Measurement) {
 func (j *Judge) Judge(now time.Time) (t steering.HealthTable, changed []Change) {
 	j.tick(now)
 	j.restore()
-	var rows map[int][]steering.Health
+	var rows map[int][]*steering.Health
 	for _, s := range j.dirty {
 		j.look(s)
 	}
@@ -99,7 +99,7 @@ func (j *Judge) Judge(now time.Time) (t steering.HealthTable, changed []Change) 
 		var moved bool
 		if changed, moved = j.judge(s, changed); moved {
 			if rows == nil {
-				rows = make(map[int][]steering.Health, len(j.dirty))
+				rows = make(map[int][]*steering.Health, len(j.dirty))
 			}
 			rows[s.at] = s.row()
 		}

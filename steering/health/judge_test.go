@@ -1,12 +1,15 @@
 package health
 
 import (
+	"math"
+	"slices"
 	"testing"
 	"time"
 
 	"fairway/steering"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 )
 
 func TestQuorum(t *testing.T) {
@@ -263,4 +266,41 @@ func TestNothingNewNoNewTable(t *testing.T) {
 	if !before.Same(w.table) {
 		t.Error("the table was made anew although nothing was measured")
 	}
+}
+
+// A table shares with the last one what did not change: all that a vantage's
+// measurement makes anew is the verdicts that it has a part in.
+func TestTablesShareWhatStands(t *testing.T) {
+	w := newWorld(t, revision(probe()))
+	w.measure("iad", 1, true, at(0))
+	w.measure("fra", 1, true, at(0))
+	w.look(at(0))
+	before := w.table
+	w.measure("iad", 1, true, at(5))
+	w.look(at(5))
+	cell := func(t steering.HealthTable, region string) *steering.Health {
+		return t.At(t.Subject(live), t.Column(region))
+	}
+	for region, anew := range map[string]bool{"na": true, "office": true, "as": true, "eu": false} {
+		if (cell(before, region) != cell(w.table, region)) != anew {
+			t.Errorf("%s: made anew %v, want %v", region, !anew, anew)
+		}
+	}
+}
+
+// The n-th value is the one that stands there once all are sorted.
+func TestNth(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		values := rapid.SliceOfN(rapid.Float64Range(0, 20), 1, 200).Draw(t, "values")
+		if rapid.Bool().Draw(t, "few different") {
+			for i := range values {
+				values[i] = math.Floor(values[i])
+			}
+		}
+		n := rapid.IntRange(0, len(values)-1).Draw(t, "n")
+		sorted := slices.Sorted(slices.Values(values))
+		if got := nth(values, n); got != sorted[n] {
+			t.Fatalf("%v stands at %d, want %v", got, n, sorted[n])
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -27,8 +28,9 @@ type subject struct {
 // standing is the verdict on a subject in one region.
 type standing struct {
 	health steering.Health
-	held   bool   // restored, and not yet replaced by measurements
-	ballot ballot // that the health was made of
+	told   *steering.Health // as it stands in the last table; never changed
+	held   bool             // restored, and not yet replaced by measurements
+	ballot ballot           // that the health was made of
 	flap   flap
 }
 
@@ -40,11 +42,12 @@ func (s *subject) lookAgain() {
 	}
 }
 
-// row gives a subject's health by column.
-func (s *subject) row() []steering.Health {
-	row := make([]steering.Health, len(s.regions))
+// row gives a subject's health by column. What did not change is what the last table
+// has, so that who compares the two need not look into it.
+func (s *subject) row() []*steering.Health {
+	row := make([]*steering.Health, len(s.regions))
 	for i := range s.regions {
-		row[i] = s.regions[i].health
+		row[i] = s.regions[i].told
 	}
 	return row
 }
@@ -67,14 +70,17 @@ func (j *Judge) look(s *subject) {
 // judge looks at the regions that views just looked at measure. It tells whether the
 // subject's row is another one now.
 func (j *Judge) judge(s *subject, changed []Change) ([]Change, bool) {
-	moved := false
+	moved := s.all
 	for i := range j.regions {
 		r, st := &j.regions[i], &s.regions[i]
 		if s.all || st.held || s.looked(r) {
 			before := st.health.Verdict
 			j.judgeRegion(s, r, st)
 			j.hear(s, r, &st.health)
-			moved = true
+			if st.told == nil || *st.told != st.health {
+				told := st.health
+				st.told, moved = &told, true
+			}
 			if h := &st.health; h.Verdict != before {
 				for _, name := range r.names {
 					changed = append(changed, Change{
@@ -274,43 +280,61 @@ func (f *figures) fill(h *steering.Health, s *subject, r *region, now time.Time)
 		v := &s.views[i]
 		h.Samples += v.samples
 		oks += v.oks
-		for t := range v.tracks {
-			f.take(&v.tracks[t], from)
+		for _, l := range v.latest {
+			if l.at <= from {
+				continue
+			}
+			f.latencies = append(f.latencies, l.latency)
+			if l.throughput > 0 {
+				f.throughputs = append(f.throughputs, l.throughput)
+			}
 		}
 	}
 	h.Newest = time.Unix(0, s.newest(r)).UTC()
 	if h.Samples > 0 {
 		h.Availability = float64(oks) / float64(h.Samples)
 	}
-	slices.Sort(f.latencies)
-	slices.Sort(f.throughputs)
-	h.P50, h.P95 = rank(f.latencies, 0.50), rank(f.latencies, 0.95)
+	h.P95 = rank(f.latencies, 0.95)
+	h.P50 = rank(f.latencies, 0.50)
 	h.Throughput = rank(f.throughputs, 0.50)
 }
 
-// take adds the newest ok measurements of one address.
-func (f *figures) take(t *track, from int64) {
-	oks := 0
-	for i := t.n - 1; i >= 0 && oks < newestOK; i-- {
-		s := t.sample(i)
-		if s.at <= from {
-			return
-		}
-		if !s.ok {
-			continue
-		}
-		oks++
-		f.latencies = append(f.latencies, s.latency)
-		if s.throughput > 0 {
-			f.throughputs = append(f.throughputs, s.throughput)
-		}
-	}
-}
-
-// rank is the nearest-rank quantile of sorted values, 0 of none.
-func rank[T time.Duration | float64](sorted []T, q float64) T {
-	if len(sorted) == 0 {
+// rank is the nearest-rank quantile of values, 0 of none; it moves them about.
+func rank[T time.Duration | float64](values []T, q float64) T {
+	if len(values) == 0 {
 		return 0
 	}
-	return sorted[int(math.Ceil(q*float64(len(sorted))))-1]
+	return nth(values, int(math.Ceil(q*float64(len(values))))-1)
+}
+
+// nth is the value that would stand at n if the values were sorted, found without
+// sorting them (Hoare's FIND, 1961): a region that all vantages measure has hundreds,
+// and is looked at in every round.
+func nth[T cmp.Ordered](values []T, n int) T {
+	for low, high := 0, len(values)-1; low < high; {
+		pivot := values[low+(high-low)/2]
+		i, j := low, high
+		for i <= j {
+			for values[i] < pivot {
+				i++
+			}
+			for values[j] > pivot {
+				j--
+			}
+			if i <= j {
+				values[i], values[j] = values[j], values[i]
+				i++
+				j--
+			}
+		}
+		switch {
+		case n <= j:
+			high = j
+		case n >= i:
+			low = i
+		default:
+			return values[n]
+		}
+	}
+	return values[n]
 }

@@ -119,10 +119,36 @@ func (t *track) insert(s sample, l *limits) bool {
 }
 
 // sample returns the i-th oldest sample, or the free place after the newest.
-func (t *track) sample(i int) *sample { return &t.ring[(t.start+i)%len(t.ring)] }
+func (t *track) sample(i int) *sample {
+	if i += t.start; i >= len(t.ring) {
+		i -= len(t.ring)
+	}
+	return &t.ring[i]
+}
 
 // newest is the time of the newest sample. A track has at least one.
 func (t *track) newest() int64 { return t.sample(t.n - 1).at }
+
+// figure is what an ok measurement tells of speed.
+type figure struct {
+	at         int64
+	latency    time.Duration
+	throughput float64
+}
+
+// latest adds the figures of the newest ok samples. Views keep them: a region of many
+// vantages is judged whenever one of them has measured, and the rings of all others
+// would have to come from memory for that.
+func (t *track) latest(all []figure) []figure {
+	oks := 0
+	for i := t.n - 1; i >= 0 && oks < newestOK; i-- {
+		if s := t.sample(i); s.ok {
+			oks++
+			all = append(all, figure{s.at, s.latency, s.throughput})
+		}
+	}
+	return all
+}
 
 // since counts the samples after a time, and the ok ones among them.
 func (t *track) since(at int64) (all, oks int) {

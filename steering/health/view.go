@@ -25,7 +25,8 @@ type view struct {
 	dirty      bool   // has measurements that judge has not seen
 
 	// What judge found last.
-	looked       bool // since its regions were judged
+	latest       []figure // of each address
+	looked       bool     // since its regions were judged
 	verdict      steering.Verdict
 	fresh        bool
 	samples, oks int   // in the window
@@ -121,6 +122,10 @@ func (v *view) judge(now int64, l *limits) {
 	v.forget(now, l)
 	v.resolve(l)
 	v.count(now, l)
+	v.latest = v.latest[:0]
+	for i := range v.tracks {
+		v.latest = v.tracks[i].latest(v.latest)
+	}
 	v.dirty = false
 	down, decided := v.failing()
 	v.checks = v.needed(l)

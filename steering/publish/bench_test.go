@@ -90,7 +90,7 @@ func (f fleet) health(l *steering.Layout, at time.Time) steering.HealthTable {
 			}
 		}
 	}
-	return steering.HealthTable{}.WithRows(steering.NewHealthIndex(names, columns), rows)
+	return steering.HealthTable{}.WithRows(steering.NewHealthIndex(names, columns), pointed(rows))
 }
 
 // standing is a loop that has decided the fleet.
@@ -177,7 +177,7 @@ func (f fleet) turn(l *Loop, row, column int, v steering.Verdict) {
 		next[c] = *l.table.At(row, c)
 	}
 	next[column].Verdict = v
-	l.table = l.table.WithRows(l.table.Index(), map[int][]steering.Health{row: next})
+	l.table = l.table.WithRows(l.table.Index(), pointed(map[int][]steering.Health{row: next}))
 }
 
 // BenchmarkBusyRound is a round after every vantage has measured every endpoint of

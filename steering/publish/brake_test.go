@@ -76,7 +76,7 @@ func TestGlobalBrakeCountsTheFleet(t *testing.T) {
 			row := table.Subject(layout.Revision.Services[service].Endpoints[e].Subject())
 			rows[row] = slices.Repeat([]steering.Health{{Verdict: v, Since: now, Samples: 9, P50: 20 * time.Millisecond, Availability: 1}}, f.columns)
 		}
-		table = table.WithRows(table.Index(), rows)
+		table = table.WithRows(table.Index(), pointed(rows))
 		tr.judged(table, slog.New(slog.DiscardHandler))
 		tr.decide(nil, now)
 		now = now.Add(time.Second)

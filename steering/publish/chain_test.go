@@ -315,7 +315,7 @@ func TestRebuffering(t *testing.T) {
 			}
 			rows[row] = []steering.Health{h}
 		}
-		c.table = c.table.WithRows(c.table.Index(), rows)
+		c.table = c.table.WithRows(c.table.Index(), pointed(rows))
 		seen := map[string]steering.Inputs{}
 		c.layout.Revision.Policies[0].Rules[0].Score = func(in *steering.Inputs) float64 {
 			seen[in.Provider] = *in
@@ -356,7 +356,7 @@ func TestPlayersAreRead(t *testing.T) {
 			h.Players = told
 			rows[row] = []steering.Health{h}
 		}
-		c.table = c.table.WithRows(c.table.Index(), rows)
+		c.table = c.table.WithRows(c.table.Index(), pointed(rows))
 		got := map[string]read{}
 		c.layout.Revision.Policies[0].Rules[0].Score = func(in *steering.Inputs) float64 {
 			got[in.Provider] = read{in.Rebuffering, in.PlayerAvailability, in.PlayerTTFBMs, in.PlayerThroughputBps, in.PlayerStartMs}

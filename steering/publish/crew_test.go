@@ -56,7 +56,7 @@ func history(t *testing.T) (told []string) {
 			}
 			rows[row] = health
 		}
-		table, now = table.WithRows(table.Index(), rows), now.Add(7*time.Second)
+		table, now = table.WithRows(table.Index(), pointed(rows)), now.Add(7*time.Second)
 		tr.judged(table, slog.New(slog.DiscardHandler))
 		next, changed := tr.decide(nil, now)
 		told = append(told, fmt.Sprintf("step %d: changed %v, next at %v", step, changed, next))

@@ -122,7 +122,7 @@ func (w *randomWorld) step() {
 		}
 		rows[row] = health
 	}
-	c.table = c.table.WithRows(c.table.Index(), rows)
+	c.table = c.table.WithRows(c.table.Index(), pointed(rows))
 	c.orders = nil
 	for e, drained := range w.drained {
 		if drained {

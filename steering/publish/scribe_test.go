@@ -27,7 +27,7 @@ func TestScribe(t *testing.T) {
 			health[c].Newest, health[c].P50 = now, health[c].P50+time.Microsecond
 		}
 		health[column].Verdict, health[column].Since = steering.Down, now
-		l.table = l.table.WithRows(l.table.Index(), map[int][]steering.Health{row: health})
+		l.table = l.table.WithRows(l.table.Index(), pointed(map[int][]steering.Health{row: health}))
 		f.round(l, now)
 		got, alone := by.state(l.View()), l.View().State()
 		if diff := cmp.Diff(alone, got); diff != "" {
@@ -55,7 +55,7 @@ func TestScribe(t *testing.T) {
 			}
 			rows[row] = health
 		}
-		l.table = l.table.WithRows(l.table.Index(), rows)
+		l.table = l.table.WithRows(l.table.Index(), pointed(rows))
 		f.round(l, now)
 	}
 	now = now.Add(time.Second)

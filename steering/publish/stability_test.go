@@ -52,7 +52,7 @@ func (c *crowd) set(v steering.Verdict, providers ...int) *crowd {
 			rows[row][i].Verdict, rows[row][i].Since = v, c.now
 		}
 	}
-	c.table = c.table.WithRows(c.table.Index(), rows)
+	c.table = c.table.WithRows(c.table.Index(), pointed(rows))
 	return c
 }
 
@@ -135,7 +135,7 @@ func TestBrakeLetsASingleProviderGo(t *testing.T) {
 	tr := newTrack(layout, emptySlots(layout))
 	tr.judged(table, slog.New(slog.DiscardHandler))
 	tr.decide(nil, noon)
-	tr.judged(table.WithRows(table.Index(), rows), slog.New(slog.DiscardHandler))
+	tr.judged(table.WithRows(table.Index(), pointed(rows)), slog.New(slog.DiscardHandler))
 	tr.decide(nil, noon.Add(time.Second))
 	if len(tr.braked) != 0 {
 		t.Errorf("braked %+v: one provider is lost, the other hardly touched", tr.braked)
@@ -323,7 +323,7 @@ func TestOnBlind(t *testing.T) {
 			h.Newest, h.Since = c.now, c.now
 			rows[i] = []steering.Health{h}
 		}
-		c.table = c.table.WithRows(c.table.Index(), rows)
+		c.table = c.table.WithRows(c.table.Index(), pointed(rows))
 		begin := c.now
 		c.after(x.after)
 		c.want(name, 1-x.share, x.share)

@@ -277,7 +277,7 @@ func (t *track) relate(table steering.HealthTable) {
 func (t *track) mark(row int, users []int, table steering.HealthTable) {
 	for column := range table.Index().Columns() {
 		is, was := table.At(row, column), t.health.At(row, column)
-		if *is == *was {
+		if is == was || *is == *was {
 			continue
 		}
 		if is.Verdict == steering.Down && was.Verdict != steering.Down && !is.Unturned {

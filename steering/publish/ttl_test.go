@@ -19,7 +19,7 @@ func TestTTL(t *testing.T) {
 				h.Near = d
 				rows[e] = []steering.Health{h}
 			}
-			c.table = c.table.WithRows(c.table.Index(), rows)
+			c.table = c.table.WithRows(c.table.Index(), pointed(rows))
 		}
 	}
 	service := func(f func(*steering.Service)) func(*crowd) {

@@ -120,3 +120,14 @@ func (w *world) seen(at time.Time, latency map[string]time.Duration, broken func
 	}
 	return batch
 }
+
+// pointed gives rows of a health table as the table takes them.
+func pointed(rows map[int][]steering.Health) map[int][]*steering.Health {
+	all := make(map[int][]*steering.Health, len(rows))
+	for at, row := range rows {
+		for column := range row {
+			all[at] = append(all[at], &row[column])
+		}
+	}
+	return all
+}

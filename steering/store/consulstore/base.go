@@ -50,7 +50,7 @@ func (b *base) next(state steering.State) (base, []piece, error) {
 		return made, nil, err
 	}
 	_, before := b.state.Health.Parts()
-	var rows map[steering.Subject][]steering.Health
+	var rows map[steering.Subject][]*steering.Health
 	root.Regions, rows = state.Health.Parts()
 	if made.health, err = fill(b.health, before, rows, sameRow, &all); err != nil {
 		return made, nil, err
@@ -77,7 +77,7 @@ func (b *base) next(state steering.State) (base, []piece, error) {
 	return made, append(all, pieces...), nil
 }
 
-func sameRow(a, b []steering.Health) bool {
+func sameRow(a, b []*steering.Health) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
@@ -206,7 +206,7 @@ func (s *Store) readBase(ctx context.Context, names blob) error {
 	if state.Services, err = unfill[string, steering.GroupRecords](root.Services, pieces); err != nil {
 		return err
 	}
-	rows, err := unfill[steering.Subject, []steering.Health](root.Health, pieces)
+	rows, err := unfill[steering.Subject, []*steering.Health](root.Health, pieces)
 	if err != nil {
 		return err
 	}
