@@ -32,9 +32,10 @@ type broken struct {
 	target  Target
 	probe   steering.Probe
 	breaks  func()
-	bound   bool // vantages have addresses of their own
-	learns  int  // good probes of each vantage before it breaks
-	needs   int  // failing probes of the vantage that completes the quorum; 0 = fall
+	bound   bool           // vantages have addresses of their own
+	allow   []netip.Prefix // where servers are, beside loopback
+	learns  int            // good probes of each vantage before it breaks
+	needs   int            // failing probes of the vantage that completes the quorum; 0 = fall
 }
 
 // The pace of these probes. What is stated of a failure follows from it, as in
@@ -134,7 +135,7 @@ func newVictim(t *testing.T, c *broken) *victim {
 		t.Fatal(err)
 	}
 	c.target.Subject, c.target.Probe = w.subject, &c.probe
-	w.scheduler.Set(Aim{Vantages: r.Vantages, Targets: []Target{c.target}, Allow: loopback})
+	w.scheduler.Set(Aim{Vantages: r.Vantages, Targets: []Target{c.target}, Allow: slices.Concat(loopback, c.allow)})
 	return w
 }
 
