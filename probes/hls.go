@@ -118,13 +118,12 @@ func choose(all []variant, which steering.Variant) variant {
 
 // mediaList is a media playlist, as far as a probe reads it.
 type mediaList struct {
-	target          time.Duration
-	first           int64 // EXT-X-MEDIA-SEQUENCE
-	discontinuity   int64 // EXT-X-DISCONTINUITY-SEQUENCE
-	ended           bool
-	segments        []listed
-	parts           []listed // of the segment that is still to be listed
-	discontinuities int
+	target        time.Duration
+	first         int64 // EXT-X-MEDIA-SEQUENCE
+	discontinuity int64 // EXT-X-DISCONTINUITY-SEQUENCE
+	ended         bool
+	segments      []listed
+	parts         []listed // of the segment that is still to be listed
 }
 
 // listed is a segment or part in a playlist.
@@ -163,8 +162,6 @@ func readMedia(text []byte) (*mediaList, error) {
 			l.discontinuity, _ = strconv.ParseInt(value, 10, 64)
 		case tag == "#EXT-X-ENDLIST", tag == "#EXT-X-PLAYLIST-TYPE" && value == "VOD":
 			l.ended = true
-		case tag == "#EXT-X-DISCONTINUITY":
-			l.discontinuities++
 		case tag == "#EXT-X-GAP":
 			next.gap = true
 		case tag == "#EXT-X-BYTERANGE":

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dunglas/httpsfv"
+
 	"fairway/steering"
 )
 
@@ -77,13 +79,13 @@ func redirect(from *url.URL, status int, header http.Header) *url.URL {
 }
 
 // cacheOf reads a cache's part in a response from Cache-Status (RFC 9211 §2), and
-// where that is missing from what CDNs said before. A hit in any cache on the way
-// is one: the origin was not asked.
+// where that is missing, or is no list (RFC 9651 §4.2: it is ignored), from what CDNs
+// said before. A hit in any cache on the way is one: the origin was not asked.
 func cacheOf(header http.Header) steering.Cache {
-	if said := strings.Join(header.Values("Cache-Status"), ","); said != "" {
-		for hop := range strings.SplitSeq(said, ",") {
-			for i, parameter := range strings.Split(hop, ";") {
-				if p := strings.TrimSpace(parameter); i > 0 && (p == "hit" || p == "hit=?1") {
+	if caches, err := httpsfv.UnmarshalList(header.Values("Cache-Status")); err == nil && len(caches) > 0 {
+		for _, cache := range caches {
+			if cache, ok := cache.(httpsfv.Item); ok {
+				if hit, _ := cache.Params.Get("hit"); hit == true {
 					return steering.CacheHit
 				}
 			}
