@@ -322,6 +322,8 @@ func TestCheckCommand(t *testing.T) {
 	}
 	good := write(t, temp, "good.yaml", starter)
 	bad := write(t, temp, "bad.yaml", strings.Replace(starter, "policies:", "polices:", 1))
+	// 2 endpoints, one vantage, every 5 s, 64 KiB at most; twelve a minute each.
+	dear := write(t, temp, "dear.yaml", starter+"\nprobing: {budget: {probes_per_minute: 20, mbps: 0.1}}\n")
 	for _, c := range []struct {
 		args []string
 		code int
@@ -330,6 +332,10 @@ func TestCheckCommand(t *testing.T) {
 		{[]string{"check", good}, 0, "ok"},
 		{[]string{"check", bad}, 1, `did you mean "policies"`},
 		{[]string{"check", good, bad}, 1, "would be refused"},
+		{[]string{"check", good}, 0, "24 probes a minute (0.2 Mbit/s at most)"},
+		{[]string{"check", dear}, 0, "24 probes a minute are more than probing.budget.probes_per_minute, 20: raise every, or the budget"},
+		{[]string{"check", dear}, 0, "more than probing.budget.mbps, 0.1: they will wait"},
+		{[]string{"check", "--strict", dear}, 1, "refused by --strict"},
 		{[]string{"check", filepath.Join(temp, "missing.yaml")}, 1, "missing.yaml"},
 		{[]string{"check"}, 2, ""},
 		{[]string{"check", "--nope"}, 2, ""},
