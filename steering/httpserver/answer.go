@@ -113,8 +113,8 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, door string, a *an
 		h[f.name] = values[i : i+1 : i+1]
 	}
 	switch {
-	case r.ProtoMajor == 3:
-		// Its streams are apart, and it knows no Connection (RFC 9114 §4.2).
+	case r.ProtoMajor >= 2:
+		// Streams are apart, and there is no Connection (RFC 9113 §8.2.2, RFC 9114 §4.2).
 	case r.ContentLength != 0 && !a.whole:
 		// A body means nothing on these methods, and where it ends is what request
 		// smuggling argues about: what follows it on this connection is not read.

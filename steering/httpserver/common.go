@@ -101,26 +101,28 @@ func (c *common) readCommon(data []byte) int {
 }
 
 // readRequestLine takes "GET /r/… HTTP/1.1", or the same for a steering manifest.
-// A percent sign in the path is not common: it asks for a look at what it means.
 func (c *common) readRequestLine(line []byte) bool {
 	const method, version = "GET ", " HTTP/1.1"
 	if !bytes.HasPrefix(line, []byte(method)) || !bytes.HasSuffix(line, []byte(version)) || len(line) < len(method)+len(version) {
 		return false
 	}
 	c.target = line[len(method) : len(line)-len(version)]
-	if !bytes.HasPrefix(c.target, []byte(redirectPrefix)) && !bytes.HasPrefix(c.target, []byte(steerPrefix)) {
-		return false
+	return plainTarget(c.target)
+}
+
+// say tells what the request says in a form that outlives what it was read from. host
+// is the one of the request before, which it mostly names again.
+func (c *common) say(p *plain, host string) {
+	*p = plain{target: string(c.target), host: host, session: string(c.session), cmcd: c.cmcd, forwarded: p.forwarded[:0], forwardedFor: p.forwardedFor[:0], proto: string(c.proto), asked: string(c.asked)}
+	if string(c.host) != host {
+		p.host = string(c.host)
 	}
-	inPath := true
-	for _, b := range c.target {
-		switch {
-		case b <= ' ', b >= 0x7f, b == '#', b == '%' && inPath:
-			return false
-		case b == '?':
-			inPath = false
-		}
+	for _, line := range c.forwarded {
+		p.forwarded = append(p.forwarded, string(line))
 	}
-	return true
+	for _, line := range c.forwardedFor {
+		p.forwardedFor = append(p.forwardedFor, string(line))
+	}
 }
 
 // cutLine cuts a line off, without its end, which must be CRLF.

@@ -13,7 +13,6 @@ import (
 type connections struct {
 	slots    chan struct{}  // one element per connection
 	serving  sync.WaitGroup // those that are served, by a talker or by net/http
-	talking  sync.WaitGroup // those that a talker serves
 	draining atomic.Bool    // talkers wait for no more requests
 	mu       sync.Mutex
 	open     map[*conn]struct{}

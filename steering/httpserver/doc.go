@@ -45,9 +45,11 @@
 // # Who reads a request
 //
 // A talker: one goroutine for a connection, which reads the plain GET of a player in
-// place and answers it. The first request that is not of that kind goes to net/http,
-// and the connection with it. Both make an answer by guide and write its header from
-// fields, so that it is the same; what is in doubt is net/http's.
+// place and answers it. Over HTTP/1.1 the first request that is not of that kind goes to
+// net/http, and the connection with it. Over HTTP/2 (RFC 9113) such a request is handed
+// to a goroutine of its own, and the connection stays. All make an answer by guide and
+// write its header from fields, so that it is the same; what is in doubt is not the
+// talker's.
 //
 // # Concurrency
 //

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
@@ -33,6 +36,63 @@ func (v *quicVisitors) admit(ctx context.Context, _ *quic.ClientInfo) (context.C
 // §8.1.2). That costs a round trip, so it is asked for only while there are many:
 // then forged addresses hold nothing of us.
 func (v *quicVisitors) doubts(net.Addr) bool { return v.open.Load() > v.limit/8 }
+
+// quicVisitor is who asks over one QUIC connection. quic-go waits for the header of a
+// request for as long as the connection lasts, which the client can keep up by pings: so
+// a connection is ended that has brought no whole request for the time of an idle one.
+type quicVisitor struct {
+	mu     sync.Mutex
+	asking int       // requests that are being answered
+	last   time.Time // when there was one
+	check  *time.Timer
+}
+
+type visitorKey struct{}
+
+// watch puts a visitor into the context of its requests.
+func (s *Server) watch(ctx context.Context, c *quic.Conn) context.Context {
+	v := &quicVisitor{last: time.Now()}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.check = time.AfterFunc(s.limits.idle, func() {
+		if v.idle(s.limits.idle) {
+			_ = c.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "no request for too long")
+		}
+	})
+	context.AfterFunc(c.Context(), func() { v.check.Stop() })
+	return context.WithValue(ctx, visitorKey{}, v)
+}
+
+// idle tells whether nothing was asked for so long, and else looks again in time.
+func (v *quicVisitor) idle(most time.Duration) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	left := most
+	if v.asking == 0 {
+		left -= time.Since(v.last)
+	}
+	if left > 0 {
+		v.check.Reset(left)
+	}
+	return left <= 0
+}
+
+func (v *quicVisitor) count(change int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.asking, v.last = v.asking+change, time.Now()
+}
+
+// answer3 answers one request over HTTP/3. Who takes nothing of an answer has it taken
+// back.
+func (s *Server) answer3(w http.ResponseWriter, r *http.Request) {
+	if v, is := r.Context().Value(visitorKey{}).(*quicVisitor); is {
+		v.count(1)
+		defer v.count(-1)
+	}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.limits.write))
+	s.serve(w, r)
+}
 
 // serve3 serves HTTP/3 on one socket.
 func (s *Server) serve3(server *http3.Server, t *quic.Transport) error {

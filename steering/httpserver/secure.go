@@ -30,8 +30,8 @@ type TLS struct {
 
 // Bounds of one connection that carries many requests. A client that takes back
 // what it asked for at once (rapid reset, CVE-2023-44487) has no more of its
-// requests running than streams, since net/http counts those that are still being
-// answered; CONTINUATION frames count towards the header's limit.
+// requests running than streams, since those count until they are answered;
+// CONTINUATION frames count towards the header's limit.
 const (
 	streams       = 100
 	frameBytes    = 16 << 10
@@ -50,8 +50,7 @@ func (t *TLS) check(find func(format string, args ...any)) {
 	}
 }
 
-// overTCP is the configuration for HTTP/1.1 and HTTP/2. They stand in it before
-// anything is served: net/http looks once, and a clear-text listener may come first.
+// overTCP is the configuration for HTTP/1.1 and HTTP/2.
 func (t *TLS) overTCP() *tls.Config {
 	if t.Config == nil {
 		return nil
@@ -161,7 +160,8 @@ func (s *Server) http3Server() *http3.Server {
 		return nil
 	}
 	return &http3.Server{
-		Handler:        s.Handler(),
+		Handler:        http.HandlerFunc(s.answer3),
+		ConnContext:    s.watch,
 		TLSConfig:      http3.ConfigureTLSConfig(s.config.TLS.Config.Clone()),
 		MaxHeaderBytes: headerLimit,
 		IdleTimeout:    s.limits.idle,
@@ -184,17 +184,4 @@ func finish3(ctx context.Context, server *http3.Server, within time.Duration) {
 	defer cancel()
 	_ = server.Shutdown(ctx)
 	_ = server.Close()
-}
-
-// http2 is what net/http is told of these limits.
-func (l *limits) http2() *http.HTTP2Config {
-	return &http.HTTP2Config{
-		WriteByteTimeout:              l.write, // who reads nothing of what it asked for is let go
-		MaxConcurrentStreams:          streams,
-		MaxReadFrameSize:              frameBytes,
-		MaxReceiveBufferPerConnection: connectionWin,
-		MaxReceiveBufferPerStream:     streamWin,
-		SendPingTimeout:               30 * time.Second,
-		PingTimeout:                   10 * time.Second,
-	}
 }

@@ -261,7 +261,7 @@ func (s *Server) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	server, server3 := s.httpServer(), s.http3Server()
+	server, server3, encryption := s.httpServer(), s.http3Server(), s.config.TLS.overTCP()
 	failed := make(chan error, len(s.listeners)+len(s.secure)+len(s.quic))
 	var accepting, accepting3 sync.WaitGroup
 	serve := func(group *sync.WaitGroup, at net.Addr, protocol string, serve func() error) {
@@ -278,7 +278,7 @@ func (s *Server) Run(ctx context.Context) error {
 		serve(&accepting, l.Addr(), "http", func() error { return s.accept(l, nil) })
 	}
 	for _, l := range s.secure {
-		serve(&accepting, l.Addr(), "https", func() error { return s.accept(l, server.TLSConfig) })
+		serve(&accepting, l.Addr(), "https", func() error { return s.accept(l, encryption) })
 	}
 	transports := s.transports()
 	for _, t := range transports {
@@ -342,11 +342,8 @@ func (s *Server) finish(ctx context.Context) {
 // httpServer is net/http's server, for all that is not common; see talker.
 func (s *Server) httpServer() *http.Server {
 	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(true) // over TLS; in clear text nobody asks for it
+	protocols.SetHTTP1(true) // and not HTTP/2, for which see talker2
 	return &http.Server{
-		TLSConfig: s.config.TLS.overTCP(),
-		HTTP2:     s.limits.http2(),
 		Handler:   s.Handler(),
 		Protocols: protocols,
 		// net/http adds 4 KiB for its buffer to what it is told.
@@ -368,14 +365,6 @@ func (s *Server) httpServer() *http.Server {
 func (s *Server) drain(server *http.Server) {
 	server.SetKeepAlivesEnabled(false) // closes the idle ones
 	s.conns.drain()
-	// HTTP/2 clients are told that no more is answered (GOAWAY, RFC 9113 §6.8), once
-	// no talker has a connection left that net/http would have to take.
-	var telling sync.WaitGroup
-	telling.Go(func() {
-		s.conns.talking.Wait()
-		_ = server.Shutdown(context.Background())
-	})
-	defer telling.Wait()
 	ended := s.conns.ended()
 	grace := time.NewTimer(s.limits.grace)
 	defer grace.Stop()

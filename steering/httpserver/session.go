@@ -5,9 +5,11 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"hash"
 	"hash/fnv"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -40,7 +42,7 @@ func (s *session) known() []string {
 
 // steeringDoor is what steering polls share.
 type steeringDoor struct {
-	key   []byte
+	macs  sync.Pool    // of *mac
 	busy  atomic.Int64 // polls that are being answered
 	crowd int64        // from so many on, TTLs grow
 }
@@ -55,7 +57,10 @@ func newSteeringDoor(secret []byte) *steeringDoor {
 	}
 	key := hmac.New(sha256.New, secret)
 	key.Write([]byte("fairway steering session 1"))
-	return &steeringDoor{key: key.Sum(nil), crowd: crowd}
+	s := &steeringDoor{crowd: crowd}
+	secret = key.Sum(nil)
+	s.macs.New = func() any { return &mac{hash: hmac.New(sha256.New, secret)} }
+	return s
 }
 
 // idSet is a set of pathway ids, two octets of a hash of each: what travels with a
@@ -103,15 +108,21 @@ const macSize = 12
 
 // seal writes a session for one service and one viewer.
 func (s *steeringDoor) seal(v session, service, viewer string) string {
-	text := strings.Join([]string{stateForm, v.first, seconds(v.since), v.before, v.avoid, seconds(v.until), v.began.text(), v.learned.text()}, "~")
-	return text + "~" + s.mac(text, service, viewer)
+	m := s.macs.Get().(*mac)
+	defer s.macs.Put(m)
+	text := append(m.text[:0], stateForm...)
+	for _, field := range [...]string{v.first, seconds(v.since), v.before, v.avoid, seconds(v.until), v.began.text(), v.learned.text()} {
+		text = append(append(text, '~'), field...)
+	}
+	m.text = m.of(append(text, '~'), text, service, viewer)
+	return string(m.text)
 }
 
 // open reads a sealed session. One that is not ours, or from a time to come, is a
 // session that begins.
 func (s *steeringDoor) open(sealed, service, viewer string, now time.Time) session {
 	at := strings.LastIndexByte(sealed, '~')
-	if at < 0 || !hmac.Equal([]byte(sealed[at+1:]), []byte(s.mac(sealed[:at], service, viewer))) {
+	if at < 0 || !s.signed(sealed[:at], sealed[at+1:], service, viewer) {
 		return session{}
 	}
 	fields := strings.Split(sealed[:at], "~")
@@ -125,14 +136,36 @@ func (s *steeringDoor) open(sealed, service, viewer string, now time.Time) sessi
 	return v
 }
 
-func (s *steeringDoor) mac(text, service, viewer string) string {
-	h := hmac.New(sha256.New, s.key)
-	for _, part := range []string{text, service, viewer} {
-		h.Write([]byte(strconv.Itoa(len(part))))
-		h.Write([]byte{':'})
-		h.Write([]byte(part))
-	}
-	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:macSize])
+// signed tells whether a MAC is ours.
+func (s *steeringDoor) signed(text, sum, service, viewer string) bool {
+	m := s.macs.Get().(*mac)
+	defer s.macs.Put(m)
+	m.text = append(m.text[:0], text...)
+	return hmac.Equal(m.of(nil, m.text, service, viewer), []byte(sum))
+}
+
+// mac makes MACs with one key, again and again.
+type mac struct {
+	hash hash.Hash
+	text []byte // that is being signed
+	part []byte
+}
+
+// of appends the MAC of a session's text to out.
+func (m *mac) of(out, text []byte, service, viewer string) []byte {
+	m.hash.Reset()
+	m.add(text)
+	m.add([]byte(service))
+	m.add([]byte(viewer))
+	m.part = m.hash.Sum(m.part[:0])
+	return base64.RawURLEncoding.AppendEncode(out, m.part[:macSize])
+}
+
+// add takes in a part with its length, so that none can be moved to the next.
+func (m *mac) add(part []byte) {
+	m.part = append(strconv.AppendInt(m.part[:0], int64(len(part)), 10), ':')
+	m.hash.Write(m.part)
+	m.hash.Write(part)
 }
 
 func seconds(t time.Time) string {

@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -94,13 +95,56 @@ const (
 // ttl in seconds.
 func (s *Server) manifest(door string, t target, p poll, next session, ids []string, clones []clone, ttl int) answer {
 	state := s.steering.seal(next, t.service, p.session)
-	return answer{status: http.StatusOK, json: encode(steeringBody{
+	body := steeringBody{
 		Version:   steeringVersion,
 		TTL:       ttl,
 		ReloadURI: door + t.path + p.reload(state),
 		Priority:  ids,
 		Clones:    clones,
-	})}
+	}
+	return answer{status: http.StatusOK, json: body.encode()}
+}
+
+// encode gives what encode would, without looking at types: there is hardly an answer
+// that is asked for as often.
+func (b *steeringBody) encode() []byte {
+	if len(b.Priority) == 0 || len(b.Clones) > 0 {
+		return encode(b)
+	}
+	size := 80 + len(b.ReloadURI)
+	for _, id := range b.Priority {
+		size += len(id) + 3
+	}
+	out := append(make([]byte, 0, size), `{"VERSION":`...)
+	out = strconv.AppendInt(out, int64(b.Version), 10)
+	out = append(out, `,"TTL":`...)
+	out = strconv.AppendInt(out, int64(b.TTL), 10)
+	if b.ReloadURI != "" {
+		out = appendQuoted(append(out, `,"RELOAD-URI":`...), b.ReloadURI)
+	}
+	out = append(out, `,"PATHWAY-PRIORITY":`...)
+	for i, id := range b.Priority {
+		out = appendQuoted(append(out, "[,"[min(i, 1)]), id)
+	}
+	return append(out, "]}\n"...)
+}
+
+// appendQuoted appends a string as encoding/json writes it.
+func appendQuoted(out []byte, text string) []byte {
+	begin := len(out)
+	out = append(out, '"')
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '&':
+			out = append(out, `\u0026`...)
+		case c < ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '<' || c == '>':
+			quoted, _ := json.Marshal(text) // a string can always be written
+			return append(out[:begin], quoted...)
+		default:
+			out = append(out, c)
+		}
+	}
+	return append(out, '"')
 }
 
 // jitter is the part of a TTL by which it is off at most, by chance.

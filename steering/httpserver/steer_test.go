@@ -3,6 +3,7 @@ package httpserver
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -364,4 +365,29 @@ func FuzzSteer(f *testing.F) {
 			t.Fatalf("RELOAD-URI %q: %+v, session %q, then %q", m.ReloadURI, again, p.session, p2.session)
 		}
 	})
+}
+
+// What is written by hand is what encoding/json writes.
+func TestSteeringBodyIsJSON(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 302))
+	text := func() string {
+		alphabet := []string{"a", "Z", "~", "&", "=", "/", "<", ">", `"`, `\`, "\x00", "\x1f", "\x7f", "\x80", "\xff", "é", "\u2028", "%20"}
+		var b strings.Builder
+		for range random.IntN(8) {
+			b.WriteString(alphabet[random.IntN(len(alphabet))])
+		}
+		return b.String()
+	}
+	for range 5000 {
+		body := steeringBody{Version: random.IntN(2), TTL: random.IntN(400), ReloadURI: text()}
+		for range random.IntN(4) {
+			body.Priority = append(body.Priority, text())
+		}
+		if random.IntN(10) == 0 {
+			body.Clones = []clone{{Base: text(), ID: text(), Replace: replacement{Host: text()}}}
+		}
+		if got, want := string(body.encode()), string(encode(body)); got != want {
+			t.Fatalf("%s, want %s", got, want)
+		}
+	}
 }

@@ -7,14 +7,11 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"fairway/steering"
 )
 
 // accept talks on every connection of a listener, until it is closed; over TLS where
@@ -25,7 +22,6 @@ func (s *Server) accept(l net.Listener, encryption *tls.Config) error {
 		if err == nil {
 			pause = 0
 			s.conns.serving.Add(1)
-			s.conns.talking.Add(1)
 			go s.talk(nc, encryption)
 			continue
 		}
@@ -45,7 +41,6 @@ func scarce(err error) bool {
 // talk serves one connection: the common requests by itself, and from the first one
 // that is not common on by net/http.
 func (s *Server) talk(nc net.Conn, encryption *tls.Config) {
-	defer s.conns.talking.Done()
 	if s.converse(nc, encryption) {
 		return // it is net/http's, and ends as such
 	}
@@ -64,7 +59,8 @@ func (s *Server) converse(nc net.Conn, encryption *tls.Config) bool {
 		}
 		switch encrypted.ConnectionState().NegotiatedProtocol {
 		case "h2":
-			return s.pass(encrypted, accepted(nc), nil)
+			s.talk2(encrypted)
+			return false
 		case "", "http/1.1":
 			nc = encrypted
 		default:
@@ -93,38 +89,32 @@ func (s *Server) pass(nc net.Conn, c *conn, ahead []byte) bool {
 	return s.general.pass(nc, bytes.Clone(ahead))
 }
 
-// talker answers the common requests of one connection. Its memory is used again.
+// talker answers the common requests of one HTTP/1.1 connection. Its memory is used
+// again.
 type talker struct {
-	*Server
-	nc      net.Conn
-	conn    *conn
-	peer    netip.Addr
+	caller
 	in      []byte // what was read and not answered yet is in[:held]
 	held    int
 	out     []byte
-	header  []headerField
 	request common
+	plain   plain
 	last    bool // the answer at hand is the connection's last
 	reading lease
 	writing lease
-
-	// The host that was looked up last, and what it was found in.
-	host     string
-	snapshot *steering.Snapshot
-	access   *access
 }
 
 var talkers = sync.Pool{New: func() any { return &talker{in: make([]byte, commonLimit)} }}
 
 func (t *talker) begin(s *Server, nc net.Conn) {
-	t.Server, t.nc, t.conn = s, nc, accepted(nc)
+	_, encrypted := nc.(*tls.Conn)
+	t.caller = caller{Server: s, nc: nc, conn: accepted(nc), encrypted: encrypted, header: t.header}
 	t.reading = lease{time: s.limits.idle}
 	t.writing = lease{time: s.limits.write}
 }
 
 // rest gives the talker's memory back.
 func (t *talker) rest() {
-	*t = talker{in: t.in, out: t.out[:0], header: t.header[:0]}
+	*t = talker{in: t.in, out: t.out[:0], caller: caller{header: t.header[:0]}}
 	if cap(t.out) <= 16<<10 {
 		talkers.Put(t)
 	}
@@ -137,20 +127,21 @@ func (t *talker) talk() bool {
 		if n == 0 && err != nil {
 			return false
 		}
+		now := time.Now()
 		t.held += n
 		if !t.peer.IsValid() {
 			t.peer = addressOf(t.nc.RemoteAddr().String()) // not before: a PROXY header may have told it
 		}
-		answered, last := t.exchange()
+		answered, last := t.exchange(now)
 		ahead := t.in[answered:t.held]
-		if !t.flush() || last {
+		if !t.flush(now) || last {
 			return false
 		}
 		if len(ahead) > 0 {
 			return t.pass(t.nc, t.conn, ahead)
 		}
 		t.held = 0
-		t.reading.renew(t.nc.SetReadDeadline)
+		t.reading.renew(now, t.nc.SetReadDeadline)
 		if t.conns.draining.Load() {
 			return false
 		}
@@ -159,7 +150,7 @@ func (t *talker) talk() bool {
 
 // exchange answers the common requests that were read, one after the other. It
 // returns how many octets they were, and whether the last answer ends the connection.
-func (t *talker) exchange() (answered int, last bool) {
+func (t *talker) exchange(now time.Time) (answered int, last bool) {
 	for answered < t.held {
 		length := t.request.readCommon(t.in[answered:t.held])
 		if length == 0 {
@@ -168,7 +159,7 @@ func (t *talker) exchange() (answered int, last bool) {
 		if !t.conn.used.Load() {
 			t.conn.used.Store(true)
 		}
-		if !t.reply() {
+		if !t.reply(now) {
 			break
 		}
 		answered += length
@@ -179,96 +170,37 @@ func (t *talker) exchange() (answered int, last bool) {
 	return answered, t.last
 }
 
-func (t *talker) flush() bool {
+func (t *talker) flush(now time.Time) bool {
 	if len(t.out) == 0 {
 		return true
 	}
-	t.writing.renew(t.nc.SetWriteDeadline)
+	t.writing.renew(now, t.nc.SetWriteDeadline)
 	_, err := t.nc.Write(t.out)
 	t.out = t.out[:0]
 	return err == nil
 }
 
 // reply writes the answer to the request at hand; false when it is not one for here.
-func (t *talker) reply() bool {
-	began := time.Now()
-	snapshot, access := t.config.Current.Load(), t.Server.access.Load()
-	if snapshot == nil || !t.known(snapshot, access) {
+func (t *talker) reply(began time.Time) bool {
+	t.request.say(&t.plain, t.host)
+	a, door, ok := t.caller.reply(&t.plain)
+	if !ok {
 		return false
 	}
-	asked, refusal := splitTarget(string(t.request.target))
-	if refusal != "" {
-		return false
-	}
-	v, client := t.visit(access)
-	q := steering.Query{Service: snapshot.Layout.ByKey(asked.service), Client: client, Door: steering.DoorRedirect, Path: asked.asked}
-	if asked.door == doorRedirect {
-		q.Session = string(t.request.session)
-	}
-	a := t.guided(v, access, snapshot, q, asked)
 	t.last = t.request.last || t.lastAnswer()
-	t.write(&a, asked.door, began)
-	t.answered(asked.door, a.status, began)
+	t.write(&a, door, began)
+	t.answered(door, a.status, began)
 	return true
-}
-
-// guided is guide, where a panic costs this request and nothing else.
-func (t *talker) guided(v visit, access *access, snapshot *steering.Snapshot, q steering.Query, asked target) (a answer) {
-	a = broken
-	defer t.survive(&asked.door)
-	return t.guide(v, access, snapshot, q, asked, t.request.cmcd)
-}
-
-// known tells whether the request's host is one that is answered. Most connections
-// ask for one and the same.
-func (t *talker) known(snapshot *steering.Snapshot, access *access) bool {
-	if t.snapshot == snapshot && t.access == access && t.host == string(t.request.host) {
-		return true
-	}
-	host := string(t.request.host)
-	if name, ok := hostname(host); !ok || t.config.Learning != nil && t.config.Learning.Host(name) || !access.accepts(host, snapshot) {
-		return false
-	}
-	t.host, t.snapshot, t.access = host, snapshot, access
-	return true
-}
-
-// visit tells how whoever asks came here, and the address.
-func (t *talker) visit(access *access) (visit, netip.Addr) {
-	_, encrypted := t.nc.(*tls.Conn)
-	v := visit{host: t.host, encrypted: encrypted}
-	if !access.trusts(t.peer) {
-		return v, t.peer
-	}
-	forwarded := stringsOf(t.request.forwarded)
-	v.proto, v.forwarded = forwardedBy(forwarded, string(t.request.proto), string(t.request.asked))
-	return v, access.behind(t.peer, forwarded, stringsOf(t.request.forwardedFor))
-}
-
-func stringsOf(lines [][]byte) []string {
-	if len(lines) == 0 {
-		return nil
-	}
-	out := make([]string, len(lines))
-	for i, line := range lines {
-		out[i] = string(line)
-	}
-	return out
 }
 
 // write appends an answer to what goes out.
 func (t *talker) write(a *answer, door string, now time.Time) {
-	altSvc := ""
-	if _, encrypted := t.nc.(*tls.Conn); encrypted {
-		altSvc = t.altSvc
-	}
-	var body []byte
-	t.header, body = a.fields(t.header[:0], door, altSvc)
+	header, body := t.fields(a, door)
 	out := append(t.out, "HTTP/1.1 "...)
 	out = strconv.AppendInt(out, int64(a.status), 10)
 	out = append(out, ' ')
 	out = append(out, http.StatusText(a.status)...)
-	for _, f := range t.header {
+	for _, f := range header {
 		out = append(out, '\r', '\n')
 		out = append(out, f.name...)
 		out = append(out, ':', ' ')
@@ -281,20 +213,6 @@ func (t *talker) write(a *answer, door string, now time.Time) {
 	out = append(out, t.date.at(now)...)
 	out = append(out, "\r\n\r\n"...)
 	t.out = append(out, body...)
-}
-
-// lease is a deadline that lasts for a time at least and for an eighth more at most,
-// so that it need not be set anew for each request.
-type lease struct {
-	time time.Duration
-	set  time.Time
-}
-
-func (l *lease) renew(set func(time.Time) error) {
-	if now := time.Now(); now.Sub(l.set) > l.time/8 {
-		_ = set(now.Add(l.time + l.time/8))
-		l.set = now
-	}
 }
 
 // date is the time as answers tell it (RFC 9110 §6.6.1), written once a second.

@@ -101,7 +101,7 @@ func newPair(t testing.TB) *pair {
 		s.conns = newConnections(10)
 		return s
 	}
-	p.talker = &talker{in: make([]byte, commonLimit), Server: door(p.front), nc: new(net.TCPConn), conn: new(conn), peer: proxyAddress.Addr()}
+	p.talker = &talker{in: make([]byte, commonLimit), caller: caller{Server: door(p.front), nc: new(net.TCPConn), conn: new(conn), peer: proxyAddress.Addr()}}
 	p.general = door(p.behind).httpServer()
 	return p
 }
@@ -168,7 +168,7 @@ func (p *pair) compare(t testing.TB, data []byte) int {
 	*p.front, *p.behind = told{}, told{}
 	k := p.talker
 	k.out, k.last, k.held = k.out[:0], false, copy(k.in, data)
-	answered, _ := k.exchange()
+	answered, _ := k.exchange(time.Now())
 	if answered == 0 {
 		return 0
 	}
@@ -416,7 +416,7 @@ func TestTalkAllocations(t *testing.T) {
 	k.held = copy(k.in, request)
 	exchange := func() {
 		k.out = k.out[:0]
-		if answered, _ := k.exchange(); answered != len(request) {
+		if answered, _ := k.exchange(time.Now()); answered != len(request) {
 			t.Fatalf("%d of %d octets were answered", answered, len(request))
 		}
 	}
@@ -445,7 +445,7 @@ func BenchmarkTalk(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				k.out = k.out[:0]
-				k.exchange()
+				k.exchange(time.Now())
 			}
 		})
 	}

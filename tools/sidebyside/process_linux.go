@@ -2,6 +2,7 @@ package sidebyside
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -98,8 +99,8 @@ func Find(program string) (string, error) {
 }
 
 // Median is that of a figure over all turns.
-func Median[T any](turns []T, figure func(T) time.Duration) time.Duration {
-	var all []time.Duration
+func Median[T any, F cmp.Ordered](turns []T, figure func(T) F) F {
+	var all []F
 	for _, t := range turns {
 		all = append(all, figure(t))
 	}

@@ -19,10 +19,9 @@ type load struct {
 	encrypted   bool
 	http1       bool
 	path        string
-	connections int
-	streams     int // of each connection at once
-	rate        int // requests a second; 0 = as fast as it goes
-	only        []string
+	connections int  // 0 = one for each request
+	streams     int  // of each connection at once
+	half        bool // afterwards, half as many a second as each server can answer
 }
 
 const (
@@ -36,18 +35,27 @@ const (
 // are the polls of those that play.
 func loads() []load {
 	return []load{
-		{title: "Redirects over HTTP/1.1", http1: true, path: redirectPath, connections: 64, streams: 1},
+		{title: "Redirects over HTTP/1.1", http1: true, path: redirectPath, connections: 64, streams: 1, half: true},
 		{title: "Redirects over HTTP/1.1 and TLS 1.3", http1: true, encrypted: true, path: redirectPath, connections: 64, streams: 1},
-		{title: "Redirects over HTTP/2 and TLS 1.3", encrypted: true, path: redirectPath, connections: 8, streams: 16},
-		{title: "Steering polls over HTTP/1.1", http1: true, path: pollPath, connections: 64, streams: 1},
-		{title: "Steering polls over HTTP/2 and TLS 1.3", encrypted: true, path: pollPath, connections: 8, streams: 16},
-		{title: "Redirects over HTTP/1.1, 16,000 a second", http1: true, path: redirectPath, connections: 64, streams: 1, rate: 16_000, only: []string{fairway, nginx, haproxy}},
-		{title: "Steering polls over HTTP/1.1, 16,000 a second", http1: true, path: pollPath, connections: 64, streams: 1, rate: 16_000, only: []string{fairway, nginx, haproxy}},
+		{title: "Redirects over HTTP/2 and TLS 1.3", encrypted: true, path: redirectPath, connections: 8, streams: 16, half: true},
+		{title: "Steering polls over HTTP/1.1", http1: true, path: pollPath, connections: 64, streams: 1, half: true},
+		{title: "Steering polls over HTTP/1.1 and TLS 1.3", http1: true, encrypted: true, path: pollPath, connections: 64, streams: 1},
+		{title: "Steering polls over HTTP/2 and TLS 1.3", encrypted: true, path: pollPath, connections: 8, streams: 16, half: true},
+		{title: "Steering polls over HTTP/2 and TLS 1.3, one at a time on each connection", encrypted: true, path: pollPath, connections: 64, streams: 1},
+		{title: "Steering polls over HTTP/2 and TLS 1.3, each with a handshake", encrypted: true, path: pollPath, streams: 1},
 	}
 }
 
+// most connections that are opened for one request each. They are there at once.
+const fresh = 1000
+
 // count is how many requests a turn has: a whole number for each connection.
-func (l *load) count(wanted int) int { return wanted / l.connections * l.connections }
+func (l *load) count(wanted int) int {
+	if l.connections == 0 {
+		return min(wanted, fresh)
+	}
+	return wanted / l.connections * l.connections
+}
 
 // turn is what one server did under a load.
 type turn struct {
@@ -62,20 +70,24 @@ func (t turn) perAnswer() time.Duration {
 	return (t.user + t.system) / time.Duration(max(t.answers, 1))
 }
 
-// turn puts a server under load and measures.
-func (s *server) turn(l load, requests int, times string) (turn, error) {
+// turn puts a server under load and measures; rate is how many requests a second there
+// are, 0 = as fast as it goes.
+func (s *server) turn(l load, rate, requests int, times string) (turn, error) {
 	address, scheme := s.clear, "http"
 	if l.encrypted {
 		address, scheme = s.encrypted, "https"
 	}
-	count := l.count(requests)
-	args := []string{"-c", "1", "h2load", "-t", "1", "-n", strconv.Itoa(count), "-c", strconv.Itoa(l.connections), "-m", strconv.Itoa(l.streams),
+	count, connections := l.count(requests), l.connections
+	if connections == 0 {
+		connections = count
+	}
+	args := []string{"-c", "1", "h2load", "-t", "1", "-n", strconv.Itoa(count), "-c", strconv.Itoa(connections), "-m", strconv.Itoa(l.streams),
 		"--log-file", times, "-H", "X-Forwarded-For: " + client}
 	if l.http1 {
 		args = append(args, "--h1")
 	}
-	if l.rate > 0 {
-		args = append(args, "--rps", strconv.Itoa(l.rate/l.connections))
+	if rate > 0 {
+		args = append(args, "--rps", strconv.Itoa(max(1, rate/connections)))
 	}
 	if err := os.RemoveAll(times); err != nil {
 		return turn{}, err
@@ -101,6 +113,9 @@ func (s *server) turn(l load, requests int, times string) (turn, error) {
 	t.p50, t.p99, err = quantiles(times)
 	return t, err
 }
+
+// perSecond is how many answers there were in a second.
+func (t turn) perSecond() int { return int(float64(t.answers) / t.took.Seconds()) }
 
 var success = regexp.MustCompile(`(\d+) succeeded`)
 

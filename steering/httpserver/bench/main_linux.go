@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 
 	"fairway/tools/sidebyside"
@@ -105,33 +104,40 @@ func compare(o options) (err error) {
 	return sidebyside.WriteBetween(o.into, beginMarker, endMarker, b.String())
 }
 
-// measure has every server take its turns under one load, and writes the table.
+// measure has every server take its turns under one load, and writes the table; then
+// under half of what it did, where the load wants that.
 func measure(b *strings.Builder, l load, running []*server, o options, folder string) error {
-	var under []*server
+	if err := takeTurns(b, l, l.title, running, o, folder, func(*server) int { return 0 }); err != nil || !l.half {
+		return err
+	}
+	half := make(map[*server]int)
+	for _, s := range running {
+		half[s] = sidebyside.Median(s.turns, turn.perSecond) / 2
+	}
+	return takeTurns(b, l, l.title+", half of what each can answer", running, o, folder, func(s *server) int { return half[s] })
+}
+
+func takeTurns(b *strings.Builder, l load, title string, running []*server, o options, folder string, rate func(*server) int) error {
 	var processes []*sidebyside.Process
 	var releases []string
 	for _, s := range running {
-		if l.only != nil && !slices.Contains(l.only, s.name) {
-			continue
-		}
-		s.turns = nil
-		under, processes = append(under, s), append(processes, s.Process)
+		s.turns, processes = nil, append(processes, s.Process)
 		if r := releaseOf(s.name); r != "" {
 			releases = append(releases, s.name+" "+r)
 		}
 	}
 	machine := sidebyside.NewWitness(processes)
 	for round := range o.rounds {
-		for _, s := range under {
-			t, err := s.turn(l, o.requests, filepath.Join(folder, "times"))
+		for _, s := range running {
+			t, err := s.turn(l, rate(s), o.requests, filepath.Join(folder, "times"))
 			if err != nil {
-				return fmt.Errorf("%s: %s: %w", l.title, s.name, err)
+				return fmt.Errorf("%s: %s: %w", title, s.name, err)
 			}
 			s.turns = append(s.turns, t)
 		}
 		fmt.Fprintf(os.Stderr, "round %d of %d\n", round+1, o.rounds)
 	}
-	fmt.Fprintf(b, "\n**%s**, %d rounds of %d requests. %s\n\n", l.title, o.rounds, l.count(o.requests), machine.Statement(releases...))
-	report(b, under)
+	fmt.Fprintf(b, "\n**%s**, %d rounds of %d requests. %s\n\n", title, o.rounds, l.count(o.requests), machine.Statement(releases...))
+	report(b, running)
 	return nil
 }

@@ -32,7 +32,7 @@ func report(w io.Writer, servers []*server) {
 			s.name, cost[s.name]/1000, float64(least)/1000,
 			µs(func(t turn) time.Duration { return t.user / time.Duration(t.answers) }), µs(func(t turn) time.Duration { return t.system / time.Duration(t.answers) }),
 			ratio(s.name, nginx), ratio(s.name, haproxy),
-			sidebyside.Median(s.turns, func(t turn) time.Duration { return time.Duration(float64(t.answers) / t.took.Seconds()) }),
+			sidebyside.Median(s.turns, turn.perSecond),
 			µs(func(t turn) time.Duration { return t.p50 }), µs(func(t turn) time.Duration { return t.p99 }), s.Memory()>>20)
 	}
 }
