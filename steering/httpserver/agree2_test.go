@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -54,7 +55,7 @@ func newPair2(t testing.TB) *pair2 {
 			t.Fatal(err)
 		}
 		s.conns = newConnections(10)
-		s.limits.header = 100 * time.Millisecond // a body that does not end is waited for so long
+		s.limits.header = time.Minute // for a body, which comes at once, but on a busy machine
 		s.altSvc = `h3=":443"; ma=86400`
 		return s
 	}
@@ -83,6 +84,13 @@ func readAsked(text string) asked2 {
 		a.fields = append(a.fields, hpack.HeaderField{Name: line[:at], Value: strings.TrimPrefix(line[at+1:], " ")})
 	}
 	return a
+}
+
+// lies tells whether the request announces another length than its body has.
+func (a *asked2) lies() bool {
+	return slices.ContainsFunc(a.fields, func(f hpack.HeaderField) bool {
+		return f.Name == "content-length" && f.Value != strconv.Itoa(len(a.body))
+	})
 }
 
 // frames is the request as a client would write it.
@@ -217,6 +225,9 @@ func (p *pair2) compare(t testing.TB, text string) {
 	if refused(got) && refused(want) {
 		return // net/http answers 400 to some of what is malformed, and so do we to other requests
 	}
+	if (got.reset || want.reset) && asked.lies() {
+		return // an answer may come before the lie does
+	}
 	if got.reset && slices.ContainsFunc(asked.fields, func(f hpack.HeaderField) bool { return f.Name == ":method" && !isToken(f.Value) }) {
 		return // net/http takes anything for a method (RFC 9110 §9.1: it is a token)
 	}
@@ -326,7 +337,7 @@ func FuzzFrames(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	s.conns, s.limits.header = newConnections(10), time.Millisecond
+	s.conns = newConnections(10)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		nc := new(tape)
 		k := newTalker2(s, nc)
