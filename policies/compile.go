@@ -30,6 +30,9 @@ func Compile(files []File) (*Configuration, Findings) {
 		Services:  c.services(),
 	}
 	priceParts(revision)
+	c.outside = revision.Vantages
+	revision.Imports, revision.Signals = c.imports()
+	c.language.knowSignals(revision.Signals)
 	// A policy may name endpoints, a zone must not hold a steered hostname: both
 	// need the services.
 	revision.Policies = c.policies(revision.Services)
@@ -40,6 +43,7 @@ func Compile(files []File) (*Configuration, Findings) {
 	revision.Probing = c.probing()
 	revision.Reference = c.references()
 	c.reviewProbing(revision)
+	c.reviewImports(revision.Probing)
 	revision.Reads = c.reads.sealed()
 	node := c.node()
 	node.TSIGKeys = c.tsigKeys()
@@ -54,10 +58,10 @@ func Compile(files []File) (*Configuration, Findings) {
 }
 
 // The top level of the language. Each file may have any of these keys.
-const topLevel = "zones listen dns dnssec http api control store drain geo currency vantages providers pools regions services probes probing references policies tsig schedules learning"
+const topLevel = "zones listen dns dnssec http api control store drain geo currency vantages providers pools regions services probes probing references policies tsig schedules learning imports"
 
 // named are the sections that are mappings from a name to a thing.
-var named = []noun{provider, pool, region, vantage, probe, policy, service, tsigKey, schedule}
+var named = []noun{provider, pool, region, vantage, probe, policy, service, tsigKey, schedule, importing}
 
 // compiler is one run of Compile.
 type compiler struct {
@@ -79,6 +83,8 @@ type compiler struct {
 	policyNamed   map[string]*steering.Policy
 	policyOf      map[string]value   // what services say of their policy
 	hostnames     map[string]steered // what DNS answers for, by full name
+	outside       []steering.Vantage // all of them, for what imports say of theirs
+	importsAt     []importAt
 }
 
 func newCompiler() *compiler {

@@ -22,8 +22,8 @@ type (
 )
 
 // directScore makes a checked score callable without CEL; nil where it cannot.
-func directScore(checked *cel.Ast) func(*steering.Inputs) float64 {
-	f := figureOf(checked.NativeRep().Expr())
+func (l *language) directScore(checked *cel.Ast) func(*steering.Inputs) float64 {
+	f := l.figureOf(checked.NativeRep().Expr())
 	if f == nil {
 		return nil
 	}
@@ -36,27 +36,30 @@ func directScore(checked *cel.Ast) func(*steering.Inputs) float64 {
 	}
 }
 
-func figureOf(e ast.Expr) figure {
+func (l *language) figureOf(e ast.Expr) figure {
 	switch e.Kind() {
 	case ast.LiteralKind:
 		if n, is := e.AsLiteral().(types.Double); is {
 			return func(*steering.Inputs) float64 { return float64(n) }
 		}
 	case ast.IdentKind:
+		if number := signalNumber(l.signals, e.AsIdent()); number >= 0 {
+			return func(in *steering.Inputs) float64 { return in.Signal(number) }
+		}
 		return inputNamed(e.AsIdent())
 	case ast.CallKind:
-		return figureOfCall(e.AsCall())
+		return l.figureOfCall(e.AsCall())
 	}
 	return nil
 }
 
-func figureOfCall(call ast.CallExpr) figure {
+func (l *language) figureOfCall(call ast.CallExpr) figure {
 	args := call.Args()
 	switch {
 	case call.IsMemberFunction():
 		return nil
 	case call.FunctionName() == "_?_:_":
-		condition, yes, no := truthOf(args[0]), figureOf(args[1]), figureOf(args[2])
+		condition, yes, no := l.truthOf(args[0]), l.figureOf(args[1]), l.figureOf(args[2])
 		if condition == nil || yes == nil || no == nil {
 			return nil
 		}
@@ -67,7 +70,7 @@ func figureOfCall(call ast.CallExpr) figure {
 			return no(in)
 		}
 	case call.FunctionName() == "-_":
-		if x := figureOf(args[0]); x != nil {
+		if x := l.figureOf(args[0]); x != nil {
 			return func(in *steering.Inputs) float64 { return -x(in) }
 		}
 		return nil
@@ -76,7 +79,7 @@ func figureOfCall(call ast.CallExpr) figure {
 	if operate == nil || len(args) != 2 {
 		return nil
 	}
-	x, y := figureOf(args[0]), figureOf(args[1])
+	x, y := l.figureOf(args[0]), l.figureOf(args[1])
 	if x == nil || y == nil {
 		return nil
 	}
@@ -92,7 +95,7 @@ var operators = map[string]func(a, b float64) float64{
 	"max": math.Max,
 }
 
-func truthOf(e ast.Expr) truth {
+func (l *language) truthOf(e ast.Expr) truth {
 	if e.Kind() == ast.LiteralKind {
 		if b, is := e.AsLiteral().(types.Bool); is {
 			return func(*steering.Inputs) bool { return bool(b) }
@@ -104,18 +107,18 @@ func truthOf(e ast.Expr) truth {
 	call, args := e.AsCall(), e.AsCall().Args()
 	switch name := call.FunctionName(); name {
 	case "!_":
-		if x := truthOf(args[0]); x != nil {
+		if x := l.truthOf(args[0]); x != nil {
 			return func(in *steering.Inputs) bool { return !x(in) }
 		}
 		return nil
 	case "_&&_", "_||_":
-		return junction(truthOf(args[0]), truthOf(args[1]), name == "_||_")
+		return junction(l.truthOf(args[0]), l.truthOf(args[1]), name == "_||_")
 	}
 	compare := comparisons[call.FunctionName()]
 	if compare == nil {
 		return nil
 	}
-	x, y := figureOf(args[0]), figureOf(args[1])
+	x, y := l.figureOf(args[0]), l.figureOf(args[1])
 	if x == nil || y == nil {
 		return nil
 	}

@@ -48,7 +48,7 @@ func TestDirectScoreIsCELs(t *testing.T) {
 		if issues.Err() != nil {
 			t.Fatalf("%s: %v", text, issues.Err())
 		}
-		direct := directScore(checked)
+		direct := l.directScore(checked)
 		if direct == nil {
 			t.Fatalf("%s is left to CEL", text)
 		}

@@ -1,6 +1,7 @@
 package policies
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -15,29 +16,29 @@ import (
 	"fairway/steering"
 )
 
-// score compiles a `score`.
-func (c *compiler) score(v value) func(*steering.Inputs) float64 {
+// score compiles a `score`, and names the signals that it reads.
+func (c *compiler) score(v value) (f func(*steering.Inputs) float64, signals []int) {
 	text, ok := v.expressionText()
 	if !ok {
-		return nil
+		return nil, nil
 	}
 	checked, issues := c.language.checkScore(text)
 	if issues.Err() != nil {
-		v.expressionFaults(issues, scoreVariables(), "scores are computed from numbers; provider and pool are texts and can be compared: provider == \"akamai\" ? 1 : 0")
-		return nil
+		v.expressionFaults(issues, c.language.scoreNames(), "scores are computed from numbers; provider and pool are texts and can be compared: provider == \"akamai\" ? 1 : 0")
+		return nil, nil
 	}
 	switch kind := checked.OutputType(); {
 	case kind.IsExactType(cel.DoubleType), kind.IsExactType(cel.IntType), kind.IsExactType(cel.UintType):
 	default:
 		v.fault("end in a number, such as (provider == \"akamai\" ? 1 : 0) + latency", "a score must be a number; this is a %s", typeWord(kind))
-		return nil
+		return nil, nil
 	}
 	c.checkLiterals(v, checked, usesOf(checked))
 	score, err := c.language.scoreFunc(checked)
 	if err != nil {
 		v.fault("correct the constant it speaks of", "cannot run: %s", clip(err.Error()))
 	}
-	return score
+	return score, c.language.signalsOf(checked)
 }
 
 // expressionText is text that may also be a plain number, which is a score.
@@ -154,6 +155,8 @@ func (v value) expressionFaults(issues *cel.Issues, known []variable, remedy str
 		switch {
 		case m != nil && v.isCall(e.Location, m[1]):
 			message, hint = fmt.Sprintf("unknown function %q", m[1]), "scores may use + - * /, a ? b : c, min(a, b), max(a, b) and the functions of CEL, conditions those of CEL"
+		case m != nil && m[1] == strings.TrimSuffix(signalPrefix, "."):
+			message, hint = v.unknownSignal(e.Location, known)
 		case m != nil:
 			message, hint = fmt.Sprintf("unknown variable %q", clip(m[1])), choices("variables", names, m[1])
 		case syntax:
@@ -173,6 +176,30 @@ func (v value) expressionFaults(issues *cel.Issues, known []variable, remedy str
 		v.c.fault(at, hint, "%s: %s: %s", v.subject, v.key, message)
 	}
 }
+
+// unknownSignal says which signal a score reads that no import brings.
+func (v value) unknownSignal(at common.Location, known []variable) (message, remedy string) {
+	var names []string
+	for _, k := range known {
+		if name, is := strings.CutPrefix(k.name, signalPrefix); is {
+			names = append(names, name)
+		}
+	}
+	wrong := ""
+	if lines := strings.Split(v.node.Value, "\n"); at.Line() >= 1 && at.Line() <= len(lines) {
+		if line := []rune(lines[at.Line()-1]); at.Column() >= 0 && at.Column() < len(line) {
+			if m := readSignal.FindStringSubmatch(string(line[at.Column():])); m != nil {
+				wrong = m[1]
+			}
+		}
+	}
+	if len(names) == 0 {
+		return fmt.Sprintf("no import brings a signal %q", clip(wrong)), "declare it: imports: {NAME: {prometheus: URL, signals: {" + cmp.Or(clip(wrong), "NAME") + ": {query: …, provider: LABEL}}}}"
+	}
+	return fmt.Sprintf("no import brings a signal %q", clip(wrong)), choices("signals", names, wrong)
+}
+
+var readSignal = regexp.MustCompile(`^signal\s*\.\s*(\w+)`)
 
 // isCall tells whether CEL speaks of a function: it then points at the bracket.
 func (v value) isCall(at common.Location, name string) bool {

@@ -1,8 +1,11 @@
 package policies
 
 import (
+	"maps"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"cel.dev/cel-go/cel"
@@ -27,6 +30,7 @@ type language struct {
 	conditions *cel.Env
 	scores     *cel.Env
 	builtin    func(*steering.Inputs) float64
+	signals    []string // by number, as scores read them
 }
 
 // variable is a name that expressions may use.
@@ -78,6 +82,57 @@ func newLanguage() *language {
 	}
 	l.builtin = builtin
 	return l
+}
+
+// knowSignals has scores read signals.
+func (l *language) knowSignals(signals []steering.Signal) {
+	if len(signals) == 0 {
+		return
+	}
+	var options []cel.EnvOption
+	for i := range signals {
+		l.signals = append(l.signals, signals[i].Name)
+		options = append(options, cel.Variable(signalPrefix+signals[i].Name, cel.DoubleType))
+	}
+	env, err := l.scores.Extend(options...)
+	if err != nil {
+		panic("policies: expression environment: " + err.Error())
+	}
+	l.scores = env
+}
+
+// signalPrefix begins the names under which scores read signals.
+const signalPrefix = "signal."
+
+// signalNumber is the number of the signal that a variable reads, -1 for none.
+func signalNumber(signals []string, variable string) int {
+	name, is := strings.CutPrefix(variable, signalPrefix)
+	if !is {
+		return -1
+	}
+	return slices.Index(signals, name)
+}
+
+// signalsOf lists the signals that a checked score reads, by number.
+func (l *language) signalsOf(checked *cel.Ast) []int {
+	read := make(map[int]bool)
+	ast.PostOrderVisit(checked.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		if e.Kind() == ast.IdentKind {
+			if number := signalNumber(l.signals, e.AsIdent()); number >= 0 {
+				read[number] = true
+			}
+		}
+	}))
+	return slices.Sorted(maps.Keys(read))
+}
+
+// scoreNames are all that scores may read.
+func (l *language) scoreNames() []variable {
+	all := scoreVariables()
+	for _, name := range l.signals {
+		all = append(all, variable{signalPrefix + name, cel.DoubleType})
+	}
+	return all
 }
 
 func environment(variables []variable, more ...cel.EnvOption) *cel.Env {
@@ -144,10 +199,10 @@ func (l *language) scoreFunc(checked *cel.Ast) (func(*steering.Inputs) float64, 
 	if err != nil {
 		return nil, err
 	}
-	if direct := directScore(checked); direct != nil {
+	if direct := l.directScore(checked); direct != nil {
 		return direct, nil
 	}
-	pool := sync.Pool{New: func() any { return new(inputsActivation) }}
+	pool := sync.Pool{New: func() any { return &inputsActivation{signals: l.signals} }}
 	return func(in *steering.Inputs) float64 {
 		vars := pool.Get().(*inputsActivation)
 		vars.in = in
@@ -233,7 +288,10 @@ func repeats(checked *cel.Ast) bool {
 }
 
 // inputsActivation lends an endpoint's inputs to a score without a map.
-type inputsActivation struct{ in *steering.Inputs }
+type inputsActivation struct {
+	in      *steering.Inputs
+	signals []string
+}
 
 // ResolveName returns the variables of a score.
 func (a *inputsActivation) ResolveName(name string) (any, bool) {
@@ -282,6 +340,9 @@ func (a *inputsActivation) ResolveName(name string) (any, bool) {
 		return types.String(a.in.Provider), true
 	case "pool":
 		return types.String(a.in.Pool), true
+	}
+	if number := signalNumber(a.signals, name); number >= 0 {
+		return types.Double(a.in.Signal(number)), true
 	}
 	return nil, false
 }

@@ -15,16 +15,17 @@ type noun string
 
 // The kinds, as the singular of their section.
 const (
-	provider noun = "provider"
-	pool     noun = "pool"
-	region   noun = "region"
-	vantage  noun = "vantage"
-	probe    noun = "probe"
-	policy   noun = "policy"
-	service  noun = "service"
-	tsigKey  noun = "TSIG key"
-	schedule noun = "schedule"
-	endpoint noun = "endpoint" // has no section; declared by the services
+	provider  noun = "provider"
+	pool      noun = "pool"
+	region    noun = "region"
+	vantage   noun = "vantage"
+	probe     noun = "probe"
+	policy    noun = "policy"
+	service   noun = "service"
+	tsigKey   noun = "TSIG key"
+	schedule  noun = "schedule"
+	importing noun = "import"
+	endpoint  noun = "endpoint" // has no section; declared by the services
 )
 
 // plural is the noun's section.

@@ -125,9 +125,9 @@ func (c *compiler) stages(f fields, base steering.Rule) steering.Rule {
 	if v, ok := f.under("score"); ok {
 		r.ScoreText, r.ScorePlace = v.node.Value, v.place()
 		if r.Auto = v.node.Value == autoScore; r.Auto {
-			r.Score = nil
+			r.Score, r.Signals = nil, nil
 		} else {
-			r.Score = c.score(v)
+			r.Score, r.Signals = c.score(v)
 		}
 	}
 	if v, ok := f.under("cost"); ok {

@@ -19,7 +19,7 @@ func Schema() []byte {
 	root := object("A Fairway configuration file. A folder is the union of its files; every key may be left out of a file.",
 		listenSchema(), dnsSchema(), httpSchema(), apiSchema(), controlSchema(), storeSchema(), keysSchema(), drainSchema(), geoSchema(),
 		zonesSchema(), currencySchema(), vantagesSchema(), regionsSchema(), providersSchema(), poolsSchema(),
-		servicesSchema(), probesSchema(), probingSchema(), referencesSchema(), policiesSchema(), schedulesSchema(), tsigSchema(), learningSchema())
+		servicesSchema(), probesSchema(), probingSchema(), referencesSchema(), importsSchema(), policiesSchema(), schedulesSchema(), tsigSchema(), learningSchema())
 	root.Draft = "https://json-schema.org/draft/2020-12/schema"
 	root.Title = "Fairway configuration"
 	root.Defs = map[string]*schema{

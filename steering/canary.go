@@ -129,6 +129,12 @@ func Together(main, trial *Revision) *Revision {
 			both.Vantages = append(both.Vantages, v)
 		}
 	}
+	both.Imports = slices.Clone(main.Imports)
+	for _, i := range trial.Imports {
+		if !slices.ContainsFunc(main.Imports, func(known Import) bool { return known.Name == i.Name }) {
+			both.Imports = append(both.Imports, i)
+		}
+	}
 	both.Probing.Allow = slices.Concat(main.Probing.Allow, trial.Probing.Allow)
 	return &both
 }

@@ -54,21 +54,36 @@ type Aside struct {
 	Reason   Reason `json:"reason"`
 }
 
+// SignalTrace is a signal as a score reads it of one endpoint.
+type SignalTrace struct {
+	Name       string  `json:"name"`
+	Value      float64 `json:"value"`
+	AgeSeconds float64 `json:"age_seconds"`         // of the reading; 0 where there is none
+	StandIn    string  `json:"stands_in,omitempty"` // what the value is where there is no reading: others, default
+}
+
+// What stands in for a reading.
+const (
+	SignalOfOthers = "others"  // the mean of the service's other endpoints
+	SignalDefault  = "default" // Signal.Default
+)
+
 // EndpointTrace is one endpoint with its inputs and its outcome.
 type EndpointTrace struct {
-	ID         string   `json:"id"`
-	Provider   string   `json:"provider"`
-	Pool       string   `json:"pool,omitempty"`
-	Host       string   `json:"host,omitempty"`
-	URL        string   `json:"url,omitempty"`
-	Place      Place    `json:"place"`
-	Health     Health   `json:"health"`
-	AgeSeconds float64  `json:"age_seconds"` // of the newest measurement; 0 for none
-	Inputs     Inputs   `json:"inputs"`
-	Score      float64  `json:"score"`
-	Weight     float64  `json:"weight"`               // intended share now
-	Correction float64  `json:"correction,omitempty"` // factor on Weight when clients are picked; absent = none
-	Target     float64  `json:"target"`               // intended share once no bound holds it
-	Reason     Reason   `json:"reason"`
-	Overrides  []string `json:"overrides,omitempty"` // ids of those that concern it here
+	ID         string        `json:"id"`
+	Provider   string        `json:"provider"`
+	Pool       string        `json:"pool,omitempty"`
+	Host       string        `json:"host,omitempty"`
+	URL        string        `json:"url,omitempty"`
+	Place      Place         `json:"place"`
+	Health     Health        `json:"health"`
+	AgeSeconds float64       `json:"age_seconds"` // of the newest measurement; 0 for none
+	Inputs     Inputs        `json:"inputs"`
+	Signals    []SignalTrace `json:"signals,omitempty"` // that the rule's score reads
+	Score      float64       `json:"score"`
+	Weight     float64       `json:"weight"`               // intended share now
+	Correction float64       `json:"correction,omitempty"` // factor on Weight when clients are picked; absent = none
+	Target     float64       `json:"target"`               // intended share once no bound holds it
+	Reason     Reason        `json:"reason"`
+	Overrides  []string      `json:"overrides,omitempty"` // ids of those that concern it here
 }

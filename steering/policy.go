@@ -38,6 +38,7 @@ type Rule struct {
 	Auto       bool                  // the score is by what a fetch costs, as Policy.Auto says; Score is nil
 	ScoreText  string
 	ScorePlace Place
+	Signals    []int // that the score reads, in Revision.Signals
 
 	Cost     CostSpec // zero = prices and commits count only as far as the score reads them
 	Split    SplitSpec
@@ -58,6 +59,11 @@ type Auto struct {
 
 // ScoresItself tells whether the rule, or one that it falls back to, scores by itself.
 func (r *Rule) ScoresItself() bool { return r.Auto || r.Fallback != nil && r.Fallback.ScoresItself() }
+
+// ReadsSignals tells whether the rule, or one that it falls back to, reads signals.
+func (r *Rule) ReadsSignals() bool {
+	return len(r.Signals) > 0 || r.Fallback != nil && r.Fallback.ReadsSignals()
+}
 
 // CostSpec is the cost stage of a rule: what money may change about a choice
 // that the score makes.
@@ -119,6 +125,16 @@ type Inputs struct {
 	Weight     float64 // the endpoint's static weight
 	Provider   string
 	Pool       string
+
+	Signals []float64 `json:"-"` // by number in Revision.Signals; those that the rule does not read may be missing
+}
+
+// Signal is what the score reads of a signal.
+func (in *Inputs) Signal(number int) float64 {
+	if number < len(in.Signals) {
+		return in.Signals[number]
+	}
+	return 0
 }
 
 // SplitKind says how clients are divided over the endpoints that a rule leaves.

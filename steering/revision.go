@@ -19,6 +19,8 @@ type Revision struct {
 	Services  []*Service
 	Policies  []*Policy
 	Schedules []*Schedule
+	Imports   []Import
+	Signals   []Signal // of all imports; Rule.Signals and Inputs.Signals count in them
 	Probing   Probing
 	Reference References
 	Reads     Reads // what the rules of all policies, and the fences, read together

@@ -19,6 +19,7 @@ type State struct {
 	Moved      map[string]time.Time    `json:"moved,omitempty"`  // policy → up to when the allowance of its max_shift_global is used up
 	Canary     *CanaryState            `json:"canary,omitempty"` // nil = no revision is on trial
 	Usage      *UsageState             `json:"usage,omitempty"`  // nil = none was reported
+	Signals    []SignalReading         `json:"signals,omitempty"`
 }
 
 // CanaryState is the canary of a snapshot by name.

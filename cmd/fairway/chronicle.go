@@ -170,7 +170,7 @@ func (c *chronicle) Explain(ctx context.Context, at time.Time, service string, q
 	}
 	view, err := publish.Still(publish.World{
 		Layout: layout.At(state.Now), Health: state.State.Health, Overrides: state.Overrides,
-		Traffic: publish.TrafficOf(state.State, state.Now), Now: state.Now, State: &state.State, Detail: true,
+		Traffic: publish.TrafficOf(state.State, state.Now), Signals: steering.NewSignalTable(state.State.Signals), Now: state.Now, State: &state.State, Detail: true,
 	})
 	if err != nil {
 		return nil, err

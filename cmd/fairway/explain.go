@@ -110,6 +110,7 @@ func printExplanation(w io.Writer, x *steering.Explanation) {
 	}
 	fmt.Fprintln(w, "\nendpoints, in the order in which this client should try them")
 	printEndpoints(w, x.Endpoints)
+	printReadings(w, x.Endpoints)
 	fmt.Fprintf(w, "\ndecided by %s\n", x.Reason)
 	fmt.Fprintf(w, "TTL %d s, %s\n", x.TTLSeconds, cmp.Or(x.TTLWhy, "as it was when the generation was made"))
 	for _, h := range x.Holds {
@@ -167,6 +168,28 @@ func printEndpoints(w io.Writer, endpoints []steering.EndpointTrace) {
 		}
 		t.row("  "+e.ID, percent(e.Weight), percent(e.Target), e.Health.Verdict.String(), fmt.Sprintf("%.3f", e.Score),
 			p50, p95, available, fmt.Sprint(e.Health.Samples), old, e.Place.String(), e.Reason.String())
+	}
+	t.flush()
+}
+
+// printReadings writes the signals that the score read, where it read some.
+func printReadings(w io.Writer, endpoints []steering.EndpointTrace) {
+	if !slices.ContainsFunc(endpoints, func(e steering.EndpointTrace) bool { return len(e.Signals) > 0 }) {
+		return
+	}
+	fmt.Fprintln(w, "\nsignals")
+	t := newTable(w, "  ENDPOINT", "SIGNAL", "VALUE", "AGE")
+	for _, e := range endpoints {
+		for _, s := range e.Signals {
+			old := age(seconds(s.AgeSeconds))
+			switch s.StandIn {
+			case steering.SignalOfOthers:
+				old = "not known: the mean of the others"
+			case steering.SignalDefault:
+				old = "not known: the default"
+			}
+			t.row("  "+e.ID, s.Name, fmt.Sprintf("%.6g", s.Value), old)
+		}
 	}
 	t.flush()
 }

@@ -108,7 +108,7 @@ func loadReplay(w io.Writer, file string, configs []string) (changed []*configur
 	}
 	rec = plan.Recording{Layout: recorded.layout, Traffic: r.traffic}
 	for _, m := range r.moments {
-		rec.Moments = append(rec.Moments, plan.Moment{At: m.Now, Health: m.State.Health, Overrides: m.Overrides})
+		rec.Moments = append(rec.Moments, plan.Moment{At: m.Now, Health: m.State.Health, Overrides: m.Overrides, Signals: m.State.Signals})
 	}
 	return changed, recorded, rec, nil
 }

@@ -118,7 +118,7 @@ type comparison struct {
 func (c *comparison) world(layout *steering.Layout, health steering.HealthTable) publish.World {
 	state := c.State
 	overrides := slices.DeleteFunc(slices.Clone(c.Overrides), func(o steering.Override) bool { return !o.Active(c.Now) })
-	return publish.World{Layout: layout, Health: health, Overrides: overrides, Traffic: c.traffic, Now: c.Now, State: &state}
+	return publish.World{Layout: layout, Health: health, Overrides: overrides, Traffic: c.traffic, Signals: steering.NewSignalTable(state.Signals), Now: c.Now, State: &state}
 }
 
 // volume is how much all providers together carry in a month; 0 = not known.

@@ -18,6 +18,7 @@ type Moment struct {
 	At        time.Time
 	Health    steering.HealthTable
 	Overrides []steering.Override
+	Signals   []steering.SignalReading
 }
 
 // Recording is what Replay runs a configuration through.
@@ -93,7 +94,7 @@ func (c *comparison) decideAll(rec Recording, yield func(i int, view *publish.Vi
 	for i, m := range rec.Moments {
 		c.health = m.Health
 		view, err := publish.Still(publish.World{
-			Layout: c.After, Health: c.foresee(), Overrides: m.Overrides, Now: m.At, State: state,
+			Layout: c.After, Health: c.foresee(), Overrides: m.Overrides, Signals: steering.NewSignalTable(m.Signals), Now: m.At, State: state,
 		})
 		if err != nil {
 			return fmt.Errorf("replay: the moment of %v: %w", m.At, err)

@@ -14,8 +14,9 @@ type option struct {
 	health   *steering.Health
 	inputs   steering.Inputs
 	score    float64
-	fetch    fetch           // what score: auto knows
-	plain    float64         // the score before the pace of a commit moved it
+	fetch    fetch   // what score: auto knows
+	plain    float64 // the score before the pace of a commit moved it
+	signals  []steering.SignalTrace
 	left     bool            // still in the running
 	gone     bool            // failed or drained, rather than not wanted
 	held     bool            // failed, and the brake holds it all the same
@@ -351,6 +352,10 @@ func (c *chain) score() {
 		o.inputs.Load = c.market.load(o.endpoint, c.group.Region)
 		pace := c.market.pace(o.endpoint, c.now)
 		o.inputs.Pace, o.inputs.Pull = pace.Ratio, pace.Pull
+	}
+	c.readSignals()
+	for i := range c.options {
+		o := &c.options[i]
 		o.score = 1
 		switch {
 		case c.rule.Auto:

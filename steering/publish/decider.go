@@ -19,6 +19,7 @@ type evidence struct {
 	overrides []steering.Override
 	market    market
 	estimates *estimate.Table
+	signals   *steering.SignalTable
 	brakes    map[brakeOf]steering.Braked
 	moved     map[string]time.Time     // as steering.State.Moved; it is written to
 	groups    map[*steering.Policy]int // service × region groups of a policy that bounds what moves in all
@@ -171,7 +172,7 @@ func (d *decider) decide(at spot, prev *slot, trace *[]steering.StageTrace) *slo
 // terms is the region's name where something that a decision reads is its own there,
 // else empty.
 func (d *decider) terms(service *steering.Service, at *spot) string {
-	if at.Rule.ScoresItself() {
+	if at.Rule.ScoresItself() || at.Rule.ReadsSignals() {
 		return at.Region
 	}
 	return d.market.terms(service, at.Region)

@@ -68,7 +68,7 @@ func (v *View) ExplainDecision(q steering.Query, d steering.Decision) *steering.
 	prev := decided.slots[i][slices.Index(sl.Groups, d.Group)]
 	ev := newDecider(&evidence{
 		revision: layout.Revision, health: v.Health, poolDown: decided.poolDown, overrides: v.Overrides,
-		market: market{v.Traffic.Carried}, estimates: v.Estimates, now: v.At,
+		market: market{v.Traffic.Carried}, estimates: v.Estimates, signals: v.Signals, now: v.At,
 		brakes: decided.held, moved: maps.Clone(decided.moved), groups: decided.groups,
 	})
 	ev.begin(sl.Service, nil)
@@ -99,7 +99,7 @@ func (v *View) endpoints(d steering.Decision, c *chain, prev, fresh *slot) []ste
 		e := o.endpoint
 		t := steering.EndpointTrace{
 			ID: e.ID, Provider: e.Provider, Pool: e.Pool, Host: e.Host, URL: e.URL, Place: e.Place,
-			Health: *o.health, AgeSeconds: o.health.Age(v.At).Seconds(), Inputs: o.inputs, Score: o.score,
+			Health: *o.health, AgeSeconds: o.health.Age(v.At).Seconds(), Inputs: o.inputs, Signals: o.signals, Score: o.score,
 			Weight: weight, Correction: correction, Reason: reason,
 		}
 		if prev != nil {

@@ -69,6 +69,7 @@ type Loop struct {
 	judge     *health.Judge
 	estimates estimates
 	played    steering.PlayedTable
+	signals   *steering.SignalTable
 	causes    []steering.Cause
 	overrides []steering.Override
 	table     steering.HealthTable
@@ -91,9 +92,10 @@ type View struct {
 	Overrides []steering.Override
 	PoolDown  map[string]string // pool → why
 	Traffic   Traffic
-	Causes    []steering.Cause  // that lie behind several verdicts at once
-	Stretch   float64           // by which the caps are passed since all of them together are too few; 1 = they hold
-	Estimates *estimate.Table   // of what fetches cost; nil = no policy asks
+	Causes    []steering.Cause // that lie behind several verdicts at once
+	Stretch   float64          // by which the caps are passed since all of them together are too few; 1 = they hold
+	Estimates *estimate.Table  // of what fetches cost; nil = no policy asks
+	Signals   *steering.SignalTable
 	Braked    []steering.Braked // mass-down brakes that hold, of the main layout
 	Following bool              // the snapshot is another loop's
 	At        time.Time
@@ -152,6 +154,7 @@ func New(config Config) (*Loop, error) {
 	l.judge.Configure(layouts.measured())
 	l.estimates.configure(layouts.measured())
 	l.judge.Restore(saved.Health)
+	l.signals = steering.NewSignalTable(saved.Signals)
 	l.traffic = restoredTraffic(saved.Usage)
 	now := config.began
 	if now.IsZero() {

@@ -31,6 +31,9 @@ func (l *Loop) round(now time.Time, restored uint64) time.Time {
 			t.estimated(l.estimates.table)
 		}
 	}
+	for _, t := range l.tracks() {
+		t.signalled(l.signals)
+	}
 	if deadline := l.judge.NextDeadline(); !deadline.IsZero() {
 		due = soonest(due, deadline)
 	}
@@ -114,8 +117,8 @@ func (l *Loop) publish(now time.Time, restored uint64, changed bool) {
 	}
 	view := &View{
 		Snapshot: prev, Health: l.table, Causes: l.causes, Overrides: l.overrides, PoolDown: l.main.poolDown, Braked: l.main.braked, At: now, main: l.main.side(),
-		Estimates: l.estimates.table,
-		Traffic:   l.traffic.seen(), Stretch: l.main.stretch, usage: l.traffic.stored,
+		Estimates: l.estimates.table, Signals: l.signals,
+		Traffic: l.traffic.seen(), Stretch: l.main.stretch, usage: l.traffic.stored,
 	}
 	if l.canary != nil {
 		view.canary = l.canary.side()

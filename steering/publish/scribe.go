@@ -31,6 +31,9 @@ func (s *scribe) state(v *View) steering.State {
 		Version: steering.StateVersion, Generation: v.Snapshot.Generation, Published: v.Snapshot.Published,
 		Revision: v.Snapshot.Layout.Revision.Hash, Health: s.healthOf(v), Usage: s.usageOf(v),
 	}
+	if s.refresh == 0 { // else every control node asks for them itself
+		state.Signals = v.Signals.Readings()
+	}
 	if v.Following {
 		return state
 	}

@@ -133,7 +133,7 @@ func (l *Loop) standing(now time.Time) time.Time {
 		l.log.Debug("verdict", "subject", c.Subject, "region", c.Region, "from", c.From.String(), "to", c.To.String(), "evidence", c.Evidence)
 	}
 	l.view.Store(&View{
-		Snapshot: l.followed, Health: l.table, Overrides: l.overrides, At: now, Traffic: l.traffic.seen(), Stretch: 1, Following: true, usage: l.traffic.stored,
+		Snapshot: l.followed, Health: l.table, Overrides: l.overrides, Signals: l.signals, At: now, Traffic: l.traffic.seen(), Stretch: 1, Following: true, usage: l.traffic.stored,
 	})
 	due := now.Add(idleRound)
 	if deadline := l.judge.NextDeadline(); !deadline.IsZero() {

@@ -20,6 +20,8 @@ type World struct {
 	// Estimates are what fetches cost, for rules with score: auto; nil = these go by
 	// health alone.
 	Estimates *estimate.Table
+	// Signals are what scores read of them; nil = nothing is known.
+	Signals *steering.SignalTable
 	// State is what was decided before, so that margin, dwell and ramp bound what
 	// follows; nil = nothing was, and the first choice is free.
 	State *steering.State
@@ -39,7 +41,7 @@ func Still(w World) (*View, error) {
 	}
 	t := newTrack(w.Layout, restoredSlots(w.Layout, state)).after(state.Moved)
 	t.judged(w.Health, slog.New(slog.DiscardHandler))
-	t.detail, t.afresh, t.estimates = w.Detail, true, w.Estimates
+	t.detail, t.afresh, t.estimates, t.signals = w.Detail, true, w.Estimates, w.Signals
 	var d demand
 	if t.serves {
 		t.parts = t.partsOf(w.Traffic.Flows)
@@ -50,6 +52,6 @@ func Still(w World) (*View, error) {
 	t.decide(w.Overrides, w.Now)
 	return &View{
 		Snapshot: t.seal(state.Generation+1, w.Now, nil), Health: w.Health, Overrides: w.Overrides, PoolDown: t.poolDown, Braked: t.braked, At: w.Now, main: t.side(),
-		Estimates: w.Estimates, Traffic: w.Traffic, Stretch: t.stretch,
+		Estimates: w.Estimates, Signals: w.Signals, Traffic: w.Traffic, Stretch: t.stretch,
 	}, nil
 }

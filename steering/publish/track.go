@@ -62,6 +62,8 @@ type track struct {
 	estimates *estimate.Table // of what fetches cost; nil = none
 	auto      []bool          // per service: its policy asks for them
 	trying    [][]trying      // service × group, where it does
+	signals   *steering.SignalTable
+	reads     []bool // per service: its policy reads signals
 
 	limits   *limits         // nil = nothing is capped
 	spills   [][]spilled     // service × group: what caps have made of it
@@ -93,7 +95,7 @@ func newTrack(layout *steering.Layout, slots [][]*slot) *track {
 	t := &track{
 		layout: layout, slots: slots, splits: make([][]*steering.Split, len(slots)), services: make([]due, len(slots)),
 		limits: newLimits(layout.Revision), traded: make([]bool, len(slots)), auto: make([]bool, len(slots)), trying: make([][]trying, len(slots)),
-		spills: make([][]spilled, len(slots)), stretch: 1,
+		reads: make([]bool, len(slots)), spills: make([][]spilled, len(slots)), stretch: 1,
 		moved: make(map[string]time.Time),
 	}
 	t.follow()
@@ -108,6 +110,7 @@ func (t *track) follow() {
 	trading := make(map[*steering.Rule]bool)
 	for i, sl := range t.layout.Services {
 		t.auto[i] = slices.ContainsFunc(sl.Groups, func(g steering.Group) bool { return g.Rule.ScoresItself() })
+		t.reads[i] = slices.ContainsFunc(sl.Groups, func(g steering.Group) bool { return g.Rule.ReadsSignals() })
 		t.traded[i] = slices.ContainsFunc(sl.Groups, func(g steering.Group) bool {
 			does, known := trading[g.Rule]
 			if !known {
@@ -312,7 +315,7 @@ func (t *track) decide(overrides []steering.Override, now time.Time) (next time.
 	if len(due) > 0 {
 		ev := &evidence{
 			revision: t.layout.Revision, health: t.health, poolDown: t.poolDown, overrides: overrides,
-			market: market{t.carried}, estimates: t.estimates, now: now,
+			market: market{t.carried}, estimates: t.estimates, signals: t.signals, now: now,
 			brakes: t.held, moved: t.moved, groups: t.groups,
 		}
 		changed = t.decideAll(due, func() *decider {

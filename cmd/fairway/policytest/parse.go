@@ -25,6 +25,7 @@ type step struct {
 	after     time.Duration // since the step before
 	measured  []measured    // the least specific first
 	usage     []carriage
+	signals   []told
 	overrides []steering.Override
 	expect    []*expectation
 }
@@ -105,7 +106,7 @@ func (p *parser) tests(w *world) []*test {
 }
 
 func (p *parser) test(v value) *test {
-	f := v.fields("name at before measurements usage overrides expect steps")
+	f := v.fields("name at before measurements usage signals overrides expect steps")
 	t := &test{place: v.at, at: noon}
 	if name, ok := f["name"]; ok {
 		t.name, _ = name.text()
@@ -124,7 +125,7 @@ func (p *parser) test(v value) *test {
 	t.steps = []step{p.step(f, now)}
 	if steps, ok := f["steps"]; ok {
 		for _, item := range steps.items() {
-			g := item.fields("after measurements usage overrides expect")
+			g := item.fields("after measurements usage signals overrides expect")
 			after, ok := g["after"]
 			if !ok {
 				p.fault(item.at, "add after: 30s, the time since the step before", "the step has no time")
@@ -150,6 +151,9 @@ func (p *parser) step(f map[string]value, now time.Time) step {
 	}
 	if v, ok := f["usage"]; ok {
 		s.usage = p.usage(v)
+	}
+	if v, ok := f["signals"]; ok {
+		s.signals = p.signals(v)
 	}
 	if v, ok := f["overrides"]; ok {
 		for _, item := range v.items() {

@@ -36,6 +36,7 @@ type play struct {
 	now       time.Time
 	measured  []measured // of every step so far: later ones speak later
 	usage     []carriage
+	signals   []told
 	overrides []steering.Override
 	health    steering.HealthTable
 	state     *steering.State
@@ -65,6 +66,7 @@ func (p *play) advance(s *step) error {
 	p.now = until
 	p.measured = append(p.measured, s.measured...)
 	p.usage = append(p.usage, s.usage...)
+	p.signals = append(p.signals, s.signals...)
 	p.overrides = append(p.overrides, s.overrides...)
 	return p.decide()
 }
@@ -75,6 +77,7 @@ func (p *play) decide() error {
 	p.overrides = slices.DeleteFunc(slices.Clone(p.overrides), func(o steering.Override) bool { return !o.Active(p.now) })
 	view, err := publish.Still(publish.World{Detail: true,
 		Layout: p.layout.At(p.now), Health: p.health, Overrides: p.overrides, Now: p.now, State: p.state,
+		Signals: table(p.signals, p.now),
 		Traffic: publish.Traffic{Carried: carried(p.usage, p.revision.RegionNames(), p.now)},
 	})
 	if err != nil {
