@@ -188,6 +188,30 @@ func TestExampleConfiguration(t *testing.T) {
 	}
 }
 
+// TestImportsConfiguration: the imports of the example go with it, also where a score
+// reads their signal as the first comment says.
+func TestImportsConfiguration(t *testing.T) {
+	imports := read(t, "imports.yaml")
+	advised := regexp.MustCompile(`(?m)^#   (score: .*)$`).FindStringSubmatch(imports)
+	if advised == nil {
+		t.Fatal("imports.yaml advises no score")
+	}
+	example := read(t, "fairway.yaml")
+	reading := strings.Replace(example, "score: 0.5 * latency + 0.3 * availability + 0.2 * cost", advised[1], 1)
+	if reading == example {
+		t.Fatal("fairway.yaml has another score than the one that imports.yaml extends")
+	}
+	for _, base := range []string{example, reading} {
+		c, findings := policies.Compile([]policies.File{{Name: "fairway.yaml", Data: []byte(base)}, {Name: "imports.yaml", Data: []byte(imports)}})
+		for _, f := range findings {
+			t.Error(f)
+		}
+		if c == nil || len(c.Revision.Imports) != 3 || len(c.Revision.Signals) != 1 {
+			t.Fatalf("compiled to %+v, want three imports and one signal", c)
+		}
+	}
+}
+
 // TestFleetConfiguration: what makes a fleet of the example has no mistake, and its
 // tokens may do what the roles need.
 func TestFleetConfiguration(t *testing.T) {

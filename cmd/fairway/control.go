@@ -43,6 +43,7 @@ func (c *control) Status() api.Status {
 		s.Braked, s.Causes = view.Braked, view.Causes
 	}
 	s.Describe(world)
+	s.Imports = c.importStatus()
 	return s
 }
 

@@ -25,6 +25,7 @@ import (
 	"fairway/policies"
 	"fairway/probes"
 	"fairway/probes/agent"
+	"fairway/probes/imports"
 	"fairway/steering"
 	"fairway/steering/api"
 	"fairway/steering/api/client"
@@ -122,6 +123,7 @@ type node struct {
 	decisions   *decisionWriter           // dns, http; nil = none are logged
 	collector   *rum.Collector            // http
 	chronicle   *chronicle                // control
+	imports     *imports.Importer         // control
 	audience    *audience                 // control
 	places      atomic.Pointer[geo.Table] // every country and AS apart; nil = not compiled yet
 	refills     chan struct{}             // a zone has come from elsewhere
@@ -214,6 +216,9 @@ func (n *node) build() error {
 	shown.Load = n.load.now
 	if n.roles.control || n.roles.probe {
 		shown.Vantages = n.shownVantages
+	}
+	if n.roles.control {
+		shown.Imports = n.shownImports
 	}
 	if n.replica != nil {
 		shown.Fleet = n.standing
@@ -373,6 +378,8 @@ func (n *node) makeParts(c *configuration) error {
 	if n.roles.control {
 		n.audience = newAudience(n)
 		n.chronicle = newChronicle(n)
+		n.imports, err = n.newImporter()
+		problems = append(problems, err)
 	}
 	if n.roles.http || n.roles.probe {
 		n.signers = newSigners()
@@ -494,6 +501,7 @@ func (n *node) firstSnapshot(c *configuration) error {
 	}
 	if known {
 		loop.Saved = &state
+		n.imports.Remember(state.Signals)
 	}
 	if n.replica != nil { // who leads is decided later: until then what is stored serves as it is
 		loop.SaveEvery, loop.RefreshEvery = fleetSaves, fleetRefreshes
@@ -588,9 +596,14 @@ func (n *node) Run(stop context.Context, signals signals) error {
 	if n.loop != nil {
 		start("publish", func(ctx context.Context) error { defer close(n.decided); return n.loop.Run(ctx) })
 	}
-	if n.probes != nil {
+	if n.probes != nil || n.imports != nil {
 		n.aim()
+	}
+	if n.probes != nil {
 		start("probes", n.probes.Run)
+	}
+	if n.imports != nil {
+		start("imports", n.imports.Run)
 	}
 	if n.chronicle != nil {
 		start("history", n.chronicle.Run)
@@ -695,10 +708,13 @@ func (n *node) drain(ctx context.Context) {
 func (n *node) aim() {
 	n.aimAliases()
 	n.reassign()
+	revision := n.measured()
+	if n.imports != nil {
+		n.imports.Set(revision)
+	}
 	if n.probes == nil {
 		return
 	}
-	revision := n.measured()
 	vantages := slices.DeleteFunc(slices.Clone(revision.Vantages), func(v steering.Vantage) bool {
 		return v.External || n.asVantages != nil && !slices.Contains(n.asVantages, v.Name)
 	})

@@ -70,6 +70,7 @@ func printStatus(w io.Writer, s *api.Status) {
 	}
 	printPools(w, s.Pools)
 	printVantages(w, s)
+	printImports(w, s)
 	if len(s.Overrides) > 0 {
 		fmt.Fprintln(w, "\noverrides")
 		printOverrides(w, s.Overrides, s.Now)

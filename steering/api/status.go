@@ -24,6 +24,7 @@ type Status struct {
 	Services      []ServiceStatus     `json:"services"`
 	Pools         []PoolStatus        `json:"pools"`
 	Vantages      []VantageStatus     `json:"vantages"`
+	Imports       []ImportStatus      `json:"imports,omitempty"`
 	Schedules     []ScheduleStatus    `json:"schedules,omitempty"`
 	Overrides     []steering.Override `json:"overrides"`
 	Braked        []steering.Braked   `json:"braked,omitempty"` // mass-down brakes that hold
@@ -129,6 +130,21 @@ type VantageStatus struct {
 
 	Condition *steering.Condition `json:"condition,omitempty"` // what it says of itself; absent = it has no references
 	Agent     *AgentStatus        `json:"agent,omitempty"`     // absent = this node probes as it, or nobody has reported for it yet
+}
+
+// ImportStatus is how an import fares at this node.
+type ImportStatus struct {
+	Name         string    `json:"name"`
+	Source       string    `json:"source"`            // URL, without a query
+	Vantage      string    `json:"vantage,omitempty"` // as which its measurements count; absent = it brings none
+	Asked        time.Time `json:"asked,omitzero"`    // zero = not yet
+	Answered     time.Time `json:"answered,omitzero"` // when all that was asked for came the last time; zero = never
+	Error        string    `json:"error,omitempty"`   // why it did not the last time
+	Failures     uint64    `json:"failures"`          // turns that failed since this node's start
+	Series       int       `json:"series"`            // that came the last time
+	Signals      int       `json:"signals"`           // values that hold now
+	Measurements uint64    `json:"measurements"`      // since this node's start
+	Notes        []string  `json:"notes,omitempty"`   // what came and is not used, or is missing
 }
 
 // AgentStatus is how the agent of a vantage reports to this node. Counts begin with

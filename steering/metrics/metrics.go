@@ -51,6 +51,8 @@ type Config struct {
 	Fleet func() Fleet
 	// Vantages returns what is known of those that the configuration has. Unset = nothing.
 	Vantages func() []Vantage
+	// Imports returns how those of the configuration fare. Unset = this node imports nothing.
+	Imports func() []Import
 	// Load returns the part of its processors that the node uses. Unset = not told.
 	Load func() float64
 	// Now is the clock for ages. Unset = time.Now.
@@ -102,6 +104,9 @@ func New(config Config) *Metrics {
 	}
 	if config.Vantages != nil {
 		m.Registry.MustRegister(&vantages{config.Vantages})
+	}
+	if config.Imports != nil {
+		m.Registry.MustRegister(&imports{config.Imports})
 	}
 	if config.Load != nil {
 		m.Registry.MustRegister(&load{config.Load})
