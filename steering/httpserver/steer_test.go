@@ -274,6 +274,33 @@ func TestPollsBeforeTheBufferIsEmpty(t *testing.T) {
 	}
 }
 
+// What explain shows is what a player is told.
+func TestPreviewSteering(t *testing.T) {
+	r := start(t, fromNA, nil)
+	live := r.snapshot.Layout.Services[r.snapshot.Layout.ByKey("live")].Service
+	live.Player = steering.Player{Buffer: 12 * time.Second, Segment: 4 * time.Second}
+	for _, c := range []struct{ service, client, want string }{
+		{"live", naClient, "C, B, A; ask again in 6 to 8 s"},
+		{"nothere", naClient, ""},
+	} {
+		if got := r.PreviewSteering(c.service, netip.MustParseAddr(c.client)); got != c.want {
+			t.Errorf("%s, %s: %q, want %q", c.service, c.client, got, c.want)
+		}
+	}
+	_, body := r.do(t, "GET", "/steer/v1/live/hls", "X-Forwarded-For", naClient)
+	if !strings.Contains(body, `"PATHWAY-PRIORITY":["C","B","A"]`) {
+		t.Errorf("the player is told %s", body)
+	}
+	live.Player = steering.Player{}
+	if got, want := r.PreviewSteering("live", netip.MustParseAddr("10.1.2.3")), "ask again in 17 to 23 s"; !strings.HasSuffix(got, want) {
+		t.Errorf("without a bound: %q, want %q", got, want)
+	}
+	r.publish(nil)
+	if got := r.PreviewSteering("live", netip.MustParseAddr(naClient)); got != "" {
+		t.Errorf("before the first generation: %q", got)
+	}
+}
+
 // A session that has begun is never told of an error, though all pathways of its
 // service are gone; one that has not is.
 func TestPathwaysGone(t *testing.T) {
