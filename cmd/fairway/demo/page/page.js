@@ -5,6 +5,8 @@ import { play } from './play.js'
 const $ = (selector, from = document) => from.querySelector(selector)
 const settings = await (await fetch('settings.json')).json()
 const cdnOf = (url) => settings.cdns[new URL(url).hostname] ?? ''
+// As the demo's configuration names them: the CDN, and the pool, which its URLs begin with.
+const pathwayOf = (url) => `${cdnOf(url)}-${new URL(url).pathname.split('/')[1]}`
 const behind = 15 // seconds: three TTLs
 
 function say(text) {
@@ -45,6 +47,7 @@ async function show(kind, file) {
     if (seen.fatal !== gaveUp) complain(`${kind} has given up: ${gaveUp = seen.fatal}. Load the page again.`)
     $('.from', card).textContent = from || '–'
     $('.from', card).className = `from ${from}`
+    $('.pathway', card).textContent = seen.media ? pathwayOf(seen.media) : '–'
     const waited = seen.stalls.reduce((sum, s) => sum + s.ms, 0)
     $('.stalls', card).textContent = stalls ? `${stalls}, ${(waited / 1000).toFixed(1)} s` : '0'
     $('.stalls', card).classList.toggle('some', stalls > 0)
