@@ -12,6 +12,9 @@ type Claim struct {
 // Option is one endpoint of a claim.
 type Option struct {
 	Share float64
+	// Held is the share that it had before. As long as it suffices that others leave a
+	// capacity which is over, what was there stays.
+	Held float64
 	// Class orders where spill goes: the lowest with room takes it. What serves
 	// already has one too. Below 0 = it must not take any.
 	Class int
@@ -30,8 +33,8 @@ type Capacity struct {
 const fitRounds = 64
 
 // Fit moves shares from options whose capacities are over their limits to others
-// of the same claim: no more than is over, in proportion to what each claim has
-// there, and to those with room in proportion to their room, so that all of them
+// of the same claim: no more than is over, of what comes anew before what was there,
+// in proportion to what each claim has there, and to those with room in proportion to their room, so that all of them
 // together, and not the next best alone, take what is lost. Of the claims, those
 // that have nowhere to go keep what they have. When all together is not enough,
 // all limits are stretched alike until it is. It returns the factor of that, 1 when
@@ -123,7 +126,7 @@ type shift struct {
 // round makes one round of moves. stuck tells whether something is over that has
 // nowhere to go now, and would have with higher limits.
 func (f *fit) round() (moved, stuck bool) {
-	movable := make([]float64, len(f.capacities)) // load of those that can go elsewhere
+	movable := make([]leaving, len(f.capacities)) // load of those that can go elsewhere
 	shifts := f.shifts[:0]
 	for i := range f.claims {
 		c := &f.claims[i]
@@ -140,7 +143,9 @@ func (f *fit) round() (moved, stuck bool) {
 		for k := range c.Options {
 			if f.bound(c, k) {
 				for _, x := range c.Options[k].Draws {
-					movable[x] += c.Options[k].Share * c.Demand[f.capacities[x].Unit]
+					demand := c.Demand[f.capacities[x].Unit]
+					movable[x].held += c.Options[k].held() * demand
+					movable[x].fresh += (c.Options[k].Share - c.Options[k].held()) * demand
 				}
 			}
 		}
@@ -161,6 +166,23 @@ func (f *fit) round() (moved, stuck bool) {
 	}
 	return moved, stuck
 }
+
+// leaving is load on a capacity that can go elsewhere: what was there, and what comes
+// anew.
+type leaving struct{ held, fresh float64 }
+
+// parts are what must leave of each so that it is no longer so much over.
+func (l leaving) parts(over float64) (held, fresh float64) {
+	if over <= l.fresh {
+		return 0, over / l.fresh
+	}
+	if l.held <= 0 {
+		return 0, 1
+	}
+	return min(1, (over-l.fresh)/l.held), 1
+}
+
+func (o *Option) held() float64 { return min(o.Held, o.Share) }
 
 // exceeds tells whether any of a claim's traffic is on a capacity that is over.
 func (f *fit) exceeds(c *Claim) bool {
@@ -233,17 +255,18 @@ func (f *fit) room(c *Claim, k int) float64 {
 }
 
 // ask fills in what leaves, and adds to what each capacity is asked to take.
-func (f *fit) ask(s *shift, movable, asked []float64) {
+func (f *fit) ask(s *shift, movable []leaving, asked []float64) {
 	c := s.claim
 	for k := range c.Options {
-		part := 0.0
-		for _, x := range c.Options[k].Draws {
-			if movable[x] > 0 && c.Demand[f.capacities[x].Unit] > 0 {
-				part = max(part, min(1, f.over(x)/movable[x]))
+		o, leaves := &c.Options[k], 0.0
+		for _, x := range o.Draws {
+			if over := f.over(x); over > 0 && movable[x] != (leaving{}) && c.Demand[f.capacities[x].Unit] > 0 {
+				held, fresh := movable[x].parts(over)
+				leaves = max(leaves, held*o.held()+fresh*(o.Share-o.held()))
 			}
 		}
-		s.from[k] = c.Options[k].Share * part
-		s.share += s.from[k]
+		s.from[k] = leaves
+		s.share += leaves
 	}
 	for k, part := range s.to {
 		for _, x := range c.Options[k].Draws {

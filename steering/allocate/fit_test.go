@@ -227,3 +227,26 @@ func BenchmarkFit(b *testing.B) {
 		Fit(claims, limits)
 	}
 }
+
+// What was on a capacity stays when what comes anew can leave; of what was there no more
+// goes than must.
+func TestWhoWasThereStays(t *testing.T) {
+	claims := func(demand float64) []Claim {
+		return []Claim{
+			{Demand: [2]float64{60}, Options: []Option{{Share: 1, Held: 1, Draws: []int{0}}, {Class: 1, Draws: []int{1}}}},
+			{Demand: [2]float64{demand}, Options: []Option{{Share: 1, Draws: []int{0}}, {Class: 1, Held: 1, Draws: []int{1}}}},
+		}
+	}
+	limits := []Capacity{{Limit: 80}, {Limit: 200}}
+	c := claims(50)
+	Fit(c, limits)
+	if c[0].Options[0].Share != 1 || math.Abs(c[1].Options[0].Share-0.4) > 1e-6 {
+		t.Errorf("60 were there of 80, 50 come: %+v, want that only 20 of them come in", c)
+	}
+	limits[0].Limit = 45
+	c = claims(50)
+	Fit(c, limits)
+	if math.Abs(c[0].Options[0].Share-0.75) > 1e-6 || c[1].Options[0].Share > 1e-6 {
+		t.Errorf("60 were there of 45: %+v, want 45 of them to stay and nobody to come in", c)
+	}
+}

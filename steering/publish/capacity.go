@@ -174,6 +174,9 @@ func (t *track) fit(now time.Time) *fitting {
 		if t.layout.Services[i].Groups[g].Rule.ScoresItself() {
 			byScore(c.Options, want.Candidates, t.serving(i, g), policy.Switch.Margin)
 		}
+		if policy.Switch.Failback > 0 {
+			hold(want, t.serving(i, g), c.Options)
+		}
 		s.stays(want, c.Options, now)
 		f.claims = append(f.claims, c)
 	})

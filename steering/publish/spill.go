@@ -11,7 +11,8 @@ import (
 // spilled is what a group has with others because of caps. A fit is a function of what
 // is wanted now: where one group changes its mind, all that share a cap with it would
 // gain and lose with it, back and forth. So who was sent to others stays there for the
-// policy's failback, unless it must move on; then all begins with what is wanted again.
+// policy's failback, unless it must move on, then all begins with what is wanted again;
+// and who comes anew to what is full does not push out who is there.
 type spilled struct {
 	want   []portion
 	shares []portion
@@ -24,10 +25,24 @@ type portion struct {
 	share    float64
 }
 
-// stays tells whether a group keeps what it had, and where its claim begins then.
+// stays tells whether a group keeps what it had, and has its claim begin there then.
 func (s *spilled) stays(want *steering.Split, options []allocate.Option, now time.Time) bool {
+	if !now.Before(s.until) || !s.of(want) {
+		return false
+	}
+	for _, p := range s.shares {
+		if at := candidateAt(want, p.endpoint); at < 0 || options[at].Class < 0 {
+			return false
+		}
+	}
+	s.restore(want, options)
+	return true
+}
+
+// of tells whether it was made of what is still wanted.
+func (s *spilled) of(want *steering.Split) bool {
 	picks := want.Picks()
-	if !now.Before(s.until) || len(picks) != len(s.want) {
+	if len(picks) != len(s.want) {
 		return false
 	}
 	for i := range picks {
@@ -35,22 +50,54 @@ func (s *spilled) stays(want *steering.Split, options []allocate.Option, now tim
 			return false
 		}
 	}
-	var begin [16]float64
-	if len(options) > len(begin) {
-		return false
-	}
-	for _, p := range s.shares {
-		at := candidateAt(want, p.endpoint)
-		if at < 0 || options[at].Class < 0 {
-			return false
-		}
-		begin[at] = p.share
-	}
-	for k := range options {
-		options[k].Share = begin[k]
-	}
 	return true
 }
+
+// restore gives the options the shares that they had.
+func (s *spilled) restore(want *steering.Split, options []allocate.Option) {
+	for k := range options {
+		options[k].Share = 0
+	}
+	for _, p := range s.shares {
+		if at := candidateAt(want, p.endpoint); at >= 0 {
+			options[at].Share = p.share
+		}
+	}
+}
+
+// hold notes what a group is served now: of what is over a cap, that leaves last.
+func hold(want, served *steering.Split, options []allocate.Option) {
+	if served == nil {
+		return
+	}
+	for _, c := range served.Picks() {
+		if at := candidateAt(want, c.Endpoint); at >= 0 {
+			options[at].Held = c.Weight
+		}
+	}
+}
+
+// settled tells whether a claim came out with what it had, but for what headroom is for.
+func (s *spilled) settled(want *steering.Split, options []allocate.Option) bool {
+	if len(s.shares) == 0 || !s.of(want) {
+		return false
+	}
+	off := 0.0
+	for k := range options {
+		had := 0.0
+		for _, p := range s.shares {
+			if p.endpoint == want.Candidates[k].Endpoint {
+				had = p.share
+			}
+		}
+		off = max(off, math.Abs(options[k].Share-had))
+	}
+	return off <= settledStep
+}
+
+// settledStep is how finely the shares of what was spilled are told apart from one fit
+// to the next.
+const settledStep = 0.005
 
 func candidateAt(s *steering.Split, e *steering.Endpoint) int {
 	for k := range s.Candidates {
@@ -64,6 +111,10 @@ func candidateAt(s *steering.Split, e *steering.Endpoint) int {
 // keep notes what a claim came out with. Whoever was sent further away than it was
 // stays for a while.
 func (s *spilled) keep(want *steering.Split, options []allocate.Option, failback time.Duration, now time.Time) {
+	if failback > 0 && now.Before(s.until) && s.settled(want, options) {
+		s.restore(want, options)
+		return
+	}
 	away, had := 0.0, 0.0
 	for k := range options {
 		away += max(0, options[k].Share-want.Candidates[k].Weight)
