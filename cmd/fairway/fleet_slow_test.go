@@ -4,6 +4,8 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -22,7 +24,17 @@ func (r *recoveries) row(what, until string, began time.Time) {
 
 func (r *recoveries) write(t *testing.T, o *oracle) {
 	t.Helper()
-	writeTable(t, "../../docs/FLEET.md", t.Name(), fmt.Sprintf("| what is taken away | until | time |\n|---|---|---|\n%s\n%v\n", r, o))
+	writeTable(t, "../../docs/FLEET.md", t.Name(), fmt.Sprintf("| what is taken away | until | time |\n|---|---|---|\n%s\n%v %s\n", r, o, otherLoad()))
+}
+
+// otherLoad says what else the machine did while something was measured.
+func otherLoad() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return ""
+	}
+	load, _, _ := strings.Cut(string(text), " ")
+	return fmt.Sprintf("The machine has %d processors; its load average was %s.", runtime.NumCPU(), load)
 }
 
 // TestFleetOutlives takes away, under an oracle on two DNS and two HTTP edges: the
