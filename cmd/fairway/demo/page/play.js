@@ -32,6 +32,7 @@ const start = {
     return () => player.destroy()
   },
   'video.js'(video, manifest, options, b) {
+    videojs.Vhs.MAX_GOAL_BUFFER_LENGTH = 30 // seconds, as the others; by default up to a minute
     const player = steerVideojs(videojs(video, videojsOptions()))
     watchVideojs(b, player)
     player.src({ src: manifest, type: /\.mpd/.test(manifest) ? 'application/dash+xml' : 'application/x-mpegURL' })
