@@ -114,7 +114,7 @@ func (s *Server) answerQuestion(r *reply, asked dns.Question, q question) *steer
 	}
 	l := lookup{reply: r, zones: zones, snapshot: snapshot, qtype: asked.Qtype}
 	l.client, l.source = r.edns.options.subnet.client(s.behind(q.resolver))
-	l.learning, l.resolver = s.learning, q.resolver
+	l.learning, l.resolver, l.transient = s.learning, q.resolver, s.transient.Load()
 	l.resolve(asked.Name)
 	l.tailor()
 	if zones.signed && (r.edns.dnssecOK() || aboutProofs(asked.Qtype)) {

@@ -46,7 +46,7 @@ func (s *Server) StaticContent(layout *steering.Layout, apex string) (*Content, 
 }
 
 // SteeredContent gives a zone's steered names as they are answered to a client of
-// whom nothing is known: such as the copy of a secondary can answer everybody.
+// whom nothing is known, and what is transient: such as the copy of a secondary can answer everybody.
 // Where the decision hands out nothing, the service's static weights choose: a
 // secondary stands in when nothing else is left.
 func (s *Server) SteeredContent(snapshot *steering.Snapshot, apex string) ([]*steering.Record, error) {
@@ -72,6 +72,11 @@ func (s *Server) SteeredContent(snapshot *steering.Snapshot, apex string) ([]*st
 			}
 		}
 	}
+	passing, err := s.transientRecords(zones, z)
+	if err != nil {
+		return nil, err
+	}
+	records = append(records, passing...)
 	slices.SortFunc(records, CompareRecords)
 	return slices.CompactFunc(records, func(a, b *steering.Record) bool { return CompareRecords(a, b) == 0 }), nil
 }

@@ -93,6 +93,9 @@ func (s *Server) exchangeFast(m *scratch, packet []byte, client netip.Addr, tran
 	if m.names == nil || !m.query.read(packet) {
 		return nil
 	}
+	if t := s.transient.Load(); t != nil && t.concerns(m.names, m.query.lower) {
+		return nil
+	}
 	if q := &m.query; q.edns {
 		s.answerOptions(m, &m.opt, &q.options, q.dnssecOK, client, transport)
 	}

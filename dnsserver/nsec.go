@@ -10,14 +10,19 @@ import (
 // between it and the next possible name (RFC 9824 §3). owner keeps its case.
 func (l *lookup) nsec(z *zone, owner string, ttl uint32) *dns.NSEC {
 	name := dns.CanonicalName(owner)
-	n := z.lookup(name)
+	n := l.node(z, name)
 	if above := n; above != nil && above.cut {
 		n = z.nodes[name]
+	}
+	types := l.types(z, n)
+	if l.transient.has(name) && l.qtype != dns.TypeTXT && !slices.Contains(types, dns.TypeTXT) {
+		types = append(types, dns.TypeTXT)
+		slices.Sort(types)
 	}
 	return &dns.NSEC{
 		Hdr:        dns.RR_Header{Name: owner, Rrtype: dns.TypeNSEC, Class: dns.ClassINET, Ttl: ttl},
 		NextDomain: successor(name, z.name),
-		TypeBitMap: l.types(z, n),
+		TypeBitMap: types,
 	}
 }
 

@@ -34,8 +34,9 @@ type lookup struct {
 	// to make it.
 	undecided bool
 
-	learning Learning   // nil for none
-	resolver netip.Addr // who asks
+	learning  Learning   // nil for none
+	resolver  netip.Addr // who asks
+	transient *transient // nil for none
 }
 
 // resolve answers for name, which keeps its case, and follows CNAMEs as long as
@@ -54,7 +55,7 @@ func (l *lookup) resolve(name string) {
 			return
 		}
 		l.followed, l.last = append(l.followed, canonical), name
-		next := l.answerFrom(zone, zone.lookup(canonical), name)
+		next := l.answerFrom(zone, l.node(zone, canonical), name)
 		if next == "" {
 			return
 		}
@@ -145,13 +146,17 @@ func aboutProofs(rrtype uint16) bool { return rrtype == dns.TypeNSEC || rrtype =
 
 // answerStatic adds the RRset of the asked type, or says that there is none.
 func (l *lookup) answerStatic(z *zone, n *node, owner string) {
-	switch rrset := z.rrset(n, l.qtype); {
+	rrset, name := z.rrset(n, l.qtype), l.followed[len(l.followed)-1]
+	if l.qtype == dns.TypeTXT {
+		rrset = append(rrset, l.transient.rrset(name, rrset)...)
+	}
+	switch {
 	case len(rrset) > 0:
 		if soa, ok := rrset[0].(*dns.SOA); ok && z.moving {
 			l.zones.renumber(z.name, soa)
 		}
 		l.add(owner, rrset...)
-	case l.qtype == dns.TypeANY && (len(n.records) > 0 || n.service != noService):
+	case l.qtype == dns.TypeANY && (len(n.records) > 0 || n.service != noService || l.transient.has(name)):
 		l.add(owner, anyAnswer(z))
 	default:
 		l.deny(z)

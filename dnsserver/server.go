@@ -76,11 +76,12 @@ type Server struct {
 	observer Observer
 	log      *slog.Logger
 
-	zones    zoneCache
-	copies   Copies   // nil for none
-	learning Learning // nil for none
-	cookies  cookieJar
-	guard    *guard
+	zones     zoneCache
+	copies    Copies   // nil for none
+	learning  Learning // nil for none
+	transient atomic.Pointer[transient]
+	cookies   cookieJar
+	guard     *guard
 
 	sockets    []socket
 	encrypted  []net.Listener

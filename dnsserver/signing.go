@@ -121,7 +121,7 @@ func (l *lookup) originalTTL(z *zone, head *dns.RR_Header) uint32 {
 	case dns.TypeHINFO: // of the zone, or in place of all types
 		return head.Ttl
 	}
-	n := z.lookup(dns.CanonicalName(head.Name))
+	n := l.node(z, dns.CanonicalName(head.Name))
 	if n != nil && n.service != noService && !n.has(head.Rrtype) {
 		return seconds(l.zones.layout.Revision.LongestTTL(l.zones.layout.Services[n.service].Service))
 	}

@@ -74,6 +74,7 @@ type Primary struct {
 	saved    map[string]saved
 	seen     *steering.Snapshot
 	pending  bool
+	hurried  bool
 	looked   time.Time // when contents were last gathered
 	made     map[string]time.Time
 	untold   map[string]news
@@ -154,7 +155,7 @@ func (p *Primary) Look() {
 	p.looking.Lock()
 	defer p.looking.Unlock()
 	snapshot := p.current.Load()
-	if snapshot == nil || p.contents == nil || snapshot == p.seen && !p.pending && !p.stale() && time.Since(p.looked) < p.settle {
+	if snapshot == nil || p.contents == nil || snapshot == p.seen && !p.pending && !p.hurried && !p.stale() && time.Since(p.looked) < p.settle {
 		return // addresses behind CDNs' host names change without a snapshot: hence the time
 	}
 	p.seen, p.pending, p.looked = snapshot, false, time.Now()
@@ -177,9 +178,18 @@ func (p *Primary) Look() {
 		}
 	}
 	p.versions.Store(&versions)
+	p.hurried = false
 	if len(p.untold) > 0 {
 		p.save()
 	}
+}
+
+// Hurry has the next look, which Run has within a second, make versions that would
+// otherwise wait: for what nobody can wait for, such as an authority that asks once.
+func (p *Primary) Hurry() {
+	p.looking.Lock()
+	defer p.looking.Unlock()
+	p.hurried = true
 }
 
 // news is a version that secondaries have not been told of.
@@ -202,7 +212,7 @@ func (p *Primary) news() map[string]news {
 func (p *Primary) renew(snapshot *steering.Snapshot, zone *steering.Zone, old *version) *version {
 	now := time.Now()
 	sameLayout := old != nil && old.layout == snapshot.Layout.Base()
-	if sameLayout && now.Sub(p.made[zone.Name]) < p.settle {
+	if sameLayout && now.Sub(p.made[zone.Name]) < p.settle && !p.hurried {
 		p.pending = true
 		return old
 	}
