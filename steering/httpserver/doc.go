@@ -12,6 +12,7 @@
 //	POST     /decide/v1/                    200 with the same for many services and clients
 //	POST     /cmcd/v2/{service}             204; players' events (CTA-5004-B), for Config.Players
 //	POST     /beacon/v1/{service}           204; the same of apps, as JSON
+//	GET|HEAD /.well-known/acme-challenge/{token}  200 with what Config.Challenge says to a question of its
 //	OPTIONS  on all                         204, so that a CORS preflight never meets a redirect
 //
 // Everything is answered with Cache-Control: no-store and

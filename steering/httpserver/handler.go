@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"fairway/steering"
@@ -78,6 +79,9 @@ func (s *Server) survive(door *string) {
 // route is done by hand. http.ServeMux would clean the path and redirect to the
 // result by itself, and it matches the decoded path.
 func (s *Server) route(w http.ResponseWriter, r *http.Request, t target) answer {
+	if answered, known := s.challenged(r); known {
+		return answered
+	}
 	snapshot, access := s.config.Current.Load(), s.access.Load()
 	passes := passesOn(r.Method, snapshot, &t)
 	switch {
@@ -123,6 +127,19 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, t target) answer 
 		a.status = http.StatusTemporaryRedirect
 	}
 	return a
+}
+
+// challengePrefix is where an ACME authority asks (RFC 8555 §8.3).
+const challengePrefix = "/.well-known/acme-challenge/"
+
+// challenged answers an authority that asks what it was told to.
+func (s *Server) challenged(r *http.Request) (a answer, known bool) {
+	token, asks := strings.CutPrefix(r.RequestURI, challengePrefix)
+	if !asks || s.config.Challenge == nil || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return a, false
+	}
+	text, known := s.config.Challenge(token)
+	return answer{status: http.StatusOK, message: text}, known
 }
 
 // guide answers for the doors that players ask most: redirects and steering

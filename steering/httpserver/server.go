@@ -53,6 +53,10 @@ type Config struct {
 	// NotFound() bool tells whether the origins have no such manifest. Default:
 	// manifests are not handed out.
 	Fetch func(ctx context.Context, from *steering.Manifests, path string) (string, error)
+	// Challenge tells what an authority is answered that asks for the token of an ACME
+	// challenge, under whatever host name (RFC 8555 §8.3). Default: no such question is
+	// known.
+	Challenge func(token string) (answer string, known bool)
 	// Explainer tells how decisions came about. Default: nobody is told.
 	Explainer Explainer
 	// Signer adds the tokens by which CDNs let viewers in. Default: none is needed.
