@@ -56,9 +56,10 @@ test: setup consul lint verify check-generated build ## everything that CI runs;
 	go test -race -timeout $(TEST_TIMEOUT) $(WHOLE)
 
 .PHONY: setup
-setup: need-go ## install the programs that the tests drive (Debian packages; video players by npm)
+setup: need-go ## install the programs that the tests drive (Debian packages; video players by npm; an ACME authority)
 	@tools/setup/install
 	@tools/players/install
+	@tools/pebble/build
 
 .PHONY: consul
 consul: need-go ## build the Consul server that the tests run; once, and kept

@@ -46,6 +46,7 @@ func Compile(files []File) (*Configuration, Findings) {
 	c.reviewImports(revision.Probing)
 	revision.Reads = c.reads.sealed()
 	node := c.node()
+	c.checkACME(node, revision.Zones)
 	node.TSIGKeys = c.tsigKeys()
 	node.Learning = c.learning(revision.Zones)
 	c.review(revision)
@@ -58,7 +59,7 @@ func Compile(files []File) (*Configuration, Findings) {
 }
 
 // The top level of the language. Each file may have any of these keys.
-const topLevel = "zones listen dns dnssec http api control store drain geo currency vantages providers pools regions services probes probing references policies tsig schedules learning imports"
+const topLevel = "zones listen dns dnssec http acme api control store drain geo currency vantages providers pools regions services probes probing references policies tsig schedules learning imports"
 
 // named are the sections that are mappings from a name to a thing.
 var named = []noun{provider, pool, region, vantage, probe, policy, service, tsigKey, schedule, importing}

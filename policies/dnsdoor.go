@@ -32,8 +32,11 @@ type DNSTCP struct {
 	Idle                   time.Duration
 }
 
-// DNSTLS are the PEM files for DNS over TLS; empty = none named.
-type DNSTLS struct{ Certificate, Key string }
+// DNSTLS are the PEM files for DNS over TLS, empty = none named; or what ACME obtains.
+type DNSTLS struct {
+	Certificate, Key string
+	ACME             bool
+}
 
 // DNSCookies is how DNS cookies (RFC 7873) are met.
 type DNSCookies struct {
@@ -133,10 +136,7 @@ func (c *compiler) dnsDoor() DNS {
 		d.TCP.PerClient = int(f.integer("per_client", defaultPerClient, 1, 1_000_000))
 		d.TCP.Idle = f.duration("idle", defaultIdle, time.Second, 30*time.Second)
 	}
-	if v, ok := f.under("tls"); ok {
-		f, _ := v.as("dns.tls").fields("certificate key")
-		d.TLS.Certificate, d.TLS.Key = f.neededFile("certificate"), f.neededFile("key")
-	}
+	d.TLS.Certificate, d.TLS.Key, d.TLS.ACME = f.certificate("dns.tls")
 	d.Dnstap = f.dnsTap("dnstap", "socket", 1, defaultTapPerSecond)
 	d.Log = f.dnsTap("query_log", "file", 0.01, defaultLogPerSecond)
 	if v, ok := f.under("alias"); ok {
@@ -173,7 +173,7 @@ func (c *compiler) checkDoT(n Node) {
 	}
 	at := c.sections["listen"][0].keyAt
 	if n.DNS.TLS == (DNSTLS{}) {
-		c.fault(at, "add dns: {tls: {certificate: PATH, key: PATH}}", "listen.dot: there is no certificate for DNS over TLS")
+		c.fault(at, "add dns: {tls: {certificate: PATH, key: PATH}}, or dns: {tls: acme}", "listen.dot: there is no certificate for DNS over TLS")
 	}
 	for _, address := range n.Listen.DoT {
 		// RFC 7858 §3.1: servers "MUST NOT use port 53 to transport DNS over TLS".

@@ -3,14 +3,7 @@ package policies
 // httpDoor reads how the HTTP door is reached.
 func (f fields) httpDoor() HTTPDoor {
 	d := HTTPDoor{NoHTTP3: f.choice("http3", "on", "on", "off") == "off"}
-	if v, ok := f.under("tls"); ok {
-		t, _ := v.fields("certificate key")
-		for key, into := range map[string]*string{"certificate": &d.Certificate, "key": &d.Key} {
-			if file, ok := t.require(key, "add "+key+": PATH, a PEM file"); ok {
-				*into, _ = file.file()
-			}
-		}
-	}
+	d.Certificate, d.Key, d.ACME = f.certificate("http.tls")
 	for _, item := range f.texts("proxy_protocol") {
 		if p, ok := item.prefix(); ok {
 			d.ProxyProtocol = append(d.ProxyProtocol, p)
@@ -22,10 +15,10 @@ func (f fields) httpDoor() HTTPDoor {
 // checkHTTPS reports a TLS listener without a certificate, and one the other way
 // round.
 func (c *compiler) checkHTTPS(n Node) {
-	listens, certified := len(n.Listen.HTTPS) > 0, n.HTTP.Certificate != ""
+	listens, certified := len(n.Listen.HTTPS) > 0, n.HTTP.Certificate != "" || n.HTTP.ACME
 	switch v, stated := c.single("http"); {
 	case listens && !certified && !c.partial:
-		c.fault(c.sections["listen"][0].keyAt, "add http: {tls: {certificate: PATH, key: PATH}}", "listen.https needs a certificate")
+		c.fault(c.sections["listen"][0].keyAt, "add http: {tls: {certificate: PATH, key: PATH}}, or http: {tls: acme}", "listen.https needs a certificate")
 	case certified && !listens && stated:
 		v.warn("add listen: {https: ADDRESS:443}", "tls does nothing: listen.https names no address")
 	}

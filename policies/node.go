@@ -27,6 +27,7 @@ type Node struct {
 	KeyFolder      string   // where DNSSEC keys are kept; empty = in the data folder
 	KeySecret      string   // the file with the secret that seals them; empty = they are not sealed
 	KeysInStore    bool     // they are in the store; then there is a KeySecret
+	ACME           *ACME    // how certificates are obtained; nil = they are not
 	Learning       Learning
 	TSIGKeys       []TSIGKey     // for copies of zones, sorted by name
 	Databases      []string      // MMDB files, in the order of their precedence; "embedded" = the built-in data
@@ -44,6 +45,7 @@ type Listen struct {
 // HTTPDoor is how the HTTP door is reached.
 type HTTPDoor struct {
 	Certificate, Key string         // PEM files for listen.https
+	ACME             bool           // in place of files, what ACME obtains
 	NoHTTP3          bool           // listen.https is TCP only
 	ProxyProtocol    []netip.Prefix // load balancers that send a PROXY header
 }
@@ -106,6 +108,7 @@ func (c *compiler) node() Node {
 	}
 	n.Control, n.ControlToken = c.control(n.Listen.API)
 	n.Consul = c.store()
+	n.ACME = c.acme()
 	if v, ok := c.single("drain"); ok {
 		if d, ok := v.duration(0, 10*time.Minute); ok {
 			n.DrainFor = d

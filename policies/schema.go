@@ -17,7 +17,7 @@ import (
 // bounds and defaults.
 func Schema() []byte {
 	root := object("A Fairway configuration file. A folder is the union of its files; every key may be left out of a file.",
-		listenSchema(), dnsSchema(), httpSchema(), apiSchema(), controlSchema(), storeSchema(), keysSchema(), drainSchema(), geoSchema(),
+		listenSchema(), dnsSchema(), httpSchema(), apiSchema(), controlSchema(), storeSchema(), keysSchema(), acmeSchema(), drainSchema(), geoSchema(),
 		zonesSchema(), currencySchema(), vantagesSchema(), regionsSchema(), providersSchema(), poolsSchema(),
 		servicesSchema(), probesSchema(), probingSchema(), referencesSchema(), importsSchema(), policiesSchema(), schedulesSchema(), tsigSchema(), learningSchema())
 	root.Draft = "https://json-schema.org/draft/2020-12/schema"

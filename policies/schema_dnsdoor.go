@@ -28,11 +28,11 @@ func dnsSchema() property {
 					key("per_client", "Of one IPv4 address or IPv6 /64, unless it is in rate_limit.exempt.", whole(1, 1_000_000)).by(defaultPerClient),
 					key("idle", "How long a connection may be silent, 1s to 30s.", duration()).by("10s"),
 				)),
-			key("tls", "The certificate of DNS over TLS (RFC 7858), for listen.dot. Taken up when it changes.",
-				object("",
-					key("certificate", "A PEM file: the certificate, then its chain.", text()).needed().like("/etc/fairway/dot.pem"),
-					key("key", "A PEM file: its key.", text()).needed().like("/etc/fairway/dot.key"),
-				)),
+			key("tls", "The certificate of DNS over TLS (RFC 7858), for listen.dot: files, taken up when they change, or acme, which has it obtained as the section acme says.",
+				certificateSchema(
+					key("certificate", "A PEM file: the certificate, then its chain.", text()),
+					key("key", "A PEM file: its key.", text()),
+				)).like("acme", map[string]string{"certificate": "/etc/fairway/dot.pem", "key": "/etc/fairway/dot.key"}),
 			key("dnstap", "Queries and answers for other programs, as dnstap. Default: none.", dnstapSchema()),
 			key("query_log", "Queries and answers in a file, a JSON object per line. Default: none.", queryLogSchema()),
 		))

@@ -30,7 +30,7 @@ func (c *control) Status() api.Status {
 			Path: c.path, LoadedAt: config.loaded, ServingLastGood: config.lastGood != "" || c.failure.Load() != nil,
 		},
 	}
-	s.Configuration.Rollout = c.state()
+	s.Configuration.Rollout, s.Certificates = c.state(), c.certificates()
 	if why := c.failure.Load(); why != nil {
 		s.Configuration.Error = *why
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"os"
@@ -35,18 +36,22 @@ func dnsDoor(n policies.Node) dnsserver.Config {
 	return c
 }
 
-// dotCertificate is that of DNS over TLS, to be followed while the node runs; nil when
+// dotCertificate gives DNS over TLS its certificate, as it is at each handshake; nil when
 // there is no such listener. One that cannot be read stops nothing: plain DNS is served,
 // and DNS over TLS from when it can.
-func dotCertificate(settings policies.Node, log *slog.Logger) *certs.Files {
-	if len(settings.Listen.DoT) == 0 {
+func (n *node) dotCertificate(settings policies.Node, log *slog.Logger) *tls.Config {
+	switch {
+	case len(settings.Listen.DoT) == 0:
 		return nil
+	case settings.DNS.TLS.ACME && n.acme != nil:
+		return n.acme.TLS()
 	}
 	files, err := certs.Open(settings.DNS.TLS.Certificate, settings.DNS.TLS.Key, log)
 	if err != nil {
 		log.Error("the certificate cannot be read: there is no DNS over TLS until it can", "err", err)
 	}
-	return files
+	n.dotFiles = files
+	return files.TLS()
 }
 
 // newTaps makes what the files want written down of queries and answers.

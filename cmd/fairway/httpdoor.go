@@ -15,19 +15,23 @@ import (
 	"fairway/steering/httpserver"
 )
 
-// httpsDoor is the encrypted side of the HTTP door, and its certificate, to be
-// followed while the node runs; nil when there is none.
-func (n *node) httpsDoor(settings policies.Node) (t httpserver.TLS, followed *certs.Files, err error) {
+// httpsDoor is the encrypted side of the HTTP door. Its certificate is in files, or
+// obtained; while there is none yet, handshakes fail, and all else is served.
+func (n *node) httpsDoor(settings policies.Node) (t httpserver.TLS, err error) {
 	if len(settings.Listen.HTTPS) == 0 {
-		return t, nil, nil
+		return t, nil
 	}
-	followed, err = certs.Open(settings.HTTP.Certificate, settings.HTTP.Key, n.log.With("door", "http"))
+	t = httpserver.TLS{Listen: settings.Listen.HTTPS, HTTP3: !settings.HTTP.NoHTTP3, OpenPacket: packetOpener(n.sockets)}
+	if settings.HTTP.ACME && n.acme != nil {
+		t.Config = n.board.Accept(n.acme.TLS())
+		return t, nil
+	}
+	n.certificate, err = certs.Open(settings.HTTP.Certificate, settings.HTTP.Key, n.log.With("door", "http"))
 	if err != nil {
-		return t, nil, fmt.Errorf("http.tls: %w", err)
+		return t, fmt.Errorf("http.tls: %w", err)
 	}
-	return httpserver.TLS{
-		Listen: settings.Listen.HTTPS, Config: followed.TLS(), HTTP3: !settings.HTTP.NoHTTP3, OpenPacket: packetOpener(n.sockets),
-	}, followed, nil
+	t.Config = n.board.Accept(n.certificate.TLS())
+	return t, nil
 }
 
 // packetOpener opens UDP sockets, those first that a process before this one had.

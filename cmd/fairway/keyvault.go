@@ -37,7 +37,7 @@ func (n *node) newVault(c policies.Node) (dnssec.Vault, error) {
 	if !c.KeysInStore {
 		return seal(folder), err
 	}
-	shared := seal(&storeVault{store: n.store, versions: make(map[string]uint64)})
+	shared := seal(&storeVault{store: n.store, folder: keysFolder, versions: make(map[string]uint64)})
 	if !n.roles.control {
 		return shared, err
 	}
@@ -48,13 +48,14 @@ func (n *node) newVault(c policies.Node) (dnssec.Vault, error) {
 // loaded last and nothing else, so of several nodes that take the same step one
 // succeeds, and the others load what it saved.
 type storeVault struct {
-	store store.Store
+	store  store.Store
+	folder string
 
 	mu       sync.Mutex
 	versions map[string]uint64 // of what was loaded last, by zone
 }
 
-// keysFolder is where the store has the keys.
+// keysFolder is where the store has the keys of zones.
 const keysFolder = "dnssec"
 
 // keysTimeout bounds one look into the store.
@@ -64,7 +65,7 @@ const keysTimeout = 5 * time.Second
 func (v *storeVault) Load(zone string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), keysTimeout)
 	defer cancel()
-	all, err := v.store.Values(ctx, keysFolder)
+	all, err := v.store.Values(ctx, v.folder)
 	if err != nil {
 		return nil, fmt.Errorf("read the keys of %s from the store: %w", zone, err)
 	}
@@ -84,7 +85,7 @@ func (v *storeVault) Save(zone string, data []byte) error {
 	defer v.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), keysTimeout)
 	defer cancel()
-	version, err := v.store.PutValue(ctx, keysFolder, dnssec.FileName(zone), store.Value{Version: v.versions[zone], Data: data})
+	version, err := v.store.PutValue(ctx, v.folder, dnssec.FileName(zone), store.Value{Version: v.versions[zone], Data: data})
 	switch {
 	case errors.Is(err, store.ErrConflict):
 		return dnssec.ErrConflict

@@ -27,6 +27,7 @@ import (
 	"fairway/probes/agent"
 	"fairway/probes/imports"
 	"fairway/steering"
+	"fairway/steering/acme"
 	"fairway/steering/api"
 	"fairway/steering/api/client"
 	"fairway/steering/api/console"
@@ -130,8 +131,11 @@ type node struct {
 	http        *httpserver.Server
 	aliased     atomic.Bool  // the hosts behind names were looked up once; see awaitAliases
 	signers     *signers     // http, probe
-	certificate *certs.Files // of listen.https; nil = there is none
-	dotFiles    *certs.Files // of listen.dot; nil = there is none
+	certificate *certs.Files // of listen.https; nil = there is none, or it is obtained
+	dotFiles    *certs.Files // of listen.dot; nil = there is none, or it is obtained
+	acme        *acme.Keeper // nil = no certificate is obtained
+	board       acme.Board   // what the doors answer authorities
+	challenging sync.Mutex   // held while the challenges of the store are taken up
 	api         *api.Server
 	peers       *certs.Files // of the API and among nodes; nil = they speak in the clear
 }
@@ -213,7 +217,7 @@ func (n *node) build() error {
 	if n.roles.http {
 		shown.Reports = n.playerReports
 	}
-	shown.Load = n.load.now
+	shown.Load, shown.Certificates = n.load.now, n.shownCertificates
 	if n.roles.control || n.roles.probe {
 		shown.Vantages = n.shownVantages
 	}
@@ -350,6 +354,8 @@ func (n *node) makeParts(c *configuration) error {
 	problems = append(problems, err)
 	n.keys, err = n.newKeeper(c)
 	problems = append(problems, err)
+	n.acme, err = n.newACME(c.Node)
+	problems = append(problems, err)
 	n.learning, err = learn.New(n.learnConfig(c))
 	problems = append(problems, err)
 	if n.roles.dns {
@@ -361,9 +367,7 @@ func (n *node) makeParts(c *configuration) error {
 		config.Current, config.Sockets, config.Signer = n.current, n.sockets, n.keys
 		config.Copies, config.Logger = n.primary, n.log.With("door", "dns")
 		config.Learning = n.learning
-		if n.dotFiles = dotCertificate(c.Node, config.Logger); n.dotFiles != nil {
-			config.TLS.Config = n.dotFiles.TLS()
-		}
+		config.TLS.Config = n.dotCertificate(c.Node, config.Logger)
 		config.Observer = dnsObserver{n.metrics.DNS(), n.sample, n.decisions.log()}
 		if n.taps, err = newTaps(c.Node.DNS, n.log); err != nil {
 			problems = append(problems, err)
@@ -390,14 +394,13 @@ func (n *node) makeParts(c *configuration) error {
 		problems = append(problems, err)
 		n.collector, err = n.newCollector(secret)
 		problems = append(problems, err)
-		secure, certificate, err := n.httpsDoor(c.Node)
+		secure, err := n.httpsDoor(c.Node)
 		problems = append(problems, err)
-		n.certificate = certificate
 		n.http, err = httpserver.New(httpserver.Config{
 			Explainer: n.explainer(token), TLS: secure, ProxyProtocol: c.Node.HTTP.ProxyProtocol,
 			Listen: n.listening(c.Node).Listen.HTTP, Open: n.sockets.Listen, Current: n.current, Fetch: fetchManifest(n.log), Signer: n.signers, TrustedProxies: c.Node.TrustedProxies, Hosts: c.Node.HTTPHosts,
 			SteeringSecret: secret, Learning: n.learning, Observer: httpObserver{n.metrics.HTTP(), n.sample, n.decisions.log()}, Logger: n.log.With("door", "http"),
-			Players: n.collector,
+			Players: n.collector, Challenge: n.board.Answer,
 		})
 		problems = append(problems, err)
 	}
@@ -439,7 +442,7 @@ func (n *node) extraPaths() map[string]http.Handler {
 	if n.dns != nil {
 		paths[quarantinePath] = n.quarantineHandler()
 	}
-	paths[fleetPath] = n.fleetHandler()
+	paths[fleetPath], paths[certificatesPath] = n.fleetHandler(), n.certificatesHandler()
 	maps.Copy(paths, n.extra)
 	return paths
 }
@@ -588,6 +591,12 @@ func (n *node) Run(stop context.Context, signals signals) error {
 	}
 	for name, t := range n.taps {
 		startIn(serving, &parts, name, t.Run)
+	}
+	if n.acme != nil {
+		start("acme", n.acme.Run)
+	}
+	if n.acme != nil || n.roles.doors() {
+		start("challenges", n.followValues)
 	}
 	start("api", n.api.Run)
 	if n.peers != nil {

@@ -160,14 +160,14 @@ func (n *node) take(ctx context.Context, c, canary *configuration, share float64
 		n.http.Reconfigure(c.Node.TrustedProxies, c.Node.HTTPHosts)
 	}
 	if nodeSettings(old) != nodeSettings(c) {
-		n.log.Warn("listen, dns, dnssec, store, api.token_file, api.tls and control are taken up by SIGUSR2 or a restart only; the old ones go on")
+		n.log.Warn("listen, dns, dnssec, acme, store, api.token_file, api.tls and control are taken up by SIGUSR2 or a restart only; the old ones go on")
 	}
 	return nil
 }
 
 // nodeSettings are those that only a restart takes up.
 func nodeSettings(c *configuration) string {
-	return fmt.Sprint(c.Node.Listen, c.Node.DNS, c.Node.HTTP, c.Node.TokenFile, peerTLSOf(c), c.Node.ControlToken, c.Node.SteeringSecret, c.Node.Control, c.Node.KeyFolder, c.Node.KeySecret, c.Node.KeysInStore, consulOf(c))
+	return fmt.Sprint(c.Node.Listen, c.Node.DNS, c.Node.HTTP, c.Node.TokenFile, peerTLSOf(c), c.Node.ControlToken, c.Node.SteeringSecret, c.Node.Control, c.Node.KeyFolder, c.Node.KeySecret, c.Node.KeysInStore, acmeOf(c), consulOf(c))
 }
 
 func peerTLSOf(c *configuration) policies.PeerTLS {
@@ -175,6 +175,13 @@ func peerTLSOf(c *configuration) policies.PeerTLS {
 		return policies.PeerTLS{}
 	}
 	return *c.Node.PeerTLS
+}
+
+func acmeOf(c *configuration) policies.ACME {
+	if c.Node.ACME == nil {
+		return policies.ACME{}
+	}
+	return *c.Node.ACME
 }
 
 func consulOf(c *configuration) policies.Consul {

@@ -71,6 +71,10 @@ func printStatus(w io.Writer, s *api.Status) {
 	printPools(w, s.Pools)
 	printVantages(w, s)
 	printImports(w, s)
+	if len(s.Certificates) > 0 {
+		fmt.Fprintln(w, "\ncertificates")
+		printCertificates(w, s.Certificates, s.Now)
+	}
 	if len(s.Overrides) > 0 {
 		fmt.Fprintln(w, "\noverrides")
 		printOverrides(w, s.Overrides, s.Now)

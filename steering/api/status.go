@@ -27,8 +27,9 @@ type Status struct {
 	Imports       []ImportStatus      `json:"imports,omitempty"`
 	Schedules     []ScheduleStatus    `json:"schedules,omitempty"`
 	Overrides     []steering.Override `json:"overrides"`
-	Braked        []steering.Braked   `json:"braked,omitempty"` // mass-down brakes that hold
-	Causes        []steering.Cause    `json:"causes,omitempty"` // what is down as a whole: vantages, providers, pools
+	Certificates  []Certificate       `json:"certificates,omitempty"` // of the listeners
+	Braked        []steering.Braked   `json:"braked,omitempty"`       // mass-down brakes that hold
+	Causes        []steering.Cause    `json:"causes,omitempty"`       // what is down as a whole: vantages, providers, pools
 }
 
 // Configuration says what the node was told and whether it could take it.

@@ -19,6 +19,7 @@ type Files struct {
 	log              *slog.Logger
 	seen             [3]stamp
 	current          atomic.Pointer[tls.Certificate]
+	fault            atomic.Pointer[error]
 	trusted          atomic.Pointer[x509.CertPool] // nil = the system's
 }
 
@@ -43,13 +44,43 @@ func OpenPeers(certificate, key, authority string, log *slog.Logger) (*Files, er
 	return f, f.load()
 }
 
+// Name is the certificate's file.
+func (f *Files) Name() string { return f.certificate }
+
+// Leaf is the certificate; nil while none could be read.
+func (f *Files) Leaf() *x509.Certificate {
+	if c := f.current.Load(); c != nil {
+		return c.Leaf
+	}
+	return nil
+}
+
+// Fault is why the files, as they are, could not be read; nil when they could.
+func (f *Files) Fault() error {
+	if err := f.fault.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// load reads the files and remembers how that went.
 func (f *Files) load() error {
+	err := f.read()
+	if err == nil {
+		f.fault.Store(nil)
+	} else {
+		f.fault.Store(&err)
+	}
+	return err
+}
+
+func (f *Files) read() error {
 	c, err := tls.LoadX509KeyPair(f.certificate, f.key)
 	if err != nil {
 		return err
 	}
 	if f.authority != "" {
-		pool, err := readAuthority(f.authority)
+		pool, err := Authority(f.authority)
 		if err != nil {
 			return err
 		}
@@ -59,8 +90,8 @@ func (f *Files) load() error {
 	return nil
 }
 
-// readAuthority reads certificates that others must lead back to.
-func readAuthority(name string) (*x509.CertPool, error) {
+// Authority reads certificates that others must lead back to, from a PEM file.
+func Authority(name string) (*x509.CertPool, error) {
 	text, err := os.ReadFile(name)
 	if err != nil {
 		return nil, err

@@ -49,7 +49,7 @@ func (f *Files) Transport() *http.Transport {
 // Trust is a transport for who shows no certificate, and wants one of the authority in
 // a file.
 func Trust(authority string) (*http.Transport, error) {
-	pool, err := readAuthority(authority)
+	pool, err := Authority(authority)
 	if err != nil {
 		return nil, err
 	}

@@ -43,6 +43,8 @@ type Config struct {
 	Reports func() []LabelledCount
 	// Signing returns what the signer of zones tells. Unset = nothing is signed here.
 	Signing func() Signing
+	// Certificates returns those of the node's listeners. Unset = there are none.
+	Certificates func() Certificates
 	// Usage returns what providers carried. Unset = this node does not know.
 	Usage func() *usage.Standing
 	// Stretch returns by how much all caps are passed, 1 = not at all. Unset = 1.
@@ -119,6 +121,9 @@ func New(config Config) *Metrics {
 	}
 	if config.Reports != nil {
 		m.Registry.MustRegister(&reports{config.Reports})
+	}
+	if config.Certificates != nil {
+		m.Registry.MustRegister(&certificates{config.Certificates})
 	}
 	if config.Signing != nil {
 		m.Registry.MustRegister(&signing{config.Signing})
