@@ -38,6 +38,7 @@ type fleetNode struct {
 	Trouble    []string  `json:"trouble,omitempty"`
 	Load       float64   `json:"load"` // 0..1, of the processors that it may use
 	Answers    bool      `json:"answers"`
+	Vantages   *voices   `json:"vantages,omitempty"` // that report to it; absent = none does
 }
 
 // register keeps this node registered until the context ends. Consul's agent may
@@ -90,6 +91,7 @@ func (n *node) self() fleetNode {
 	if err := n.ready(); err != nil {
 		f.Health = err.Error()
 	}
+	f.Vantages, f.Trouble = hearing(n.reporting(), time.Now())
 	if s := n.current.Load(); s != nil {
 		f.Generation, f.Published = s.Generation, s.Published
 	}
@@ -240,7 +242,7 @@ it. Any node can be asked.`,
 
 func printFleet(w io.Writer, fleet *fleetTable) {
 	nodes := fleet.Nodes
-	t := newTable(w, "NODE", "ROLES", "VERSION", "GENERATION", "LAG", "REVISION", "LOAD", "STORE", "HEALTH")
+	t := newTable(w, "NODE", "ROLES", "VERSION", "GENERATION", "LAG", "REVISION", "LOAD", "STORE", "VANTAGES", "HEALTH")
 	for _, f := range nodes {
 		roles, contact := strings.Join(f.Roles, ","), "-"
 		if f.Leads {
@@ -249,11 +251,14 @@ func printFleet(w io.Writer, fleet *fleetTable) {
 		if !f.Contact.IsZero() {
 			contact = age(time.Since(f.Contact)) + " ago"
 		}
-		generation, lag, load := "-", "-", "-"
+		generation, lag, load, vantages := "-", "-", "-", "-"
 		if f.Answers {
 			generation, lag, load = fmt.Sprint(f.Generation), fmt.Sprintf("%.1f s", f.LagSeconds), percent(f.Load)
 		}
-		t.row(f.Name, roles, f.Version, generation, lag, fmt.Sprintf("%.12s", f.Revision), load, contact, f.Health)
+		if v := f.Vantages; v != nil {
+			vantages = fmt.Sprintf("%d of %d", v.Heard-v.Ill, v.Known)
+		}
+		t.row(f.Name, roles, f.Version, generation, lag, fmt.Sprintf("%.12s", f.Revision), load, contact, vantages, f.Health)
 	}
 	t.flush()
 	for _, f := range nodes {

@@ -149,13 +149,13 @@ func printPools(w io.Writer, pools []api.PoolStatus) {
 
 func printVantages(w io.Writer, s *api.Status) {
 	fmt.Fprintln(w)
-	t := newTable(w, "VANTAGE", "REGION", "LAST SEEN", "REFERENCES", "CLOCK", "WAITING", "LOST")
+	t := newTable(w, "VANTAGE", "REGION", "LAST SEEN", "REFERENCES", "HEARD", "CLOCK", "WAITING", "LOST", "GAPS")
 	for _, v := range s.Vantages {
 		last := "never"
 		if !v.LastSeen.IsZero() {
 			last = age(seconds(v.LastSeenAgeSeconds)) + " ago"
 		}
-		references, clock, waiting, lost := "-", "-", "-", "-"
+		references, heard, clock, waiting, lost, gaps := "-", "-", "-", "-", "-", "-"
 		if c := v.Condition; c != nil {
 			references = fmt.Sprintf("%d of %d", c.Fine, c.Of)
 			if c.Ill {
@@ -163,9 +163,10 @@ func printVantages(w io.Writer, s *api.Status) {
 			}
 		}
 		if a := v.Agent; a != nil {
-			clock, waiting, lost = fmt.Sprintf("%+.3f s", -a.ClockOffsetSeconds), fmt.Sprint(a.Buffered), fmt.Sprint(a.Dropped)
+			heard, clock = age(max(0, s.Now.Sub(a.Heard)))+" ago", fmt.Sprintf("%+.3f s", -a.ClockOffsetSeconds)
+			waiting, lost, gaps = fmt.Sprint(a.Buffered), fmt.Sprint(a.Dropped), fmt.Sprint(a.Gaps)
 		}
-		t.row(v.Name, v.Region, last, references, clock, waiting, lost)
+		t.row(v.Name, v.Region, last, references, heard, clock, waiting, lost, gaps)
 	}
 	t.flush()
 	for _, v := range s.Vantages {
