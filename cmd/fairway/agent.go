@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -25,7 +26,7 @@ import (
 
 // agentOptions is all that a vantage needs that has no configuration.
 type agentOptions struct {
-	control   []string // base URLs
+	control   []string // base URLs, or one consul:// where they are registered
 	vantages  []string // the one that it is
 	tokenFile string
 	caFile    string
@@ -47,6 +48,9 @@ func (o *agentOptions) check(r roles) error {
 	if r != (roles{probe: true}) {
 		problems = append(problems, errors.New("without --config a node can have the role probe only: add --role probe"))
 	}
+	if len(o.control) > 1 && slices.ContainsFunc(o.control, inConsul) {
+		problems = append(problems, errors.New("--control names Consul and something else: Consul knows all control nodes"))
+	}
 	if len(o.vantages) != 1 {
 		problems = append(problems, errors.New("an agent is one vantage: name it with --vantage"))
 	}
@@ -65,13 +69,13 @@ func runAgent(ctx context.Context, o agentOptions) error {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return fmt.Errorf("the folder of what is assigned: %w", err)
 	}
-	nodes, err := o.nodes()
+	nodes, found, err := o.nodes(folder)
 	if err != nil {
 		return err
 	}
 	var scheduler *probes.Scheduler
 	courier, err := agent.New(agent.Config{
-		Control: asControl(nodes), Buffer: o.buffer, Version: version(), Now: o.now, Logger: o.log,
+		Control: asControl(nodes), Later: found != nil, Buffer: o.buffer, Version: version(), Now: o.now, Logger: o.log,
 		Withheld: func() int64 { return scheduler.Withheld() },
 	})
 	if err != nil {
@@ -100,7 +104,12 @@ func runAgent(ctx context.Context, o agentOptions) error {
 	courier.Told(name, scheduler.Condition(name)) // so that control hears of it before anything is measured
 	o.log.Info("running", "version", version(), "vantage", name, "control", strings.Join(o.control, ","))
 	var parts sync.WaitGroup
-	for _, run := range []func(context.Context) error{courier.Run, scheduler.Run, follower.Run} {
+	all := []func(context.Context) error{courier.Run, scheduler.Run, follower.Run}
+	if found != nil {
+		found.set = func(nodes []agent.Control) { courier.SetControl(nodes); follower.SetControl(nodes) }
+		all = append(all, found.Run)
+	}
+	for _, run := range all {
 		parts.Go(func() { run(ctx) })
 	}
 	for _, l := range open {
@@ -138,20 +147,32 @@ func agentAlive(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, "ok")
 }
 
-// nodes makes the clients of all control nodes.
-func (o *agentOptions) nodes() ([]*client.Client, error) {
+// nodes makes the clients of all control nodes; or, where Consul knows them, what finds
+// them there.
+func (o *agentOptions) nodes(folder string) ([]*client.Client, *discovery, error) {
 	token := ""
 	if o.tokenFile != "" {
 		var err error
 		if token, err = readToken(o.tokenFile); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	transport, err := o.transport()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return controls(o.control, token, client.Over(transport))
+	if inConsul(o.control[0]) {
+		found, err := newDiscovery(o.control[0], folder, o.log)
+		if err != nil {
+			return nil, nil, err
+		}
+		found.to = func(address string) (*client.Client, error) {
+			return client.New(address, token, client.Over(transport))
+		}
+		return nil, found, nil
+	}
+	nodes, err := controls(o.control, token, client.Over(transport))
+	return nodes, nil, err
 }
 
 // transport checks control's certificate, and shows the agent's own where it has one.

@@ -75,7 +75,7 @@ nothing needs to reach it.`,
 		},
 	}
 	c.Flags().StringVarP(&config, "config", "c", "", "a YAML file, or a folder of them (required, but with --control)")
-	c.Flags().StringSliceVar(&outpost.control, "control", nil, "without --config: the control nodes, as base URLs")
+	c.Flags().StringSliceVar(&outpost.control, "control", nil, "without --config: the control nodes, as base URLs; or consul://HOST:PORT/PREFIX, where they are registered")
 	c.Flags().StringVar(&outpost.tokenFile, "control-token-file", "", "without --config: the file with the vantage's token")
 	c.Flags().StringVar(&outpost.caFile, "control-ca-file", "", "without --config: PEM file with the authorities of the control nodes' certificates (default the system's)")
 	c.Flags().StringVar(&outpost.certFile, "control-cert-file", "", "without --config: PEM file with the certificate that is shown to control nodes that want one")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,8 +16,10 @@ import (
 
 // Config is what a Courier needs.
 type Config struct {
-	// Control is every control node; each gets every measurement. Required.
+	// Control is every control node; each gets every measurement. Required, unless Later.
 	Control []Control
+	// Later has SetControl say which control nodes there are.
+	Later bool
 	// Buffer is how many measurements of one vantage wait for one control node that is
 	// away, default 30,000: two minutes of 250 probes a second.
 	Buffer int
@@ -46,7 +49,7 @@ type Courier struct {
 
 // New checks the configuration.
 func New(c Config) (*Courier, error) {
-	if len(c.Control) == 0 {
+	if len(c.Control) == 0 && !c.Later {
 		return nil, errors.New("agent: no control node is named")
 	}
 	if c.Buffer < 0 {
@@ -94,23 +97,56 @@ func (c *Courier) Told(name string, condition steering.Condition) {
 func (c *Courier) of(name string) []*lane {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.lanes[name] == nil {
-		for _, control := range c.config.Control {
-			l := &lane{
-				of: c, control: control, vantage: name, wake: make(chan struct{}, 1), clock: newClock(c.config.Now),
-				log: c.config.Logger.With("control", control.Address(), "vantage", name),
-			}
-			c.lanes[name] = append(c.lanes[name], l)
-			c.start(l)
-		}
+	if _, known := c.lanes[name]; !known {
+		c.lanes[name] = nil
+		c.extend(name)
 	}
 	return c.lanes[name]
+}
+
+// extend makes the lanes of a vantage that it lacks. The caller holds mu.
+func (c *Courier) extend(name string) {
+	was := c.lanes[name]
+	lanes := slices.Clone(was) // who was given the old ones may still read them
+	for _, control := range c.config.Control {
+		if slices.ContainsFunc(was, func(l *lane) bool { return l.control.Address() == control.Address() }) {
+			continue
+		}
+		l := &lane{
+			of: c, control: control, vantage: name, wake: make(chan struct{}, 1), clock: newClock(c.config.Now),
+			log: c.config.Logger.With("control", control.Address(), "vantage", name),
+		}
+		lanes = append(lanes, l)
+		c.start(l)
+	}
+	c.lanes[name] = lanes
+}
+
+// SetControl says which control nodes there are from now on. What waits for those that
+// stay, by their addresses, goes on waiting; what waits for others is given up.
+func (c *Courier) SetControl(nodes []Control) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.config.Control = nodes
+	for name, lanes := range c.lanes {
+		var kept []*lane
+		for _, l := range lanes {
+			if slices.ContainsFunc(nodes, func(n Control) bool { return n.Address() == l.control.Address() }) {
+				kept = append(kept, l)
+			} else if l.end != nil {
+				l.end()
+			}
+		}
+		c.lanes[name] = kept
+		c.extend(name)
+	}
 }
 
 // start starts a lane if Run is under way. The caller holds mu.
 func (c *Courier) start(l *lane) {
 	if c.ctx != nil && !c.ended {
-		ctx := c.ctx
+		ctx, end := context.WithCancel(c.ctx)
+		l.end = end
 		c.running.Go(func() { l.run(ctx) })
 	}
 }

@@ -274,3 +274,61 @@ func TestClockTakesTheQuickHalf(t *testing.T) {
 		t.Errorf("%d exchanges", len(c.exchanges))
 	}
 }
+
+// addressed is a station with an address of its own.
+type addressed struct {
+	*station
+	address string
+}
+
+func (a addressed) Address() string { return a.address }
+
+// TestControlNodesComeAndGo: from when one is known it gets what is measured, what waits
+// for one that stays goes on waiting, and one that went gets nothing more.
+func TestControlNodesComeAndGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := New(Config{Later: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var done sync.WaitGroup
+		done.Go(func() { c.Run(ctx) })
+		one, two := addressed{newStation(0), "http://one.test"}, addressed{newStation(0), "http://two.test"}
+		n := 0
+		measure := func() {
+			n++
+			c.Add([]steering.Measurement{{Subject: steering.Subject(fmt.Sprint(n)), Vantage: "fra", At: time.Now()}})
+			time.Sleep(20 * time.Second)
+		}
+		has := func(s addressed, want string) {
+			t.Helper()
+			got := ""
+			taken, _ := s.got()
+			for _, m := range taken {
+				got += string(m.Subject)
+			}
+			if got != want {
+				t.Errorf("%s has %q, want %q", s.address, got, want)
+			}
+		}
+		measure() // nobody is known
+		c.SetControl([]Control{one})
+		measure()
+		has(one, "2")
+		one.set(true, false)
+		measure()
+		c.SetControl([]Control{addressed{newStation(0), "http://one.test"}, two}) // the same one, and another
+		one.set(false, false)
+		time.Sleep(20 * time.Second)
+		measure()
+		has(one, "234")
+		has(two, "4")
+		c.SetControl([]Control{two})
+		measure()
+		has(one, "234")
+		has(two, "45")
+		cancel()
+		done.Wait()
+	})
+}

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"fairway/probes"
@@ -86,14 +87,29 @@ func (w *Work) Aim(folder string) (probes.Aim, error) {
 
 // Follower keeps an agent at what control says it is to measure.
 type Follower struct {
-	// Control is whom to ask: one after the other, until one answers; that one is
-	// stayed with.
+	// Control is whom to ask first: one after the other, until one answers; that one is
+	// stayed with. SetControl says who there is later.
 	Control []Control
 	Vantage string
 	// Folder keeps the newest assignment for a start at which no control node answers.
 	Folder string
 	Take   func(*Work) error
 	Logger *slog.Logger
+
+	mu sync.Mutex // guards Control once Run has begun
+}
+
+// SetControl says whom to ask from now on.
+func (f *Follower) SetControl(nodes []Control) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.Control = nodes
+}
+
+func (f *Follower) nodes() []Control {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.Control
 }
 
 const (
@@ -106,13 +122,21 @@ func (f *Follower) Run(ctx context.Context) error {
 	tag := f.restore()
 	at, failing, pause := 0, false, askAgain
 	for ctx.Err() == nil {
-		work, next, err := f.ask(ctx, f.Control[at], tag)
+		nodes := f.nodes()
+		if len(nodes) == 0 { // none is found yet
+			if sleep(ctx, askAgain) != nil {
+				break
+			}
+			continue
+		}
+		at %= len(nodes)
+		work, next, err := f.ask(ctx, nodes[at], tag)
 		if err == nil && work != nil {
 			err = f.take(work)
 		}
 		if err == nil {
 			if failing {
-				f.Logger.Info("control says what to measure", "control", f.Control[at].Address())
+				f.Logger.Info("control says what to measure", "control", nodes[at].Address())
 			}
 			tag, failing, pause = next, false, askAgain
 			continue
@@ -121,10 +145,10 @@ func (f *Follower) Run(ctx context.Context) error {
 			break
 		}
 		if !failing {
-			f.Logger.Error("control does not say what to measure: what was assigned last goes on", "control", f.Control[at].Address(), "err", err)
+			f.Logger.Error("control does not say what to measure: what was assigned last goes on", "control", nodes[at].Address(), "err", err)
 		}
 		failing = true
-		at = (at + 1) % len(f.Control)
+		at = (at + 1) % len(nodes)
 		if sleep(ctx, pause/2+rand.N(pause)) != nil {
 			break
 		}
