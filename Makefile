@@ -6,7 +6,7 @@ SHELL       := /bin/bash
 # How long `make fuzz` gives each fuzz target, and how long a test run may take.
 FUZZTIME     ?= 10s
 TEST_TIMEOUT ?= 20m
-SLOW_TIMEOUT ?= 100m
+SLOW_TIMEOUT ?= 180m
 
 # How many turns each server has in `make compare-dns` and `make compare-http`.
 # Fewer than 15 tell nothing finer than a tenth.

@@ -58,6 +58,7 @@ func TestDisksOfAFleet(t *testing.T) {
 				until(t, 2*patience, edge+" leaves the drained CDN", func() bool { now := f.given(edge)["eu"]; return now != "" && providerOf(now) != cdn })
 				until(t, 2*patience, edge+" says that its copy is old", func() bool { return troubled(f.doors[edge], "disk") })
 			}
+			until(t, 2*patience, "the oracle has seen enough", func() bool { return o.answers.Load() > 1000 })
 			o.faultless(t)
 			for _, edge := range edges {
 				f.nodes[edge].kill()
@@ -74,8 +75,11 @@ func TestDisksOfAFleet(t *testing.T) {
 			for _, disk := range disks {
 				fault.mend(t, disk)
 			}
-			f.leader("control-1")
-			f.command("control-1", "undrain", cdn, "--region", "eu")
+			// Who led while Consul was away may have to be elected again.
+			until(t, 2*patience, "the drain is lifted", func() bool {
+				_, _, code := run(t, f.temp, "undrain", cdn, "--region", "eu", "--api", f.doors["control-1"].api, "--token-file", filepath.Join(filepath.Dir(f.config), "token"))
+				return code == 0
+			})
 			for _, edge := range edges {
 				until(t, 2*patience, edge+" is as before", func() bool { return maps.Equal(f.given(edge), want) && !troubled(f.doors[edge], "disk") })
 			}
@@ -113,6 +117,7 @@ func TestDiskOfOneNode(t *testing.T) {
 				o := f.watch(500, calmHosts, "one")
 				fault.break_(t, disk)
 				refused()
+				until(t, 2*patience, "the oracle has seen enough", func() bool { return o.answers.Load() > 1000 })
 				o.faultless(t)
 			}
 			f.nodes["one"].kill()
