@@ -46,8 +46,9 @@ func loads() []load {
 	}
 }
 
-// most connections that are opened for one request each. They are there at once.
-const fresh = 1000
+// fresh is how many connections are opened for one request each. They come at once, and
+// each must have its handshake within the time for it.
+const fresh = 200
 
 // count is how many requests a turn has: a whole number for each connection.
 func (l *load) count(wanted int) int {

@@ -94,6 +94,7 @@ func compare(o options) (err error) {
 		}
 		fmt.Fprintln(os.Stderr, l.title)
 		if err := measure(&b, l, running, o, folder); err != nil {
+			fmt.Print(b.String()) // what there is
 			return err
 		}
 	}
