@@ -53,7 +53,7 @@ func (s *Server) Answer(request *dns.Msg, client netip.Addr, transport string) *
 func (s *Server) answer(m *scratch, q question) (outcome, error) {
 	r := newReply(q)
 	s.beginOPT(m, &r.opt, q)
-	decision := s.fill(r, q)
+	decision := s.fill(r, q, m.cookie)
 	octets, err := r.pack(q.transport)
 	return outcome{octets, r.msg.Rcode, decision}, err
 }
@@ -61,7 +61,7 @@ func (s *Server) answer(m *scratch, q question) (outcome, error) {
 // fill is the order of the checks: what an earlier one refuses, a later one may
 // not understand. The version comes before the options, whose meaning it could
 // change (RFC 6891 §6.1.3).
-func (s *Server) fill(r *reply, q question) *steering.Decision {
+func (s *Server) fill(r *reply, q question, cookie cookieState) *steering.Decision {
 	request := q.request
 	switch {
 	case request.Opcode != dns.OpcodeQuery:
@@ -73,6 +73,13 @@ func (s *Server) fill(r *reply, q question) *steering.Decision {
 		r.fail(dns.RcodeFormatError)
 	case q.edns.version() > 0:
 		r.fail(dns.RcodeBadVers)
+	case len(request.Question) == 0 && r.opt.cookie && !q.malformed:
+		// RFC 7873 §5.4: to a query without a question, and with a cookie, "the response
+		// SHALL have the RCODE BADCOOKIE if the Server Cookie sent with the query was
+		// invalid and the RCODE NOERROR if it was valid", or if there was none.
+		if cookie == cookieBad {
+			r.fail(dns.RcodeBadCookie)
+		}
 	case q.malformed || len(request.Question) != 1:
 		r.fail(dns.RcodeFormatError)
 	default:

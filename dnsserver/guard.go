@@ -97,7 +97,9 @@ func (g *guard) pass(m *scratch, query, response []byte, client netip.Addr) []by
 		return response
 	}
 	kind := kindOf(response)
-	v := g.judge(m, kind, len(query), len(response), client)
+	// Who asks for nothing but a cookie gets it in an answer (RFC 7873 §5.4).
+	onlyCookie := response[4]|response[5] == 0 && response[3]&0xF == dns.RcodeSuccess
+	v := g.judge(m, kind, len(query), len(response), client, onlyCookie)
 	if v == verdictPass {
 		return response
 	}
@@ -113,7 +115,7 @@ func (g *guard) pass(m *scratch, query, response []byte, client netip.Addr) []by
 	return shorten(response, -1)
 }
 
-func (g *guard) judge(m *scratch, kind responseKind, query, response int, client netip.Addr) verdict {
+func (g *guard) judge(m *scratch, kind responseKind, query, response int, client netip.Addr, onlyCookie bool) verdict {
 	if g.limiter != nil && !g.limiter.allow(client, kind, m.began) {
 		m.limited++
 		switch {
@@ -124,7 +126,7 @@ func (g *guard) judge(m *scratch, kind responseKind, query, response int, client
 		}
 		return verdictSlip
 	}
-	if g.requireCookie && m.cookie != cookieNone {
+	if g.requireCookie && m.cookie != cookieNone && !onlyCookie {
 		return verdictBadCookie
 	}
 	factor := g.limits.Amplification
