@@ -86,7 +86,13 @@ func recordOf(rr dns.RR) (*steering.Record, error) {
 		return nil, errors.New("not of class IN")
 	}
 	rr.Header().Name = dns.CanonicalName(rr.Header().Name)
-	return dnsserver.Pack(rr, steering.Place{})
+	r, err := dnsserver.Pack(rr, steering.Place{})
+	if err == nil && r.Data == "" {
+		// The library takes every type without data, as deletions in updates have them
+		// (RFC 2136 §2.5); it could be neither answered nor stored.
+		_, err = dnsserver.Unpack(r)
+	}
+	return r, err
 }
 
 // apply takes in an increment (RFC 1995 §4), and gives the copy after it. Each step
