@@ -43,7 +43,11 @@ func (s *server) turn(queries []query, o options) (result, error) {
 	}
 	defer l.Close()
 	ctx := context.Background()
-	if _, err := l.Run(ctx, o.each/10, 0); err != nil { // warm
+	warm, count := o.each/10, 0
+	if o.sizes { // each question once: what is counted for the first time costs more
+		warm, count = time.Minute, len(queries)
+	}
+	if _, err := l.Run(ctx, warm, count); err != nil {
 		return result{}, err
 	}
 	user, system, err := s.Used()
