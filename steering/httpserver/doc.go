@@ -6,6 +6,7 @@
 // Out:
 //
 //	GET|HEAD /r/{service}/{path…}?{query}   302 to the chosen endpoint's URL + "/" + path + "?" + query
+//	POST …   /r/{service}/{path…}           307 there, for the methods that the service allows beside these
 //	GET|HEAD /steer/v1/{service}/{hls|dash} 200 with a steering manifest; ?s= is the viewer's session, ?clones asks for clones
 //	GET|HEAD /manifest/v1/{service}/{path…} 200 with the origin's playlist or MPD, made steerable; ?s= as above
 //	GET|HEAD /decide/v1/{service}           200 with the ranked endpoints as JSON; ?client=, ?session=, ?explain
