@@ -27,6 +27,7 @@ const (
 // that secrets and certificates can be replaced.
 type asker struct {
 	of        *steering.Import
+	most      int // octets of an answer
 	client    *http.Client
 	transport *http.Transport
 	token     string
@@ -34,8 +35,8 @@ type asker struct {
 }
 
 // newAsker reads the import's files.
-func newAsker(of *steering.Import, allowed func(netip.Addr) bool) (*asker, error) {
-	a := &asker{of: of}
+func newAsker(of *steering.Import, most int, allowed func(netip.Addr) bool) (*asker, error) {
+	a := &asker{of: of, most: most}
 	var err error
 	if a.token, err = secret(of.Access.TokenFile); err != nil {
 		return nil, fmt.Errorf("token_file: %w", err)
@@ -135,12 +136,12 @@ func (a *asker) get(ctx context.Context, target string, header http.Header) ([]b
 	if response.StatusCode >= 300 && response.StatusCode < 400 {
 		return nil, fmt.Errorf("it redirects to %s, which is not followed: name where it really is", withoutQuery(response.Header.Get("Location")))
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	body, err := io.ReadAll(io.LimitReader(response.Body, int64(a.most)+1))
 	switch {
 	case err != nil:
 		return nil, a.plain(err)
-	case len(body) > maxAnswer:
-		return nil, fmt.Errorf("the answer is larger than %d MiB: ask for less", maxAnswer>>20)
+	case len(body) > a.most:
+		return nil, fmt.Errorf("the answer is larger than %d KiB: ask for less", a.most>>10)
 	case response.StatusCode != http.StatusOK:
 		return body, fmt.Errorf("it answers %s", response.Status)
 	}

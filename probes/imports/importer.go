@@ -28,6 +28,7 @@ type Config struct {
 // called from any goroutine.
 type Importer struct {
 	config   Config
+	most     int // octets of an answer
 	revision atomic.Pointer[steering.Revision]
 
 	mu      sync.Mutex
@@ -63,7 +64,7 @@ func New(c Config) (*Importer, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	i := &Importer{config: c, tasks: make(map[string]*task), readings: make(map[string][]steering.SignalReading)}
+	i := &Importer{config: c, most: maxAnswer, tasks: make(map[string]*task), readings: make(map[string][]steering.SignalReading)}
 	i.revision.Store(new(steering.Revision))
 	return i, nil
 }

@@ -17,7 +17,7 @@ func measuring(url string, source steering.ImportSource, m steering.ImportedMeas
 	if m.Unit == 0 {
 		m.Unit = time.Microsecond
 	}
-	return steering.Import{Name: "prober", URL: url, Source: source, Every: 10 * time.Second, Timeout: 10 * time.Second, Stale: time.Minute, Measurements: &m}
+	return steering.Import{Name: "prober", URL: url, Source: source, Every: 10 * time.Second, Timeout: time.Minute, Stale: time.Minute, Measurements: &m}
 }
 
 // cloudproberPage is a page as cloudprober's surfacer writes it: counters with the time
@@ -173,7 +173,7 @@ func TestBlackbox(t *testing.T) {
 	}
 	p := newPage(t, func(w http.ResponseWriter, r *http.Request) {
 		page, known := pages[r.URL.Query().Get("target")]
-		if !known || r.URL.Path != "/probe" || r.URL.Query().Get("module") != "page" || r.Header.Get("X-Prometheus-Scrape-Timeout-Seconds") != "10" {
+		if !known || r.URL.Path != "/probe" || r.URL.Query().Get("module") != "page" || r.Header.Get("X-Prometheus-Scrape-Timeout-Seconds") != "60" {
 			w.WriteHeader(http.StatusBadRequest)
 			fmt.Fprintln(w, "Unknown module")
 			return

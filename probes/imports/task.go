@@ -100,7 +100,7 @@ func (t *task) turn(ctx context.Context, now time.Time) {
 // ask asks for everything that the import brings. What fails leaves the rest alone.
 func (t *task) ask(ctx context.Context, now time.Time) (*yield, error) {
 	y := &yield{signals: make(map[string][]steering.SignalReading)}
-	a, err := newAsker(&t.of, t.revision.Load().Probing.Allows)
+	a, err := newAsker(&t.of, t.most, t.revision.Load().Probing.Allows)
 	if err != nil {
 		return y, err
 	}

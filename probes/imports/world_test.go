@@ -143,7 +143,7 @@ func vector(at time.Time, series ...string) func(w http.ResponseWriter, r *http.
 
 func withSignals(url string, signals ...steering.Signal) steering.Import {
 	return steering.Import{
-		Name: "logs", URL: url, Source: steering.ImportPrometheus, Every: 15 * time.Second, Timeout: 10 * time.Second, Stale: time.Minute, Signals: signals,
+		Name: "logs", URL: url, Source: steering.ImportPrometheus, Every: 15 * time.Second, Timeout: time.Minute, Stale: time.Minute, Signals: signals,
 	}
 }
 
