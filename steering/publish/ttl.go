@@ -32,8 +32,11 @@ func (d *decision) ttl() (time.Duration, string) {
 	switch {
 	case who != nil && near < s.TTL:
 		ttl := max(least, (near + time.Second - 1).Truncate(time.Second))
-		if d.trace == nil {
+		switch {
+		case d.trace == nil:
 			return ttl, ""
+		case ttl == s.TTL:
+			return ttl, "as configured"
 		}
 		return ttl, fmt.Sprintf("shortened from %v: %s may be found down in %v", s.TTL, who.ID, near)
 	case most > s.TTL && d.settled():

@@ -107,3 +107,20 @@ func TestTTLShrinksBeforeAFailover(t *testing.T) {
 		}
 	})
 }
+
+// Where the service has no least TTL there is nothing to shorten, and explain does not
+// say that it was.
+func TestTTLThatMayNotShrink(t *testing.T) {
+	w := newWorld()
+	w.service.Probe.Fall, w.service.Probe.Window = 5, time.Minute
+	inBubble(t, w, nil, func(r *rig) {
+		r.eventually(euClient, "a", 5*time.Second)
+		time.Sleep(40*time.Second + 300*time.Millisecond)
+		r.breakIt(down("a", "eu"))
+		time.Sleep(2500 * time.Millisecond)
+		x, err := r.loop.View().Explain("live", steering.Query{Client: euClient})
+		if err != nil || x.TTLSeconds != 20 || x.TTLWhy != "as configured" || x.Endpoints[0].Health.Near == 0 {
+			r.Errorf("TTL %d, explained as %q, %v; down in %v", x.TTLSeconds, x.TTLWhy, err, x.Endpoints[0].Health.Near)
+		}
+	})
+}
