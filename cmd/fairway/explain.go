@@ -111,6 +111,8 @@ func printExplanation(w io.Writer, x *steering.Explanation) {
 	fmt.Fprintln(w, "\nendpoints, in the order in which this client should try them")
 	printEndpoints(w, x.Endpoints)
 	printReadings(w, x.Endpoints)
+	fmt.Fprintln(w, "\nwhat their health rests on")
+	printEvidence(w, x)
 	fmt.Fprintf(w, "\ndecided by %s\n", x.Reason)
 	fmt.Fprintf(w, "TTL %d s, %s\n", x.TTLSeconds, cmp.Or(x.TTLWhy, "as it was when the generation was made"))
 	for _, h := range x.Holds {
@@ -190,6 +192,24 @@ func printReadings(w io.Writer, endpoints []steering.EndpointTrace) {
 			}
 			t.row("  "+e.ID, s.Name, fmt.Sprintf("%.6g", s.Value), old)
 		}
+	}
+	t.flush()
+}
+
+// printEvidence tells of each verdict since when it is, how far it can be trusted, and
+// what it was made of.
+func printEvidence(w io.Writer, x *steering.Explanation) {
+	t := newTable(w, "  ENDPOINT", "HEALTH", "FOR", "CONFIDENCE", "REASON", "EVIDENCE")
+	for _, e := range x.Endpoints {
+		since := "-"
+		if !e.Health.Since.IsZero() {
+			since = age(x.Now.Sub(e.Health.Since))
+		}
+		evidence := e.Health.Evidence
+		if e.Health.MeasuredIn != "" {
+			evidence += ", measured in " + e.Health.MeasuredIn
+		}
+		t.row("  "+e.ID, e.Health.Verdict.String(), since, percent(e.Health.Confidence), orDash(string(e.Health.Reason)), evidence)
 	}
 	t.flush()
 }
