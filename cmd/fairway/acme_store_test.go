@@ -38,7 +38,7 @@ func TestAcmeVault(t *testing.T) {
 		t.Fatal(err)
 	}
 	const name = "certificate.*.video.example"
-	if err := open.Save(name, []byte(`{"key":"private"}`)); err == nil {
+	if err = open.Save(name, []byte(`{"key":"private"}`)); err == nil {
 		_, err = open.Load(name)
 	}
 	if err != nil {
