@@ -103,7 +103,8 @@ func TestHTTP3Failures(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer hole.Close()
-	gone, err := net.ListenPacket("udp", "127.0.0.1:0")
+	// At an address of its own: a server below may be given a port of 127.0.0.1 that is free.
+	gone, err := net.ListenPacket("udp", "127.0.0.99:0")
 	if err != nil {
 		t.Fatal(err)
 	}
