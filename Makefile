@@ -13,7 +13,7 @@ SLOW_TIMEOUT ?= 180m
 ROUNDS ?= 15
 
 # What `make quality` lives through: worlds of S1 to S4 and how much of each, of S5 to
-# S10, of each row of a study, and how many outages. As it stands that is about an hour
+# S10, of each row of a study, and how many outages. As it stands that is, by estimate, an hour
 # on two processors.
 QUALITY_SEEDS   ?= 20
 QUALITY_LENGTH  ?= 12h
@@ -102,7 +102,7 @@ slow-fuzz: need-go ## the parser and the checker of policies, ten minutes each
 	go test -run '^$$' -fuzz '^FuzzReview$$' -fuzztime 10m ./cmd/fairway/review
 
 .PHONY: quality
-quality: build ## compare policies in simulated worlds, for about an hour; writes docs/STEERING-QUALITY.md
+quality: build ## compare policies in simulated worlds, for an hour by estimate; writes docs/STEERING-QUALITY.md
 	bin/fairway sim --first-seed 1001 --seeds $(QUALITY_SEEDS) --length $(QUALITY_LENGTH) -o json > bin/quality.json
 	bin/fairway sim --first-seed 1001 --seeds $(QUALITY_MORE) --length 2h --scenario S5,S6,S7,S8,S9,S10 -o json > bin/quality-more.json
 	bin/fairway sim --first-seed 1001 --seeds $(QUALITY_STUDY) --length $(QUALITY_HOURS) --study all --evacuation 50 -o json > bin/quality-studies.json

@@ -122,19 +122,26 @@ func TestMmsgBatch(t *testing.T) {
 	}
 }
 
-// TestMmsgDrain: what has arrived when the end comes is still answered.
-func TestMmsgDrain(t *testing.T) {
+// mmsgAndClient listens, and connects a client.
+func mmsgAndClient(t *testing.T) (*mmsgUDP, net.Conn) {
+	t.Helper()
 	s, err := listenMmsg("127.0.0.1:0", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	t.Cleanup(func() { s.Close() })
 	u := s.(*mmsgUDP)
 	conn, err := net.Dial("udp", u.workers[0].socket.address.String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	t.Cleanup(func() { conn.Close() })
+	return u, conn
+}
+
+// TestMmsgDrain: what has arrived when the end comes is still answered.
+func TestMmsgDrain(t *testing.T) {
+	u, conn := mmsgAndClient(t)
 	const count = 2*batchSize + 1
 	for range count {
 		conn.Write([]byte("x"))
@@ -158,17 +165,7 @@ func TestMmsgDrain(t *testing.T) {
 // by one in quick succession, and alone after that, each is answered: a worker does
 // not go to wait while there is something that nobody will tell it of.
 func TestMmsgStays(t *testing.T) {
-	s, err := listenMmsg("127.0.0.1:0", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	u := s.(*mmsgUDP)
-	conn, err := net.Dial("udp", u.workers[0].socket.address.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	u, conn := mmsgAndClient(t)
 	buffer := make([]byte, 100)
 	burst := func(count int) {
 		t.Helper()

@@ -49,20 +49,7 @@ func Export(ctx context.Context, s Store, folders ...string) (Contents, error) {
 		}
 		c.Revisions = append(c.Revisions, r)
 	}
-	f, known, err := s.InForce(ctx)
-	if err != nil {
-		return c, err
-	}
-	if known {
-		c.InForce = &f
-	}
-	if c.Overrides, err = s.Overrides(ctx); err != nil {
-		return c, err
-	}
-	if c.Log, err = s.OverrideLog(ctx); err != nil {
-		return c, err
-	}
-	if c.Values, err = ValuesOf(ctx, s, folders...); err != nil {
+	if err := c.ReadOrders(ctx, s, folders...); err != nil {
 		return c, err
 	}
 	state, known, err := s.State(ctx)
@@ -75,8 +62,28 @@ func Export(ctx context.Context, s Store, folders ...string) (Contents, error) {
 	return c, nil
 }
 
-// ValuesOf reads the values of folders, by folder and name.
-func ValuesOf(ctx context.Context, s Store, folders ...string) ([]NamedValue, error) {
+// ReadOrders reads all but the revisions and the state: what is in force, what operators
+// did, and the values of folders.
+func (c *Contents) ReadOrders(ctx context.Context, s Store, folders ...string) error {
+	f, known, err := s.InForce(ctx)
+	if err != nil {
+		return err
+	}
+	if known {
+		c.InForce = &f
+	}
+	if c.Overrides, err = s.Overrides(ctx); err != nil {
+		return err
+	}
+	if c.Log, err = s.OverrideLog(ctx); err != nil {
+		return err
+	}
+	c.Values, err = valuesOf(ctx, s, folders...)
+	return err
+}
+
+// valuesOf reads the values of folders, by folder and name.
+func valuesOf(ctx context.Context, s Store, folders ...string) ([]NamedValue, error) {
 	var all []NamedValue
 	for _, folder := range folders {
 		values, err := s.Values(ctx, folder)

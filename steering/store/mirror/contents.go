@@ -16,20 +16,7 @@ func read(ctx context.Context, s store.Store, folders []string) (store.Contents,
 	if c.Revisions, err = s.Revisions(ctx); err != nil {
 		return c, err
 	}
-	f, known, err := s.InForce(ctx)
-	if err != nil {
-		return c, err
-	}
-	if known {
-		c.InForce = &f
-	}
-	if c.Overrides, err = s.Overrides(ctx); err != nil {
-		return c, err
-	}
-	if c.Log, err = s.OverrideLog(ctx); err != nil {
-		return c, err
-	}
-	c.Values, err = store.ValuesOf(ctx, s, folders...)
+	err = c.ReadOrders(ctx, s, folders...)
 	return c, err
 }
 
