@@ -256,7 +256,13 @@ func (s *stage) reports(p player, option, path string) error {
 	s.mend()
 	s.apply(cheapest)
 	before := s.heard()
-	seats, err := s.seats([]player{p}, "live", "charlie", map[string]any{"behind": 15, option: "http://" + s.http + path + "live"})
+	// video.js cannot be told how far behind the edge to play: three segments are its
+	// whole buffer there.
+	service := "live"
+	if p.kind == videoHLS.kind {
+		service = "vod"
+	}
+	seats, err := s.seats([]player{p}, service, "charlie", map[string]any{"behind": 15, option: "http://" + s.http + path + service})
 	defer leave(seats)
 	if err != nil {
 		return err
@@ -279,7 +285,10 @@ func (s *stage) reports(p player, option, path string) error {
 		return fmt.Errorf("%d reports were posted: %v", len(statuses), err)
 	}
 	for _, status := range statuses {
-		if status != http.StatusNoContent {
+		// A beacon is sent without CORS: what it was answered with is not for the page
+		// (Fetch §3.1, an opaque response). What was heard, below, tells of it.
+		opaque := option == "reports" && status == 0
+		if status != http.StatusNoContent && !opaque {
 			return fmt.Errorf("a report was answered with %d, want 204", status)
 		}
 	}
