@@ -1,8 +1,6 @@
 package main
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"fmt"
 	"net"
 	"os"
@@ -11,6 +9,7 @@ import (
 	"fairway/cmd/fairway/handover"
 	"fairway/policies"
 	"fairway/steering"
+	"fairway/steering/api"
 	"fairway/steering/certs"
 	"fairway/steering/httpserver"
 )
@@ -62,24 +61,20 @@ func adoptPacket(files []*os.File) (c net.PacketConn, err error) {
 	return c, err
 }
 
-// explainer tells who holds the API's token how decisions came about. Without a
-// token, or on a node without control, it tells nobody.
-func (n *node) explainer(token string) httpserver.Explainer {
-	if token == "" || !n.roles.control {
+// explainer tells who may read the API how decisions came about. An API without tokens,
+// or a node without control, tells nobody.
+func (n *node) explainer(c *configuration, token string) httpserver.Explainer {
+	if token == "" && n.tokens(c) == nil || !n.roles.control {
 		return nil
 	}
-	return explainer{&control{n}, sha256.Sum256([]byte(token))}
+	return explainer{&control{n}}
 }
 
-type explainer struct {
-	*control
-	token [sha256.Size]byte
-}
+type explainer struct{ *control }
 
-// Authorised compares hashes, so that the time it takes tells nothing of the token.
-func (e explainer) Authorised(token string) bool {
-	got := sha256.Sum256([]byte(token))
-	return subtle.ConstantTimeCompare(got[:], e.token[:]) == 1
+// Entitled asks the API, so that a token counts for as long as it does there.
+func (e explainer) Entitled(token string) (known, enough bool) {
+	return e.node.api.Entitled(token, api.ScopeRead)
 }
 
 func (e explainer) Explain(service string, q steering.Query) (any, error) {

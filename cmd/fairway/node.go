@@ -397,7 +397,7 @@ func (n *node) makeParts(c *configuration) error {
 		secure, err := n.httpsDoor(c.Node)
 		problems = append(problems, err)
 		n.http, err = httpserver.New(httpserver.Config{
-			Explainer: n.explainer(token), TLS: secure, ProxyProtocol: c.Node.HTTP.ProxyProtocol,
+			Explainer: n.explainer(c, token), TLS: secure, ProxyProtocol: c.Node.HTTP.ProxyProtocol,
 			Listen: n.listening(c.Node).Listen.HTTP, Open: n.sockets.Listen, Current: n.current, Fetch: fetchManifest(n.log), Signer: n.signers, TrustedProxies: c.Node.TrustedProxies, Hosts: c.Node.HTTPHosts,
 			SteeringSecret: secret, Learning: n.learning, Observer: httpObserver{n.metrics.HTTP(), n.sample, n.decisions.log()}, Logger: n.log.With("door", "http"),
 			Players: n.collector, Challenge: n.board.Answer,

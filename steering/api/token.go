@@ -76,7 +76,6 @@ func (s *Server) neededExtra(r *http.Request) Scope {
 }
 
 // identify finds the token that a request presents; false when it is none of ours.
-// All digests are compared, so that the time taken tells nothing of any.
 func (s *Server) identify(r *http.Request) (Token, bool) {
 	if s.open() {
 		return Token{Scopes: []Scope{ScopeAdmin}}, true
@@ -85,7 +84,13 @@ func (s *Server) identify(r *http.Request) (Token, bool) {
 	if !strings.EqualFold(scheme, "Bearer") { // RFC 9110 §11.1: case-insensitive
 		return Token{}, false
 	}
-	digest := sha256.Sum256([]byte(strings.TrimSpace(presented)))
+	return s.find(strings.TrimSpace(presented))
+}
+
+// find looks a token up. All digests are compared, so that the time taken tells nothing of
+// any.
+func (s *Server) find(presented string) (Token, bool) {
+	digest := sha256.Sum256([]byte(presented))
 	var found *Token
 	for _, t := range s.tokens() {
 		for _, known := range t.SHA256 {
@@ -98,6 +103,13 @@ func (s *Server) identify(r *http.Request) (Token, bool) {
 		return Token{}, false
 	}
 	return *found, true
+}
+
+// Entitled tells other doors of this node whether a token is one of the API's at the
+// moment, and enough for a scope. An API that asks for no token knows none.
+func (s *Server) Entitled(presented string, needs Scope) (known, enough bool) {
+	t, known := s.find(presented)
+	return known, known && t.allows(needs)
 }
 
 // open tells whether callers need no token.

@@ -1,10 +1,14 @@
 package httpserver
 
 import (
+	"maps"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 func TestClientAddress(t *testing.T) {
@@ -80,6 +84,38 @@ func TestClientAddress(t *testing.T) {
 			t.Errorf("%s: client of %s with %q = %s, want %s", c.name, c.peer, c.headers, got, c.want)
 		}
 	}
+}
+
+// Whatever a client writes, and however many trusted hops follow, the first hop that is not
+// trusted is the client: what stands to its left is the client's own talk.
+func TestClientsTalk(t *testing.T) {
+	trusted := newAccess([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8:ffff::/48")}, nil)
+	hops := map[string]string{
+		"192.0.2.4": "192.0.2.4", "192.0.2.5:4711": `"192.0.2.5:4711"`, "2001:db8:ffff::1": `"[2001:db8:ffff::1]"`,
+		"[2001:db8:ffff::2]:80": `"[2001:db8:ffff::2]:80"`, "::ffff:127.0.0.9": `"[::ffff:127.0.0.9]"`,
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		client := netip.AddrFrom4([4]byte{10, 1, rapid.Byte().Draw(t, "c"), rapid.Byte().Draw(t, "d")})
+		if rapid.Bool().Draw(t, "IPv6") {
+			client = netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 15: rapid.Byte().Draw(t, "f")})
+		}
+		talk := rapid.StringMatching(`[ -~]{0,30}`).Draw(t, "talk")
+		x, f := talk+", "+client.String(), talk+`, proto=http;for="`+client.String()+`"`
+		if client.Is6() {
+			f = talk + `, For="[` + client.String() + `]:1";by="a,\"b"`
+		}
+		for _, hop := range rapid.SliceOfN(rapid.SampledFrom(slices.Sorted(maps.Keys(hops))), 0, 200).Draw(t, "hops") {
+			x += ", " + hop
+			f += ", for=" + hops[hop]
+		}
+		for _, header := range []http.Header{{"X-Forwarded-For": {x}}, {"Forwarded": {f}}, {"Forwarded": {talk, f[len(talk)+1:]}}} {
+			for peer, want := range map[string]netip.Addr{"127.0.0.1:1": client, "203.0.113.9:1": netip.MustParseAddr("203.0.113.9")} {
+				if got := trusted.client(&http.Request{RemoteAddr: peer, Header: header}); got != want {
+					t.Fatalf("client of %s with %q = %s, want %s", peer, header, got, want)
+				}
+			}
+		}
+	})
 }
 
 func TestProxiesOverSocket(t *testing.T) {

@@ -20,6 +20,7 @@ type answer struct {
 	allow     bool               // say which methods are allowed
 	preflight bool               // say what a cross-origin request may do
 	methods   string             // that are allowed; empty = as the door has them
+	challenge string             // how to show who one is (RFC 9110 §11.6.1); empty = not asked for
 	message   string             // for people: text, or {"error": …} where JSON is spoken
 	whole     bool               // the request's body was read to its end
 	json      []byte             // the body, where JSON is spoken; nil = made from message
@@ -83,6 +84,9 @@ func (a *answer) fields(header []headerField, door, altSvc string) ([]headerFiel
 	if a.retry > 0 {
 		add("Retry-After", strconv.Itoa(max(1, int(a.retry/time.Second))))
 		add("Access-Control-Expose-Headers", "Retry-After, Fairway-Reason")
+	}
+	if a.challenge != "" {
+		add("WWW-Authenticate", a.challenge)
 	}
 	if a.reason != "" {
 		add("Fairway-Reason", a.reason)

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
-	"time"
 
 	"fairway/steering"
 )
@@ -18,6 +16,7 @@ const mostDecisions = 256
 // batchBody is the body of POST /decide/v1/: what is to be decided.
 type batchBody struct {
 	Decisions []batchQuery `json:"decisions"`
+	Explain   bool         `json:"explain"`
 }
 
 // batchQuery is one of them; as the parameters of GET /decide/v1/{service}.
@@ -36,16 +35,15 @@ type batchAnswers struct {
 
 // Explainer tells how a decision came about, to those who may know.
 type Explainer interface {
-	// Authorised tells whether a bearer token (RFC 6750) is the one that is asked for.
-	Authorised(token string) bool
+	// Entitled tells whether a bearer token (RFC 6750) is known, and enough.
+	Entitled(token string) (known, enough bool)
 	// Explain returns what can be written as JSON.
 	Explain(service string, q steering.Query) (any, error)
 }
 
 var (
-	unauthorised  = refuse(http.StatusUnauthorized, "explanations are for callers with the API's token: Authorization: Bearer TOKEN")
-	unexplained   = refuse(http.StatusNotFound, "this node explains nothing; ask one with the role control")
-	batchMalforms = `the body is not {"decisions": [{"service": "live", "client": "192.0.2.1", "session": "", "path": ""}]}`
+	unexplained   = refuse(http.StatusNotFound, "this node explains nothing: ask one with the role control whose API has a token")
+	batchMalforms = `the body is not {"decisions": [{"service": "live", "client": "192.0.2.1", "session": "", "path": ""}], "explain": false}`
 )
 
 // decideBatch answers POST /decide/v1/.
@@ -67,9 +65,14 @@ func (s *Server) decideBatch(snapshot *steering.Snapshot, q steering.Query, w ht
 	if len(asked.Decisions) == 0 || len(asked.Decisions) > mostDecisions {
 		return whole(refuse(http.StatusBadRequest, fmt.Sprintf("ask for 1 to %d decisions at a time", mostDecisions)))
 	}
+	if asked.Explain {
+		if refusal := s.entitled(r); refusal != nil {
+			return whole(*refusal)
+		}
+	}
 	answers := batchAnswers{Generation: snapshot.Generation, Decisions: make([]json.RawMessage, len(asked.Decisions))}
 	for i, one := range asked.Decisions {
-		answers.Decisions[i] = s.decideOne(snapshot, q, one)
+		answers.Decisions[i] = s.decideOne(snapshot, q, one, asked.Explain)
 	}
 	return whole(answer{status: http.StatusOK, json: encode(answers)})
 }
@@ -81,7 +84,7 @@ func whole(a answer) answer {
 }
 
 // decideOne answers one of a batch, with an error where GET would have a status.
-func (s *Server) decideOne(snapshot *steering.Snapshot, q steering.Query, one batchQuery) json.RawMessage {
+func (s *Server) decideOne(snapshot *steering.Snapshot, q steering.Query, one batchQuery, explain bool) json.RawMessage {
 	q.Service, q.Session, q.Path = snapshot.Layout.ByKey(one.Service), one.Session, one.Path
 	if q.Service < 0 {
 		return encode(errorBody{Error: noService.message})
@@ -94,21 +97,8 @@ func (s *Server) decideOne(snapshot *steering.Snapshot, q steering.Query, one ba
 		q.Client = client
 	}
 	a := s.describeFor(snapshot, q)
+	if explain {
+		a = s.explained(a, one.Service, q)
+	}
 	return a.json
-}
-
-// explanation is what led to a decision; nil where it was not asked for.
-func (s *Server) explanation(r *http.Request, service string, q steering.Query) (json.RawMessage, *answer) {
-	if s.config.Explainer == nil {
-		return nil, &unexplained
-	}
-	kind, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(kind, "bearer") || !s.config.Explainer.Authorised(strings.TrimSpace(token)) {
-		return nil, &unauthorised
-	}
-	x, err := s.config.Explainer.Explain(service, q)
-	if err != nil {
-		return nil, &answer{status: http.StatusServiceUnavailable, retry: time.Second, message: err.Error()}
-	}
-	return encode(x), nil
 }

@@ -1,7 +1,6 @@
 package httpserver
 
 import (
-	"bytes"
 	"errors"
 	"net/http"
 	"net/netip"
@@ -52,13 +51,10 @@ func (s *Server) decide(r *http.Request, snapshot *steering.Snapshot, q steering
 	if !parameters.Has("explain") {
 		return s.describeFor(snapshot, q)
 	}
-	explanation, refusal := s.explanation(r, t.service, q)
-	if refusal != nil {
+	if refusal := s.entitled(r); refusal != nil {
 		return *refusal
 	}
-	a := s.describeFor(snapshot, q)
-	a.json = append(append(append(bytes.TrimSuffix(a.json, []byte("}\n")), `,"explanation":`...), bytes.TrimSpace(explanation)...), "}\n"...)
-	return a
+	return s.explained(s.describeFor(snapshot, q), t.service, q)
 }
 
 // describeFor decides and describes.

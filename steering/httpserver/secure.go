@@ -115,7 +115,18 @@ func (s *Server) accepting(l net.Listener) net.Listener {
 	if len(s.config.ProxyProtocol) == 0 {
 		return limited
 	}
-	return &proxyproto.Listener{Listener: limited, ReadHeaderTimeout: s.limits.header, ConnPolicy: s.proxyPolicy}
+	return &proxyproto.Listener{Listener: limited, ReadHeaderTimeout: s.limits.header, ConnPolicy: s.proxyPolicy, ValidateHeader: withoutAddress}
+}
+
+// withoutAddress takes a header that tells no IP address, as of a UNIX socket, for one of
+// the load balancer's own: a receiver need not know all families "provided that it
+// automatically falls back to the UNSPEC mode for the valid combinations above that it
+// does not support" (PROXY protocol §2.2).
+func withoutAddress(h *proxyproto.Header) error {
+	if _, _, ip := h.IPs(); !ip {
+		h.Command = proxyproto.LOCAL
+	}
+	return nil
 }
 
 // proxyPolicy demands the header of those who are named, and believes nobody else:
@@ -126,7 +137,7 @@ func (s *Server) proxyPolicy(o proxyproto.ConnPolicyOptions) (proxyproto.Policy,
 		return proxyproto.REJECT, nil
 	}
 	for _, prefix := range s.config.ProxyProtocol {
-		if prefix.Contains(peer.Addr().Unmap().WithZone("")) {
+		if unmapPrefix(prefix).Contains(peer.Addr().Unmap().WithZone("")) {
 			return proxyproto.REQUIRE, nil
 		}
 	}

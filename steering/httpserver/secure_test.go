@@ -14,12 +14,10 @@ import (
 	"math/big"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/pires/go-proxyproto"
 	"github.com/quic-go/quic-go/http3"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -106,32 +104,6 @@ func TestVersions(t *testing.T) {
 				t.Errorf("%s: Alt-Svc %q", resp.Proto, got)
 			}
 		}
-	}
-}
-
-// A PROXY header tells the client where it is demanded, and is refused where not.
-func TestProxyProtocol(t *testing.T) {
-	header := proxyproto.HeaderProxyFromAddrs(2, &net.TCPAddr{IP: net.ParseIP(naClient), Port: 1234}, &net.TCPAddr{IP: net.ParseIP("192.0.2.1"), Port: 443})
-	var bytes bytes.Buffer
-	if _, err := header.WriteTo(&bytes); err != nil {
-		t.Fatal(err)
-	}
-	const request = "GET /decide/v1/live HTTP/1.1\r\nHost: live.video.test\r\nConnection: close\r\n\r\n"
-	named := start(t, Config{ProxyProtocol: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, nil)
-	if got := named.raw(t, bytes.String()+request, 30*time.Second); !strings.Contains(got, `"region":"na"`) {
-		t.Errorf("with a header: %s", got)
-	}
-	for what, begin := range map[string]string{"no": "", "half a": bytes.String()[:13], "a false": "PROXY UNKNOWN\x00\r\n"} {
-		if got := named.raw(t, begin+request, 30*time.Second); strings.Contains(got, " 200 ") || strings.Contains(got, " 302 ") {
-			t.Errorf("with %s header: %s", what, got)
-		}
-	}
-	others := start(t, Config{ProxyProtocol: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}, nil)
-	if got := others.raw(t, bytes.String()+request, 30*time.Second); strings.Contains(got, `"region":"na"`) || strings.Contains(got, " 200 ") {
-		t.Errorf("anybody's header is believed: %s", got)
-	}
-	if got := others.raw(t, request, 30*time.Second); !strings.Contains(got, " 200 ") {
-		t.Errorf("without a header: %s", got)
 	}
 }
 

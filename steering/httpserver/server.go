@@ -176,6 +176,11 @@ func New(c Config) (*Server, error) {
 			find("a trusted proxy prefix is empty or malformed; write it as 192.0.2.0/24 or 2001:db8::/32")
 		}
 	}
+	for _, prefix := range c.ProxyProtocol {
+		if !prefix.IsValid() {
+			find("a prefix of those that send a PROXY header is empty or malformed; write it as 192.0.2.0/24 or 2001:db8::/32")
+		}
+	}
 	for _, host := range c.Hosts {
 		if normalHost(host) == "" {
 			find("host %q is not a name; leave out scheme, port and path", host)

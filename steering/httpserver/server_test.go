@@ -19,6 +19,7 @@ func TestNewFindsEverything(t *testing.T) {
 	_, err := New(Config{
 		Listen:         []string{"localhost", "127.0.0.1:99999", "example.com:80", "127.0.0.1:80", "127.0.0.1:80", "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:"},
 		TrustedProxies: []netip.Prefix{{}},
+		ProxyProtocol:  []netip.Prefix{{}},
 		Hosts:          []string{"https://x.example", "x.example:80", "", "ok.example"},
 	})
 	if err == nil {
@@ -32,6 +33,7 @@ func TestNewFindsEverything(t *testing.T) {
 		`http door: listen "127.0.0.1:80": named twice; remove one`,
 		`http door: listen "127.0.0.1:": port "" is not within 0 to 65535`,
 		`http door: a trusted proxy prefix is empty or malformed; write it as 192.0.2.0/24 or 2001:db8::/32`,
+		`http door: a prefix of those that send a PROXY header is empty or malformed; write it as 192.0.2.0/24 or 2001:db8::/32`,
 		`http door: host "https://x.example" is not a name; leave out scheme, port and path`,
 		`http door: host "x.example:80" is not a name; leave out scheme, port and path`,
 		`http door: host "" is not a name; leave out scheme, port and path`,
