@@ -9,6 +9,11 @@ func (f fields) httpDoor() HTTPDoor {
 			d.ProxyProtocol = append(d.ProxyProtocol, p)
 		}
 	}
+	if v, ok := f.under("connections"); ok {
+		if n, ok := v.integer(leastConnections, mostConnections); ok {
+			d.Connections, d.ConnectionsAt = int(n), v.place()
+		}
+	}
 	return d
 }
 

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"fairway/steering"
 )
 
 // Node is what a node needs beside the revision.
@@ -48,6 +50,8 @@ type HTTPDoor struct {
 	ACME             bool           // in place of files, what ACME obtains
 	NoHTTP3          bool           // listen.https is TCP only
 	ProxyProtocol    []netip.Prefix // load balancers that send a PROXY header
+	Connections      int            // open at once over TCP, and as many over QUIC; 0 = what the machine bears
+	ConnectionsAt    steering.Place // where the configuration says so
 }
 
 // The defaults of a node.
@@ -58,13 +62,19 @@ const (
 	defaultDrain = 2 * time.Second
 )
 
+// The bounds of http.connections.
+const (
+	leastConnections = 16
+	mostConnections  = 1_000_000
+)
+
 // node reads the sections that concern this node alone.
 func (c *compiler) node() Node {
 	n := Node{DrainFor: defaultDrain, DNS: c.dnsDoor()}
 	n.Listen = c.listen()
 	c.checkDoT(n)
 	if v, ok := c.single("http"); ok {
-		f, _ := v.fields("trusted_proxies hosts steering_secret_file tls http3 proxy_protocol")
+		f, _ := v.fields("trusted_proxies hosts steering_secret_file tls http3 proxy_protocol connections")
 		for _, item := range f.texts("trusted_proxies") {
 			if p, ok := item.prefix(); ok {
 				n.TrustedProxies = append(n.TrustedProxies, p)

@@ -28,6 +28,8 @@ func httpSchema() property {
 			key("http3", "Whether listen.https takes HTTP/3 as well, over UDP.", word("on", "off")).by("on"),
 			key("proxy_protocol", "Load balancers that begin each connection with a PROXY header, which tells the client. One that sends none is refused.",
 				list(prefix())).like([]string{"198.51.100.0/28"}),
+			key("connections", "Open at once over TCP, in clear text and TLS together, and as many over QUIC; more wait in the kernel's queue, or are refused over QUIC. Default: what the machine bears, an eighth of its memory at 20 KiB each and half of the descriptors, 100,000 at most.",
+				whole(leastConnections, mostConnections)).like(20_000),
 			key("steering_secret_file", "Signs what players carry from one steering poll to the next; the same on every node of the http role. A missing file is made at the start, mode 0600. Default: a secret of this node alone, which a restart forgets: players then begin anew.",
 				text()).like("/var/lib/fairway/steering-secret"),
 		))

@@ -73,7 +73,7 @@ func tokenSchema() property {
 			key("param", "The parameter that carries it. Default: as the provider calls it.", matching(`^[A-Za-z_-][A-Za-z0-9_-]*$`)).like("hdnea"),
 			key("in", "Where it stands. In front of the path, relative URIs inherit it; the CDN must know that form.", word("query", "path")).by("query"),
 			key("bind", "client: the token holds for the viewer's address only. Phones change theirs.", word("none", "client")).by("none"),
-			key("hash", "CloudFront's.", word("sha1", "sha256")).by("sha1"),
+			key("hash", "What CloudFront or Fastly is signed for with. Default: sha1 for CloudFront, sha256 for Fastly, whose recipe had sha1 until 2018.", word("sha1", "sha256")),
 			key("issuer", "The claim iss of a CAT.", text()),
 			key("salt", "Akamai's: a secret beside the key.", object("", secret...)),
 		))

@@ -32,7 +32,7 @@ func (v value) tokens() *steering.Tokens {
 		Cover:      f.choice("cover", "", "exact", "directory"),
 		InPath:     f.choice("in", "query", "query", "path") == "path",
 		BindClient: f.choice("bind", "none", "none", "client") == "client",
-		SHA256:     f.choice("hash", "sha1", "sha1", "sha256") == "sha256",
+		Hash:       f.choice("hash", "", "sha1", "sha256"),
 		Issuer:     f.text("issuer"),
 		Place:      v.home(),
 	}
@@ -129,8 +129,8 @@ func (f fields) reviewToken(t *steering.Tokens) {
 	} else if _, stated := f.under("cover"); ok && stated {
 		f.byKey["cover"].warn("leave out one of the two", "does nothing beside prefix")
 	}
-	for key, scheme := range map[string]string{"salt": "akamai", "hash": "cloudfront", "issuer": "cat"} {
-		if v, ok := f.under(key); ok && !strings.HasPrefix(t.Scheme, scheme) {
+	for key, schemes := range map[string]string{"salt": "akamai", "hash": "cloudfront-canned cloudfront-custom fastly", "issuer": "cat"} {
+		if v, ok := f.under(key); ok && !strings.Contains(" "+schemes+" ", " "+t.Scheme+" ") {
 			f.c.warn(v.keyAt, "take it out", "%s: %s does nothing with scheme %s", f.subject, key, t.Scheme)
 		}
 	}

@@ -13,7 +13,7 @@ type Tokens struct {
 	Param      string   // empty = as the provider calls it
 	InPath     bool     // the token stands before the path, not in the query
 	BindClient bool     // the token holds for the viewer's address only
-	SHA256     bool     // CloudFront: in place of SHA-1
+	Hash       string   // CloudFront, Fastly: sha1 or sha256; empty = as the scheme has it
 	Issuer     string   // CAT
 	Salt       TokenKey // Akamai; without a file and a variable there is none
 	Place      Place

@@ -91,6 +91,9 @@ func check(path string, strict bool) checkResult {
 		r.addGeo(c)
 		r.Findings = append(r.Findings, c.review()...)
 		r.count(c)
+		if message, remedy := thisMachine().tooFew(c.Node); message != "" {
+			r.Findings = append(r.Findings, policies.Finding{Severity: policies.Warning, Place: c.Node.HTTP.ConnectionsAt, Message: message, Remedy: remedy, Kind: "descriptors"})
+		}
 		r.Runs = true
 		if err := dnsserver.Check(c.layout); err != nil {
 			r.add(policies.Error, err.Error())

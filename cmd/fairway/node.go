@@ -215,7 +215,7 @@ func (n *node) build() error {
 		shown.DNSCounts, shown.AliasCounts = n.dnsCounts, n.aliasCounts
 	}
 	if n.roles.http {
-		shown.Reports = n.playerReports
+		shown.Reports, shown.HTTPConnections = n.playerReports, n.httpConnections
 	}
 	shown.Load, shown.Certificates = n.load.now, n.shownCertificates
 	if n.roles.control || n.roles.probe {
@@ -398,7 +398,7 @@ func (n *node) makeParts(c *configuration) error {
 		problems = append(problems, err)
 		n.http, err = httpserver.New(httpserver.Config{
 			Explainer: n.explainer(c, token), TLS: secure, ProxyProtocol: c.Node.HTTP.ProxyProtocol,
-			Listen: n.listening(c.Node).Listen.HTTP, Open: n.sockets.Listen, Current: n.current, Fetch: fetchManifest(n.log), Signer: n.signers, TrustedProxies: c.Node.TrustedProxies, Hosts: c.Node.HTTPHosts,
+			Connections: n.connections(c.Node), Listen: n.listening(c.Node).Listen.HTTP, Open: n.sockets.Listen, Current: n.current, Fetch: fetchManifest(n.log), Signer: n.signers, TrustedProxies: c.Node.TrustedProxies, Hosts: c.Node.HTTPHosts,
 			SteeringSecret: secret, Learning: n.learning, Observer: httpObserver{n.metrics.HTTP(), n.sample, n.decisions.log()}, Logger: n.log.With("door", "http"),
 			Players: n.collector, Challenge: n.board.Answer,
 		})

@@ -136,7 +136,7 @@ func unusableTokens(r *steering.Revision) (findings policies.Findings) {
 func loadSigner(t *steering.Tokens) (*token.Signer, error) {
 	c := token.Config{
 		Scheme: token.Scheme(t.Scheme), TTL: t.TTL, Cover: token.Cover(t.Cover), Prefix: t.Prefix, Param: t.Param,
-		InPath: t.InPath, BindClient: t.BindClient, SHA256: t.SHA256, Issuer: t.Issuer,
+		InPath: t.InPath, BindClient: t.BindClient, Hash: token.Hash(t.Hash), Issuer: t.Issuer,
 	}
 	var problems []error
 	for _, k := range t.Keys {

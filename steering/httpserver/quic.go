@@ -105,9 +105,8 @@ func (s *Server) serve3(server *http3.Server, t *quic.Transport) error {
 
 // transports make QUIC of the UDP sockets.
 func (s *Server) transports() (all []*quic.Transport) {
-	visitors := &quicVisitors{limit: int64(s.limits.connections)}
 	for _, c := range s.quic {
-		all = append(all, &quic.Transport{Conn: c, ConnContext: visitors.admit, VerifySourceAddress: visitors.doubts})
+		all = append(all, &quic.Transport{Conn: c, ConnContext: s.visitors.admit, VerifySourceAddress: s.visitors.doubts})
 	}
 	return all
 }

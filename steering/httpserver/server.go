@@ -37,6 +37,10 @@ type Config struct {
 	// Hosts are names accepted in the Host header besides literal addresses,
 	// localhost and the services' own hostnames. Without a port.
 	Hosts []string
+	// Connections bounds those that are open at once over TCP, and as many over QUIC.
+	// One holds up to 20 KiB and, over TCP, a descriptor. More wait in the kernel's
+	// queue; over QUIC they are refused. Default 10,000.
+	Connections int
 	// Observer is told about decisions and answers. Default none.
 	Observer Observer
 	// SteeringSecret signs what players carry from one steering poll to the next;
@@ -117,6 +121,7 @@ type Server struct {
 	access    atomic.Pointer[access]
 	limits    limits
 	conns     *connections
+	visitors  *quicVisitors
 	date      date
 	steering  *steeringDoor
 	listeners []net.Listener
@@ -140,7 +145,8 @@ type limits struct {
 	connections int           // open at once; more wait in the kernel's queue
 }
 
-// A connection costs about 20 KiB, so the bound holds memory at 200 MiB.
+// A connection costs 20 KiB at most, so the bound holds memory at 200 MiB, and as much
+// for QUIC.
 var defaultLimits = limits{
 	header:      5 * time.Second,
 	body:        time.Second,
@@ -171,6 +177,9 @@ func New(c Config) (*Server, error) {
 		}
 	}
 	c.TLS.check(find)
+	if c.Connections < 0 {
+		find("%d connections; use at least 1, or 0 for 10,000", c.Connections)
+	}
 	for _, prefix := range c.TrustedProxies {
 		if !prefix.IsValid() {
 			find("a trusted proxy prefix is empty or malformed; write it as 192.0.2.0/24 or 2001:db8::/32")
@@ -193,6 +202,9 @@ func New(c Config) (*Server, error) {
 		c.Open = net.Listen
 	}
 	s := &Server{config: c, log: c.Logger, limits: defaultLimits, steering: newSteeringDoor(c.SteeringSecret), retired: make(chan struct{}), general: newPassing()}
+	if c.Connections > 0 {
+		s.limits.connections = c.Connections
+	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -229,7 +241,7 @@ func (s *Server) Reconfigure(trusted []netip.Prefix, hosts []string) {
 // Listen binds every address, or none and returns the errors of all.
 func (s *Server) Listen() error {
 	var failures []error
-	s.conns = newConnections(s.limits.connections)
+	s.conns, s.visitors = newConnections(s.limits.connections), &quicVisitors{limit: int64(s.limits.connections)}
 	for _, address := range s.config.Listen {
 		l, err := s.config.Open("tcp", address)
 		if err != nil {
@@ -258,6 +270,15 @@ func (s *Server) Addrs() []string {
 		addrs = append(addrs, l.Addr().String())
 	}
 	return addrs
+}
+
+// Connections tells how many are open over TCP and over QUIC, and how many may be, over
+// each of them; nothing before Listen.
+func (s *Server) Connections() (tcp, quic, most int) {
+	if s.conns == nil {
+		return 0, 0, 0
+	}
+	return len(s.conns.slots), int(s.visitors.open.Load()), s.limits.connections
 }
 
 // Run serves until ctx ends or a listener fails, then drains: requests that are

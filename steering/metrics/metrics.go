@@ -38,6 +38,8 @@ type Config struct {
 	// AliasCounts returns what became of lookups of hosts behind names that the DNS
 	// door answers with addresses. Unset = there is no such door.
 	AliasCounts func() AliasCounts
+	// HTTPConnections returns those of the HTTP door. Unset = there is no such door.
+	HTTPConnections func() HTTPConnections
 	// Reports returns what became of players' records, each labelled by its outcome.
 	// Unset = players cannot report to this node.
 	Reports func() []LabelledCount
@@ -118,6 +120,9 @@ func New(config Config) *Metrics {
 	}
 	if config.DNSCounts != nil {
 		m.Registry.MustRegister(&dnsDoor{config.DNSCounts})
+	}
+	if config.HTTPConnections != nil {
+		m.Registry.MustRegister(&httpDoor{config.HTTPConnections})
 	}
 	if config.Reports != nil {
 		m.Registry.MustRegister(&reports{config.Reports})

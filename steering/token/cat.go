@@ -3,7 +3,6 @@ package token
 import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
@@ -75,7 +74,19 @@ func (c *cat) sign(key loaded, t target, until time.Time, r Request) (string, er
 	if c.config.BindClient && r.Client.IsValid() {
 		claims[claimCatnip] = []any{network(r)}
 	}
-	made, err := seal(key, claims)
+	encode, err := cbor.CoreDetEncOptions().EncMode()
+	if err != nil {
+		return "", err
+	}
+	payload, err := encode.Marshal(claims)
+	if err != nil {
+		return "", err
+	}
+	sealed, err := seal(encode, key, payload)
+	if err != nil {
+		return "", err
+	}
+	made, err := encode.Marshal(cbor.Tag{Number: tagCWT, Content: sealed})
 	return c.config.param("CAT") + "=" + base64.RawURLEncoding.EncodeToString(made), err
 }
 
@@ -89,13 +100,8 @@ func network(r Request) cbor.Tag {
 	return cbor.Tag{Number: tagIPv6, Content: address.AsSlice()}
 }
 
-// seal puts claims into COSE: the structure that is signed has a name, the
-// protected header, no additional data, and the payload (RFC 9052 §4.4, §6.3).
-func seal(key loaded, claims map[int]any) ([]byte, error) {
-	encode, err := cbor.CoreDetEncOptions().EncMode()
-	if err != nil {
-		return nil, err
-	}
+// seal puts a payload into COSE, as COSE_Mac0 or COSE_Sign1.
+func seal(encode cbor.EncMode, key loaded, payload []byte) (cbor.Tag, error) {
 	algorithm, context, tag := algHMAC256, "MAC0", uint64(tagMac0)
 	private, asymmetric := key.secret.(*ecdsa.PrivateKey)
 	if asymmetric {
@@ -103,34 +109,34 @@ func seal(key loaded, claims map[int]any) ([]byte, error) {
 	}
 	protected, err := encode.Marshal(map[int]int{headerAlg: algorithm})
 	if err != nil {
-		return nil, err
+		return cbor.Tag{}, err
 	}
-	payload, err := encode.Marshal(claims)
+	sealed, err := structure(encode, context, protected, payload)
 	if err != nil {
-		return nil, err
-	}
-	signed, err := encode.Marshal([]any{context, protected, []byte{}, payload})
-	if err != nil {
-		return nil, err
+		return cbor.Tag{}, err
 	}
 	var seal []byte
 	if asymmetric {
-		sum := sha256.Sum256(signed)
+		sum := sha256.Sum256(sealed)
 		x, y, err := ecdsa.Sign(rand.Reader, private, sum[:])
 		if err != nil {
-			return nil, err
+			return cbor.Tag{}, err
 		}
 		seal = make([]byte, 64) // both numbers at full length (RFC 9053 §2.1)
 		x.FillBytes(seal[:32])
 		y.FillBytes(seal[32:])
 	} else {
-		h := hmac.New(sha256.New, key.secret.([]byte))
-		h.Write(signed)
-		seal = h.Sum(nil)
+		seal = mac(key.secret, string(sealed))
 	}
 	open := map[int]any{}
 	if key.ID != "" {
 		open[headerKid] = []byte(key.ID)
 	}
-	return encode.Marshal(cbor.Tag{Number: tagCWT, Content: cbor.Tag{Number: tag, Content: []any{protected, open, payload, seal}}})
+	return cbor.Tag{Number: tag, Content: []any{protected, open, payload, seal}}, nil
+}
+
+// structure is what is signed: a name, the protected header, no additional data, and the
+// payload (RFC 9052 §4.4, §6.3).
+func structure(encode cbor.EncMode, context string, protected, payload []byte) ([]byte, error) {
+	return encode.Marshal([]any{context, protected, []byte{}, payload})
 }

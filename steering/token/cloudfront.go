@@ -77,7 +77,7 @@ func (c *cloudFront) sign(key loaded, t target, until time.Time, r Request) (str
 
 // algorithm is what CloudFront must be told about the hash; nothing for SHA-1.
 func (c *cloudFront) algorithm() string {
-	if c.config.SHA256 {
+	if c.config.Hash == SHA256 {
 		return "&Hash-Algorithm=SHA256"
 	}
 	return ""
@@ -88,7 +88,7 @@ func (c *cloudFront) signature(key loaded, policy string) (string, error) {
 	return c.made.get(key.ID+"\n"+policy, func() (string, error) {
 		var hash crypto.Hash
 		var sum []byte
-		if c.config.SHA256 {
+		if c.config.Hash == SHA256 {
 			s := sha256.Sum256([]byte(policy))
 			hash, sum = crypto.SHA256, s[:]
 		} else {

@@ -1,20 +1,25 @@
 package token
 
 import (
+	"bytes"
 	"crypto/hmac"
+	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
 )
 
-func mac(key any, message string) []byte {
-	h := hmac.New(sha256.New, key.([]byte))
+func mac(key any, message string) []byte { return macOf(sha256.New, key, message) }
+
+func macOf(hash func() hash.Hash, key any, message string) []byte {
+	h := hmac.New(hash, key.([]byte))
 	h.Write([]byte(message))
 	return h.Sum(nil)
 }
@@ -73,7 +78,8 @@ func escapeEarly(s string) string {
 }
 
 // fastly makes the token that Fastly's documented VCL checks: the end of its
-// time, and an HMAC over the path and that.
+// time, and an HMAC over the path and that. Until 2018 the recipe had SHA-1 in it, and
+// services that were made by it still have.
 type fastly struct{ config *Config }
 
 func (f *fastly) load(k Key) (any, error) {
@@ -81,12 +87,19 @@ func (f *fastly) load(k Key) (any, error) {
 	if err != nil || len(secret) == 0 {
 		return nil, errors.New("a Fastly key is in base64")
 	}
+	if bytes.IndexByte(secret, 0) >= 0 {
+		return nil, errors.New("a Fastly key must not have an octet 0, where VCL would cut it: make another (openssl rand -base64 32)")
+	}
 	return secret, nil
 }
 
 func (f *fastly) sign(key loaded, t target, until time.Time, _ Request) (string, error) {
 	end := strconv.FormatInt(until.Unix(), 10)
-	return fmt.Sprintf("%s=%s_%x", f.config.param("token"), end, mac(key.secret, t.path+end)), nil
+	hash := sha256.New
+	if f.config.Hash == SHA1 {
+		hash = sha1.New
+	}
+	return fmt.Sprintf("%s=%s_%x", f.config.param("token"), end, macOf(hash, key.secret, t.path+end)), nil
 }
 
 // cloudflare makes the token that is_timed_hmac_valid_v0 checks: the time of

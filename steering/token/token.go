@@ -31,6 +31,15 @@ const (
 	Prefix    Cover = "prefix"    // Config.Prefix and all below it
 )
 
+// Hash is the hash that is signed with, where a scheme leaves a choice.
+type Hash string
+
+// The hashes.
+const (
+	SHA1   Hash = "sha1"
+	SHA256 Hash = "sha256"
+)
+
 // Config says how tokens of one provider are made.
 type Config struct {
 	Scheme Scheme
@@ -51,7 +60,7 @@ type Config struct {
 	// custom, CAT). Players on phones change theirs; leave it off for these.
 	BindClient bool
 	Salt       string // Akamai: a secret beside the key, also known to the CDN
-	SHA256     bool   // CloudFront: sign with SHA-256 in place of SHA-1, and say so
+	Hash       Hash   // CloudFront (default SHA1; with SHA256 the URL says so), Fastly (default SHA256)
 	Issuer     string // CAT: the claim iss
 }
 
@@ -114,6 +123,9 @@ func New(c Config) (*Signer, error) {
 	}
 	if c.BindClient && !wide {
 		find("scheme %s cannot bind a token to a client's address: remove bind_client", c.Scheme)
+	}
+	if c.Hash != "" && c.Hash != SHA1 && c.Hash != SHA256 {
+		find("hash %q is neither sha1 nor sha256", c.Hash)
 	}
 	if c.InPath && !wide {
 		find("scheme %s covers one path only: a token before the path would let nobody have the segments", c.Scheme)
