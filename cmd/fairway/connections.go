@@ -14,8 +14,8 @@ import (
 	"fairway/steering/metrics"
 )
 
-// machine is what a process may use of the machine that it runs on.
-type machine struct {
+// resources are what a process may use of the machine that it runs on.
+type resources struct {
 	memory      uint64 // octets; 0 = not known
 	descriptors uint64
 }
@@ -35,7 +35,7 @@ const (
 )
 
 // bears is how many connections a machine bears.
-func (m machine) bears() int {
+func (m resources) bears() int {
 	n := min(mostByItself, m.descriptors/descriptorPart)
 	if m.memory > 0 {
 		n = min(n, m.memory/memoryPart/connectionOctets)
@@ -45,7 +45,7 @@ func (m machine) bears() int {
 
 // tooFew says what is wrong with a configuration that wants more descriptors than a
 // process has; two empty strings when nothing is.
-func (m machine) tooFew(n policies.Node) (message, remedy string) {
+func (m resources) tooFew(n policies.Node) (message, remedy string) {
 	need := uint64(n.HTTP.Connections) + uint64(n.DNS.TCP.Connections) + descriptorsElse
 	if n.HTTP.Connections == 0 || need <= m.descriptors {
 		return "", ""
@@ -79,7 +79,7 @@ func (n *node) httpConnections() (c metrics.HTTPConnections) {
 
 // thisMachine looks at the limits of this process: its descriptors, and the least of the
 // machine's memory, its control groups' and GOMEMLIMIT.
-func thisMachine() (m machine) {
+func thisMachine() (m resources) {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) == nil {
 		m.descriptors = limit.Cur

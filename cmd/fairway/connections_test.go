@@ -20,7 +20,7 @@ func TestMachineBears(t *testing.T) {
 		{2 << 30, 1 << 20, 13107}, {16 << 30, 1 << 20, 100_000}, {16 << 30, 1024, 512}, {64 << 20, 1 << 20, 409},
 		{16 << 20, 1 << 20, 256}, {0, 1 << 20, 100_000}, {0, 20_000, 10_000}, {8 << 30, 0, 256},
 	} {
-		if got := (machine{c.memory, c.descriptors}).bears(); got != c.want {
+		if got := (resources{c.memory, c.descriptors}).bears(); got != c.want {
 			t.Errorf("with %d MiB and %d descriptors: %d, want %d", c.memory>>20, c.descriptors, got, c.want)
 		}
 	}
@@ -86,7 +86,7 @@ services: {live: {endpoints: [{provider: alpha, url: "https://a.example"}]}}
 	if got := check("3612"); strings.Contains(got, "descriptors") {
 		t.Errorf("enough, and yet:\n%s", got)
 	}
-	if message, _ := (machine{descriptors: 10}).tooFew(policies.Node{}); message != "" {
+	if message, _ := (resources{descriptors: 10}).tooFew(policies.Node{}); message != "" {
 		t.Errorf("what a node takes by itself is never too much: %s", message)
 	}
 }

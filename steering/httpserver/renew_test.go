@@ -172,10 +172,12 @@ func TestDrainFinishes(t *testing.T) {
 		<-release
 		return "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nv1.m3u8\n", nil
 	}}
-	r, trust := startTLS(t, c, func(s *Server) { s.limits.drain, s.limits.write = time.Minute, time.Minute })
-	for _, sl := range r.snapshot.Layout.Services {
-		sl.Service.Manifests = &steering.Manifests{}
-	}
+	r, trust := startTLS(t, c, func(s *Server) {
+		s.limits.drain, s.limits.write = time.Minute, time.Minute
+		for _, sl := range s.config.Current.Load().Layout.Services {
+			sl.Service.Manifests = &steering.Manifests{}
+		}
+	})
 	type got struct {
 		version int
 		status  int
