@@ -68,7 +68,7 @@ const checkApart = time.Second
 
 func newWatch(vantage string, places []*assignment, need int) *watch {
 	return &watch{
-		vantage: vantage, places: places, need: need, cancel: func() {},
+		vantage: vantage, places: places, need: need,
 		asked: make(chan struct{}, 1), known: make(chan struct{}), ended: make(chan struct{}),
 	}
 }

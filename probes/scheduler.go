@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fairway/steering"
+	"fairway/steering/crew"
 )
 
 // Config is what a Scheduler needs.
@@ -63,9 +64,7 @@ type Scheduler struct {
 	mu      sync.Mutex
 	loops   map[loopKey]*loop
 	watches map[string]*watch // by vantage; none without references
-	ctx     context.Context   // Run's; nil before Run
-	ended   bool              // Run's context has ended: nothing starts any more
-	running sync.WaitGroup    // loops that have started
+	running crew.Crew         // loops and watches
 }
 
 // measureFunc probes one assignment once: all its addresses.
@@ -147,37 +146,16 @@ func (s *Scheduler) Set(aim Aim) {
 	}
 	for key, a := range wanted {
 		if s.loops[key] == nil {
-			l := &loop{assignment: a, watch: s.watches[key.vantage], cancel: func() {}}
+			l := &loop{assignment: a, watch: s.watches[key.vantage]}
 			s.loops[key] = l
-			s.start(l)
+			l.cancel = s.running.Go(func(ctx context.Context) { l.run(ctx, newPace(l.assignment, s.seed), s.measure, s.sink) })
 		}
 	}
 }
 
 // Run probes until ctx ends and returns nil when every probe has ended. A
 // Scheduler runs once.
-func (s *Scheduler) Run(ctx context.Context) error {
-	s.mu.Lock()
-	if s.ctx != nil {
-		s.mu.Unlock()
-		return errors.New("probes: Run was called twice; make a new Scheduler")
-	}
-	s.ctx = ctx
-	for _, w := range s.watches {
-		s.startWatch(w)
-	}
-	for _, l := range s.loops {
-		s.start(l)
-	}
-	s.mu.Unlock()
-
-	<-ctx.Done()
-	s.mu.Lock()
-	s.ended = true
-	s.mu.Unlock()
-	s.running.Wait()
-	return nil
-}
+func (s *Scheduler) Run(ctx context.Context) error { return s.running.Run(ctx) }
 
 // setWatches has every vantage look at the references. A watch that has not changed
 // goes on. The caller holds mu.
@@ -204,7 +182,7 @@ func (s *Scheduler) setWatches(aim Aim) {
 			continue
 		}
 		w.measure, w.told, w.withheld = s.measure, s.told, &s.withheld
-		s.startWatch(w)
+		w.cancel = s.running.Go(w.run)
 	}
 	for name, w := range before {
 		if s.watches[name] != w {
@@ -214,16 +192,6 @@ func (s *Scheduler) setWatches(aim Aim) {
 			}
 		}
 	}
-}
-
-// startWatch starts a watch if Run is under way. The caller holds mu.
-func (s *Scheduler) startWatch(w *watch) {
-	if s.ctx == nil || s.ended {
-		return
-	}
-	var ctx context.Context
-	ctx, w.cancel = context.WithCancel(s.ctx)
-	s.running.Go(func() { w.run(ctx) })
 }
 
 // Condition is what a vantage says of itself; zero where there are no references.
@@ -255,16 +223,6 @@ func (s *Scheduler) Plan() Plan {
 		p.PerMinute += time.Minute.Seconds() / l.assignment.probe.Every.Seconds()
 	}
 	return p
-}
-
-// start starts a loop if Run is under way. The caller holds mu.
-func (s *Scheduler) start(l *loop) {
-	if s.ctx == nil || s.ended {
-		return
-	}
-	var ctx context.Context
-	ctx, l.cancel = context.WithCancel(s.ctx)
-	s.running.Go(func() { l.run(ctx, newPace(l.assignment, s.seed), s.measure, s.sink) })
 }
 
 // assignments pairs vantages and targets.

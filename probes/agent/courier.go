@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fairway/steering"
+	"fairway/steering/crew"
 	"fairway/steering/vantage"
 )
 
@@ -42,9 +43,7 @@ type Courier struct {
 	mu         sync.Mutex
 	lanes      map[string][]*lane // by vantage
 	conditions map[string]steering.Condition
-	ctx        context.Context // Run's; nil before Run
-	ended      bool            // nothing starts any more
-	running    sync.WaitGroup
+	running    crew.Crew // lanes
 }
 
 // New checks the configuration.
@@ -117,7 +116,7 @@ func (c *Courier) extend(name string) {
 			log: c.config.Logger.With("control", control.Address(), "vantage", name),
 		}
 		lanes = append(lanes, l)
-		c.start(l)
+		l.end = c.running.Go(l.run)
 	}
 	c.lanes[name] = lanes
 }
@@ -133,7 +132,7 @@ func (c *Courier) SetControl(nodes []Control) {
 		for _, l := range lanes {
 			if slices.ContainsFunc(nodes, func(n Control) bool { return n.Address() == l.control.Address() }) {
 				kept = append(kept, l)
-			} else if l.end != nil {
+			} else {
 				l.end()
 			}
 		}
@@ -142,32 +141,8 @@ func (c *Courier) SetControl(nodes []Control) {
 	}
 }
 
-// start starts a lane if Run is under way. The caller holds mu.
-func (c *Courier) start(l *lane) {
-	if c.ctx != nil && !c.ended {
-		ctx, end := context.WithCancel(c.ctx)
-		l.end = end
-		c.running.Go(func() { l.run(ctx) })
-	}
-}
-
 // Run sends what is added until ctx ends. It may be called once.
-func (c *Courier) Run(ctx context.Context) error {
-	c.mu.Lock()
-	c.ctx = ctx
-	for _, lanes := range c.lanes {
-		for _, l := range lanes {
-			c.start(l)
-		}
-	}
-	c.mu.Unlock()
-	<-ctx.Done()
-	c.mu.Lock()
-	c.ended = true
-	c.mu.Unlock()
-	c.running.Wait()
-	return nil
-}
+func (c *Courier) Run(ctx context.Context) error { return c.running.Run(ctx) }
 
 // sender is what this agent says of itself to every control node.
 func (c *Courier) sender(name string) vantage.Sender {

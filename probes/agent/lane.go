@@ -29,7 +29,7 @@ type lane struct {
 	vantage string
 	log     *slog.Logger
 	wake    chan struct{}
-	end     context.CancelFunc // nil = it does not run; guarded by Courier.mu
+	end     func() // guarded by Courier.mu
 
 	mu      sync.Mutex
 	waiting []steering.Measurement

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"fairway/steering"
+	"fairway/steering/crew"
 )
 
 // Config is what an Importer needs.
@@ -33,9 +34,7 @@ type Importer struct {
 
 	mu      sync.Mutex
 	tasks   map[string]*task
-	ctx     context.Context // Run's; nil before Run
-	ended   bool            // nothing starts any more
-	running sync.WaitGroup
+	running crew.Crew // tasks
 
 	telling  sync.Mutex // held from changing what is known until it was told
 	readings map[string][]steering.SignalReading
@@ -100,7 +99,7 @@ func (i *Importer) Set(r *steering.Revision) {
 		}
 		t := newTask(i, of)
 		i.tasks[of.Name] = t
-		i.start(t)
+		t.stop = i.running.Go(t.run)
 	}
 	for name, t := range i.tasks {
 		if !wanted[name] {
@@ -111,31 +110,8 @@ func (i *Importer) Set(r *steering.Revision) {
 	i.forget(r)
 }
 
-// start starts a task if Run is under way. The caller holds mu.
-func (i *Importer) start(t *task) {
-	if i.ctx == nil || i.ended {
-		return
-	}
-	ctx, cancel := context.WithCancel(i.ctx)
-	t.cancel = cancel
-	i.running.Go(func() { t.run(ctx) })
-}
-
 // Run asks until ctx ends. It may be called once.
-func (i *Importer) Run(ctx context.Context) error {
-	i.mu.Lock()
-	i.ctx = ctx
-	for _, t := range i.tasks {
-		i.start(t)
-	}
-	i.mu.Unlock()
-	<-ctx.Done()
-	i.mu.Lock()
-	i.ended = true
-	i.mu.Unlock()
-	i.running.Wait()
-	return nil
-}
+func (i *Importer) Run(ctx context.Context) error { return i.running.Run(ctx) }
 
 // Status tells how the imports fare, by name.
 func (i *Importer) Status() []Status {

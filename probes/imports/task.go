@@ -18,8 +18,8 @@ type task struct {
 	*Importer
 	of     steering.Import
 	log    *slog.Logger
-	cancel context.CancelFunc // nil = it does not run; guarded by Importer.mu
-	memory memory             // owned by run
+	stop   func() // guarded by Importer.mu
+	memory memory // owned by run
 
 	mu     sync.Mutex
 	status Status
@@ -54,12 +54,6 @@ func newTask(i *Importer, of steering.Import) *task {
 
 func newMemory() memory {
 	return memory{seen: make(map[string]time.Time), counts: make(map[string]count)}
-}
-
-func (t *task) stop() {
-	if t.cancel != nil {
-		t.cancel()
-	}
 }
 
 // run asks until ctx ends. Turns do not overlap: one that takes long delays the next.
