@@ -5,8 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
+
+	"fairway/steering/store/kept"
 )
 
 // maxSecrets bounds a file of secrets: one in use, one on its way in or out, and
@@ -62,26 +63,11 @@ func parseSecrets(path, text string) (secrets []Secret, err error) {
 // WriteSecrets puts a file of secrets in place, whole or not at all, for its
 // owner's eyes only.
 func WriteSecrets(path string, secrets []Secret) error {
-	file, err := os.CreateTemp(filepath.Dir(path), ".secrets-*") // 0600 by contract
-	if err != nil {
-		return fmt.Errorf("cookie secrets: %w", err)
-	}
-	defer os.Remove(file.Name())
 	text := "# DNS cookie secrets (RFC 9018). The first makes cookies; all of them are accepted.\n"
 	for _, s := range secrets {
 		text += hex.EncodeToString(s[:]) + "\n"
 	}
-	_, err = file.WriteString(text)
-	if err == nil {
-		err = file.Sync()
-	}
-	if closeErr := file.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err != nil {
+	if err := kept.WriteFile(path, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("cookie secrets: %w", err)
 	}
 	return nil

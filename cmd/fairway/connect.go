@@ -13,6 +13,7 @@ import (
 
 	"fairway/steering/api/client"
 	"fairway/steering/certs"
+	"fairway/steering/store/kept"
 
 	"github.com/spf13/cobra"
 )
@@ -87,7 +88,7 @@ func (a *asking) show(c *cobra.Command, answer any, text func(io.Writer)) error 
 	if a.output == "json" {
 		return writeJSON(c.OutOrStdout(), answer)
 	}
-	text(c.OutOrStdout())
+	text(plainWriter{c.OutOrStdout()})
 	return nil
 }
 
@@ -126,19 +127,10 @@ func (d runningDemo) announce() error {
 	if err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(filepath.Dir(demoFile()), ".fairway-demo-*")
-	if err != nil {
+	if err := kept.WriteFile(demoFile(), data, 0o600); err != nil {
 		return fmt.Errorf("say where the demo runs: %w", err)
 	}
-	defer os.Remove(file.Name())
-	_, err = file.Write(data)
-	if closeErr := file.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Rename(file.Name(), demoFile())
-	}
-	return err
+	return nil
 }
 
 // withdraw removes the file, unless another demo has written it since.

@@ -17,6 +17,7 @@ import (
 	"fairway/probes/agent"
 	"fairway/steering/api/client"
 	"fairway/steering/store/consulstore"
+	"fairway/steering/store/kept"
 )
 
 // discovery follows the control nodes of a fleet as Consul knows them. While it does
@@ -149,10 +150,7 @@ func (d *discovery) keep(addresses []string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(d.file+".new", text, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(d.file+".new", d.file)
+	return kept.WriteFile(d.file, text, 0o600)
 }
 
 // inTheClear tells whether a token for an address would leave this machine in the clear.

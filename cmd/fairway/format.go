@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"fairway/policies"
+	"fairway/steering/store/kept"
 
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
@@ -125,19 +126,5 @@ func writeBack(name string, data []byte) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
-	// A hidden name: nodes do not read hidden files of a folder.
-	temp, err := os.CreateTemp(filepath.Dir(real), ".fairway-fmt-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	defer os.Remove(temp.Name()) // gone already when all went well
-	_, err = temp.Write(data)
-	err = errors.Join(err, temp.Chmod(info.Mode().Perm()), temp.Sync(), temp.Close())
-	if err == nil {
-		err = os.Rename(temp.Name(), real)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return nil
+	return kept.WriteFile(real, data, info.Mode().Perm()) // by way of a hidden file, which nodes do not read
 }

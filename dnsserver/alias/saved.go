@@ -6,8 +6,9 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
+
+	"fairway/steering/store/kept"
 )
 
 // saved is a target's answer in the file.
@@ -31,24 +32,11 @@ func (b *Book) save() {
 	slices.SortFunc(all, func(x, y saved) int { return cmp.Or(cmp.Compare(x.Host, y.Host), cmp.Compare(x.Region, y.Region)) })
 	data, err := json.MarshalIndent(all, "", " ")
 	if err == nil {
-		err = replace(b.config.File, data)
+		err = kept.WriteFile(b.config.File, data, 0o644)
 	}
 	if err != nil {
 		b.log.Warn("alias: what was found cannot be kept over a restart", "file", b.config.File, "err", err)
 	}
-}
-
-func replace(name string, data []byte) error {
-	temp, err := os.CreateTemp(filepath.Dir(name), ".aliases-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp.Name()) // gone already when all went well
-	_, err = temp.Write(data)
-	if err = errors.Join(err, temp.Chmod(0o644), temp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(temp.Name(), name)
 }
 
 // restore reads what an earlier process found. It stands until it was looked up

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -127,7 +128,7 @@ func TestStoredCopy(t *testing.T) {
 	if err := c.write(&text); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeFile(name, []byte(text.String())); err != nil {
+	if err := os.WriteFile(name, []byte(text.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	back, _, err := readCopy(apex, name)
@@ -139,7 +140,7 @@ func TestStoredCopy(t *testing.T) {
 			t.Errorf("%+v was stored, %+v read", r, back.records[key])
 		}
 	}
-	if err := writeFile(name, []byte("not a zone")); err != nil {
+	if err := os.WriteFile(name, []byte("not a zone"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := readCopy(apex, name); err == nil {

@@ -5,7 +5,8 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
+
+	"fairway/steering/store/kept"
 )
 
 // saved is what outlives a process: by which serial a content goes.
@@ -41,30 +42,9 @@ func (p *Primary) save() {
 	}
 	data, err := json.MarshalIndent(p.saved, "", "  ")
 	if err == nil {
-		err = writeFile(p.file, data)
+		err = kept.WriteFile(p.file, data, 0o600)
 	}
 	if err != nil {
 		p.log.Error("transfer: serials cannot be kept: after a restart, zones get new ones from the clock", "file", p.file, "err", err)
 	}
-}
-
-// writeFile replaces a file whole: who reads it finds the old one or the new one,
-// also after a loss of power.
-func writeFile(name string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), ".transfer-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	return err
 }

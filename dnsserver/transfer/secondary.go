@@ -21,6 +21,7 @@ import (
 	"github.com/miekg/dns"
 
 	"fairway/steering"
+	"fairway/steering/store/kept"
 )
 
 // SecondaryConfig is what a Secondary needs.
@@ -332,7 +333,7 @@ func (s *Secondary) store(src *source, c *Copy) {
 		err = os.MkdirAll(s.Folder, 0o700)
 	}
 	if err == nil {
-		err = writeFile(s.file(src.zone), text.Bytes())
+		err = kept.WriteFile(s.file(src.zone), text.Bytes(), 0o600)
 	}
 	if err != nil {
 		s.Logger.Error("transfer: a copy cannot be kept: after a restart, the zone has to come from its primary before it is served", "zone", src.zone, "err", err)

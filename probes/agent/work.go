@@ -16,6 +16,7 @@ import (
 
 	"fairway/probes"
 	"fairway/steering"
+	"fairway/steering/store/kept"
 )
 
 // WorkVersion is the form of Work that this release writes and reads.
@@ -179,10 +180,7 @@ func (f *Follower) take(work *Work) error {
 	}
 	text, err := json.Marshal(work)
 	if err == nil {
-		err = os.WriteFile(f.file()+".new", text, 0o600)
-	}
-	if err == nil {
-		err = os.Rename(f.file()+".new", f.file())
+		err = kept.WriteFile(f.file(), text, 0o600)
 	}
 	if err != nil {
 		f.Logger.Warn("the assignment is not kept: a start needs control", "err", err)

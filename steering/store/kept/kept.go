@@ -26,10 +26,19 @@ func header(body []byte) []byte {
 	return fmt.Appendf(nil, "fairway-store 1 sha256 %x %d\n", sha256.Sum256(body), len(body))
 }
 
-// Write puts a file in its place at once: a reader and a crash see the old one
-// or the new one.
+// Write puts a value in a file's place at once, with its checksum: a reader and a
+// crash see the old file or the new one.
 func Write(path string, value any) error {
-	temp, err := writeTemp(path, value)
+	data, err := sealed(value)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return WriteFile(path, data, 0o600)
+}
+
+// WriteFile is Write for octets as they are, for files that others read as well.
+func WriteFile(path string, data []byte, mode fs.FileMode) error {
+	temp, err := writeTemp(path, data, mode)
 	if err != nil {
 		return err
 	}
@@ -40,19 +49,24 @@ func Write(path string, value any) error {
 	return syncDir(filepath.Dir(path))
 }
 
-// writeTemp writes a file whole and synced beside its place.
-func writeTemp(path string, value any) (temp string, err error) {
+// sealed is a value as a file has it.
+func sealed(value any) ([]byte, error) {
 	body, err := json.Marshal(value)
 	if err != nil {
-		return "", fmt.Errorf("write %s: %w", path, err)
+		return nil, err
 	}
+	return append(header(body), body...), nil
+}
+
+// writeTemp writes a file whole and synced beside its place.
+func writeTemp(path string, data []byte, mode fs.FileMode) (temp string, err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), TempPattern)
 	if err != nil {
 		return "", fmt.Errorf("write %s: %w", path, err)
 	}
-	_, err = f.Write(append(header(body), body...))
+	_, err = f.Write(data)
 	if err == nil {
-		err = f.Sync()
+		err = errors.Join(f.Chmod(mode), f.Sync())
 	}
 	if err := errors.Join(err, f.Close()); err != nil {
 		os.Remove(f.Name())
@@ -128,7 +142,11 @@ func ReadNewest[T any](dir, name string, warn func(error)) (T, bool, error) {
 // renamed, and readers of that moment take the copy.
 func Replace(dir, name string, value any) error {
 	path := func(n int) string { return filepath.Join(dir, CopyName(name, n)) }
-	temp, err := writeTemp(path(0), value)
+	data, err := sealed(value)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path(0), err)
+	}
+	temp, err := writeTemp(path(0), data, 0o600)
 	if err != nil {
 		return err
 	}
