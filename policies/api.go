@@ -3,8 +3,10 @@ package policies
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"fairway/steering"
 )
@@ -22,6 +24,33 @@ type APIToken struct {
 type PeerTLS struct{ Certificate, Key, CA string }
 
 const tokenScopes = "read measure operate admin"
+
+// TokenLine is a line for api.tokens: a name, the digest of its token, and what it is
+// good for. It refuses what would not compile.
+func TokenLine(name string, digest [sha256.Size]byte, scopes, vantages []string) (string, error) {
+	var wrong []error
+	for _, n := range append([]string{name}, vantages...) {
+		if !isName(n) {
+			wrong = append(wrong, fmt.Errorf("%q is not a name: %s", clip(n), nameRemedy))
+		}
+	}
+	if len(scopes) == 0 {
+		wrong = append(wrong, fmt.Errorf("a token without a scope is good for nothing: give it some of %s", tokenScopes))
+	}
+	for _, scope := range scopes {
+		if known := words(tokenScopes); !slices.Contains(known, scope) {
+			wrong = append(wrong, fmt.Errorf("%q is not a scope: %s", clip(scope), choices("scopes", known, scope)))
+		}
+	}
+	if len(vantages) > 0 && !slices.Contains(scopes, "measure") {
+		wrong = append(wrong, errors.New("vantages bound what a token may report, and this one may report nothing: add measure to its scopes, or leave the vantages out"))
+	}
+	line := fmt.Sprintf("%s: {sha256: \"%x\", scopes: [%s]", name, digest, strings.Join(scopes, ", "))
+	if len(vantages) > 0 {
+		line += fmt.Sprintf(", vantages: [%s]", strings.Join(vantages, ", "))
+	}
+	return line + "}", errors.Join(wrong...)
+}
 
 // api reads how the API is reached and who may use it.
 func (c *compiler) api(n *Node) {

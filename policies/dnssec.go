@@ -89,7 +89,7 @@ func (f fields) checkValidity(s *steering.DNSSEC, z *steering.Zone) {
 		longest = max(longest, z.Records[i].TTL)
 	}
 	if longest > s.Validity/3 {
-		f.fault("use a validity of "+brief((3*longest).Truncate(time.Hour)+time.Hour)+", or shorter TTLs",
-			"%s: validity %s is less than three times the longest TTL, %s: caches would keep answers that are not valid any more", f.subject, brief(s.Validity), brief(longest))
+		f.fault("use a validity of "+FormatDuration((3*longest).Truncate(time.Hour)+time.Hour)+", or shorter TTLs",
+			"%s: validity %s is less than three times the longest TTL, %s: caches would keep answers that are not valid any more", f.subject, FormatDuration(s.Validity), FormatDuration(longest))
 	}
 }

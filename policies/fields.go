@@ -132,7 +132,7 @@ func (f fields) duration(key string, fallback, low, high time.Duration) time.Dur
 func (f fields) seconds(key string, fallback, low, high time.Duration) time.Duration {
 	d := f.duration(key, fallback, low, high)
 	if v, ok := f.byKey[key]; ok && d%time.Second != 0 {
-		v.fault("use whole seconds", "%s is not a whole number of seconds", brief(d))
+		v.fault("use whole seconds", "%s is not a whole number of seconds", FormatDuration(d))
 	}
 	return d
 }

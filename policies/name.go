@@ -140,13 +140,19 @@ func (f fields) referAll(key string, kind noun) []string {
 // checkName reports a name that would not survive as part of a URL, a metric
 // label or an endpoint's id.
 func (c *compiler) checkName(at steering.Place, kind noun, name string) {
+	if !isName(name) {
+		c.fault(at, nameRemedy, "%q is not a name for a %s", clip(name), kind)
+	}
+}
+
+const nameRemedy = "use 1 to 63 of a-z A-Z 0-9 . _ - with a letter or digit first"
+
+func isName(name string) bool {
 	ok := name != "" && len(name) <= 63 && isAlnum(name[0])
 	for i := range len(name) {
 		ok = ok && (isAlnum(name[i]) || strings.IndexByte("._-", name[i]) >= 0)
 	}
-	if !ok {
-		c.fault(at, "use 1 to 63 of a-z A-Z 0-9 . _ - with a letter or digit first", "%q is not a name for a %s", clip(name), kind)
-	}
+	return ok
 }
 
 func isAlnum(b byte) bool {

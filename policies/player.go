@@ -28,7 +28,7 @@ func (c *compiler) player(of fields, s *steering.Service) steering.Player {
 		p.Segment = f.duration("segment", defaultSegment, 100*time.Millisecond, time.Minute)
 		if p.LongestPoll() < time.Second {
 			c.fault(f.home(), "state what they have ahead as buffer: it must outlast a segment and a poll of one second",
-				"%s: a buffer of %s is empty before a segment of %s has come", f.subject, brief(p.Buffer), brief(p.Segment))
+				"%s: a buffer of %s is empty before a segment of %s has come", f.subject, FormatDuration(p.Buffer), FormatDuration(p.Segment))
 			return p
 		}
 	}
@@ -38,9 +38,9 @@ func (c *compiler) player(of fields, s *steering.Service) steering.Player {
 	}
 	steered := slices.ContainsFunc(s.Endpoints, func(e *steering.Endpoint) bool { return e.Pathway != "" })
 	if longest := p.LongestPoll(); steered && (said || stated) && s.TTL > longest {
-		c.warn(at.place(), "use ttl: "+brief(longest.Truncate(time.Second))+" or less, or say what its players have, as player: {buffer: "+brief(s.TTL+p.Segment)+"}",
+		c.warn(at.place(), "use ttl: "+FormatDuration(longest.Truncate(time.Second))+" or less, or say what its players have, as player: {buffer: "+FormatDuration(s.TTL+p.Segment)+"}",
 			"%s: ttl %s is longer than a player's buffer of %s lasts beside a segment of %s: players that are steered are told to ask again after %s at most",
-			of.subject, brief(s.TTL), brief(p.Buffer), brief(p.Segment), brief(longest))
+			of.subject, FormatDuration(s.TTL), FormatDuration(p.Buffer), FormatDuration(p.Segment), FormatDuration(longest))
 	}
 	return p
 }

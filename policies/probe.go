@@ -90,7 +90,7 @@ func (c *compiler) compileProbe(v value) *steering.Probe {
 			at = t.place()
 		}
 		c.warn(at, "lower timeout or raise every", "%s: timeout %s is longer than every %s: a probe never overlaps itself, so a slow target is measured less often",
-			v.subject, brief(p.Timeout), brief(p.Every))
+			v.subject, FormatDuration(p.Timeout), FormatDuration(p.Every))
 	}
 	if p.Type != "" {
 		f.meaningless(p.Type)
@@ -313,5 +313,5 @@ func detection(p *steering.Probe) time.Duration {
 
 // detectionText shows the sum.
 func detectionText(p *steering.Probe) string {
-	return fmt.Sprintf("%d × %s + %s", p.Fall, brief(p.Every), brief(p.Timeout))
+	return fmt.Sprintf("%d × %s + %s", p.Fall, FormatDuration(p.Every), FormatDuration(p.Timeout))
 }

@@ -137,7 +137,7 @@ func (s *recordSet) clash(r, earlier *steering.Record) bool {
 	case earlier.Type == dns.TypeCNAME || r.Type == dns.TypeCNAME:
 		s.fault(r, "keep the CNAME alone, or take it out", "a CNAME allows no other data at its name (RFC 1034 §3.6.2), see %s", earlier.Place)
 	case earlier.Type == r.Type && earlier.TTL != r.TTL:
-		s.fault(r, "give both the same ttl", "records of one name and type need one TTL (RFC 2181 §5.2): %s here, %s at %s", brief(r.TTL), brief(earlier.TTL), earlier.Place)
+		s.fault(r, "give both the same ttl", "records of one name and type need one TTL (RFC 2181 §5.2): %s here, %s at %s", FormatDuration(r.TTL), FormatDuration(earlier.TTL), earlier.Place)
 	case isService(r.Type) && earlier.Type == r.Type && (priority(r) == 0) != (priority(earlier) == 0):
 		s.warn(r, "keep the AliasMode record (priority 0) alone, or take it out",
 			"AliasMode and ServiceMode do not mix: clients ignore all but the AliasMode record (RFC 9460 §2.4.1), see %s", earlier.Place)

@@ -44,7 +44,7 @@ func (c *compiler) services() []*steering.Service {
 		}
 		if s.TTL > longTTL {
 			c.warn(f.byKey["ttl"].place(), "30s is usual for live video",
-				"%s: ttl %s: a resolver may send clients to a dead endpoint for that long", v.subject, brief(s.TTL))
+				"%s: ttl %s: a resolver may send clients to a dead endpoint for that long", v.subject, FormatDuration(s.TTL))
 		}
 		f.ttlBounds(s)
 		s.Labels = f.labels()
@@ -306,8 +306,8 @@ func (c *compiler) checkProbe(f fields, s *steering.Service) {
 		if ttl, ok := f.under("ttl"); ok {
 			at = ttl.place()
 		}
-		c.warn(at, fmt.Sprintf("raise ttl to %s, or probe more often", brief(needs.Round(time.Second))),
+		c.warn(at, fmt.Sprintf("raise ttl to %s, or probe more often", FormatDuration(needs.Round(time.Second))),
 			"%s: ttl %s is shorter than it takes probe %q to see a failure (%s): clients ask again before there is news",
-			f.subject, brief(s.TTL), s.Probe.Name, detectionText(s.Probe))
+			f.subject, FormatDuration(s.TTL), s.Probe.Name, detectionText(s.Probe))
 	}
 }

@@ -15,9 +15,9 @@ func (f fields) ttlBounds(s *steering.Service) {
 	s.TTLMin = f.seconds("ttl_min", min(shortTTL, s.TTL), time.Second, time.Hour)
 	s.TTLMax = f.seconds("ttl_max", s.TTL, time.Second, 24*time.Hour)
 	if v, ok := f.under("ttl_min"); ok && s.TTLMin > s.TTL {
-		v.fault("use the ttl or less", "%s is more than the ttl of %s", brief(s.TTLMin), brief(s.TTL))
+		v.fault("use the ttl or less", "%s is more than the ttl of %s", FormatDuration(s.TTLMin), FormatDuration(s.TTL))
 	}
 	if v, ok := f.under("ttl_max"); ok && s.TTLMax < s.TTL {
-		v.fault("use the ttl or more", "%s is less than the ttl of %s", brief(s.TTLMax), brief(s.TTL))
+		v.fault("use the ttl or more", "%s is less than the ttl of %s", FormatDuration(s.TTLMax), FormatDuration(s.TTL))
 	}
 }

@@ -140,13 +140,13 @@ func (v value) duration(low, high time.Duration) (time.Duration, bool) {
 		v.wrong("a duration", remedy)
 		return 0, false
 	}
-	d, err := parseDuration(v.node.Value)
+	d, err := ParseDuration(v.node.Value)
 	if err != nil {
 		v.wrong("a duration", remedy)
 		return 0, false
 	}
 	if d < low || d > high {
-		v.fault(bounds(brief(low), brief(high), false), "%s is out of range", v.node.Value)
+		v.fault(bounds(FormatDuration(low), FormatDuration(high), false), "%s is out of range", v.node.Value)
 		return 0, false
 	}
 	return d, true
@@ -207,8 +207,8 @@ func (v value) entries() ([]value, bool) {
 	return entries, true
 }
 
-// parseDuration is time.ParseDuration with days.
-func parseDuration(s string) (time.Duration, error) {
+// ParseDuration is time.ParseDuration with days, as configurations and commands have it.
+func ParseDuration(s string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(s, "d"); ok {
 		n, err := strconv.ParseUint(days, 10, 16)
 		return time.Duration(n) * 24 * time.Hour, err
@@ -216,8 +216,8 @@ func parseDuration(s string) (time.Duration, error) {
 	return time.ParseDuration(s)
 }
 
-// brief writes a duration without the zeros that its String has.
-func brief(d time.Duration) string {
+// FormatDuration writes a duration without the zeros that its String has.
+func FormatDuration(d time.Duration) string {
 	const day = 24 * time.Hour
 	if d >= 2*day && d%day == 0 {
 		return strconv.Itoa(int(d/day)) + "d"

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -184,18 +182,12 @@ func (o *agentOptions) transport() (http.RoundTripper, error) {
 		}
 		return files.Transport(), nil
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
 	if o.caFile == "" {
-		return transport, nil
+		return http.DefaultTransport.(*http.Transport).Clone(), nil
 	}
-	pem, err := os.ReadFile(o.caFile)
+	transport, err := certs.Trust(o.caFile)
 	if err != nil {
 		return nil, fmt.Errorf("--control-ca-file: %w", err)
 	}
-	authorities := x509.NewCertPool()
-	if !authorities.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("--control-ca-file: %s holds no certificate in PEM", o.caFile)
-	}
-	transport.TLSClientConfig = &tls.Config{RootCAs: authorities}
 	return transport, nil
 }

@@ -74,7 +74,7 @@ refused or taken back.`,
 	f.StringVar(&a.request.Author, "author", "", "who (default: you, "+whoAmI()+")")
 	f.StringVar(&a.request.Expect, "expect", "", "the revision (number or hash) that this change was made for; another one in force is a conflict (default: the one shown before you say yes)")
 	f.StringVar(&a.canary, "canary", "", "put it on trial for this share of the clients first, such as 5%")
-	f.DurationVar(&a.watch, "watch", 0, "watch it for so long, such as 10m")
+	durationFlag(c, &a.watch, "watch", 0, "watch it for so long, such as 10m")
 	f.StringVar(&a.request.RevertIf, "revert-if", "", "take it back when this holds while it is watched")
 	f.BoolVar(&a.request.ConfirmShrink, "confirm-shrink", false, "less than half of the services, hostnames or endpoints are meant to be left")
 	f.BoolVar(&a.request.Promote, "promote", false, "the canary serves everybody when the watch has passed")
@@ -117,11 +117,6 @@ func parseShare(text string) (float64, error) {
 		return 0, fmt.Errorf("--canary %q is no share of the clients: write it like 5%%", text)
 	}
 	return share, nil
-}
-
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // run checks, shows, asks, applies and watches.

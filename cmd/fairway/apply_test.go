@@ -153,7 +153,7 @@ func TestApply(t *testing.T) {
 	a.says(1, []string{"made for revision 1", "by ann", "ticket 4711"}, "apply", a.withTTL(8), "--yes", "--expect", "1")
 	a.wantTTL("after a conflict", 7)
 	a.says(2, []string{"--yes"}, "apply", a.withTTL(8), "-o", "json")
-	a.says(1, []string{"nothing changed", "--yes"}, "apply", a.withTTL(8)) // nobody is there to say yes
+	a.says(2, []string{"nobody is there", "--yes"}, "apply", a.withTTL(8)) // standard input is /dev/null
 
 	p.kill()
 	p = node()

@@ -96,9 +96,9 @@ Exit code 1 when nothing was answered, when an answer was wrong, or when more th
 	f.Float64Var(&o.rate, "rate", 0, "queries per second; 0 = as fast as it answers")
 	f.IntVar(&o.window, "window", 128, "queries under way at most")
 	f.IntVar(&o.sockets, "sockets", 8, "source ports to send from")
-	f.DurationVar(&o.duration, "duration", 10*time.Second, "how long, one hour at most")
+	durationFlag(c, &o.duration, "duration", 10*time.Second, "how long, one hour at most")
 	f.IntVar(&o.count, "count", 0, "send so many queries at most; 0 = no bound")
-	f.DurationVar(&o.timeout, "timeout", time.Second, "how long an answer may take before it counts as lost")
+	durationFlag(c, &o.timeout, "timeout", time.Second, "how long an answer may take before it counts as lost")
 	f.Float64Var(&o.maxLoss, "max-loss", 0.01, "share of queries that may be lost, 0 to 1, before the exit code is 1")
 	f.BoolVar(&o.mine, "target-is-mine", false, "the server is mine to load, although it is not on this machine")
 	outputFlag(c, &o.output)
@@ -215,21 +215,15 @@ func (o *benchOptions) run(c *cobra.Command, config load.Config) error {
 
 // progress shows how far it is, on a terminal only.
 func (o *benchOptions) progress(w io.Writer, l *load.Load, done <-chan struct{}) {
-	f, ok := w.(*os.File)
-	if !ok {
-		return
-	}
-	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return
-	}
-	const width, every = 30, 200 * time.Millisecond
+	const every = 200 * time.Millisecond
+	bar := newBar(w)
+	defer bar.end()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	begin, before := time.Now(), int64(0)
 	for {
 		select {
 		case <-done:
-			fmt.Fprint(w, "\r\x1b[K")
 			return
 		case <-tick.C:
 		}
@@ -238,9 +232,7 @@ func (o *benchOptions) progress(w io.Writer, l *load.Load, done <-chan struct{})
 		if o.count > 0 {
 			part = max(part, float64(sent)/float64(o.count))
 		}
-		full := int(min(part, 1) * width)
-		fmt.Fprintf(w, "\r[%s%s] %3.0f %%  %.0f answers/s  %d lost \x1b[K", strings.Repeat("#", full), strings.Repeat(".", width-full),
-			100*min(part, 1), float64(answered-before)/every.Seconds(), lost)
+		bar.show(part, fmt.Sprintf("  %.0f answers/s  %d lost", float64(answered-before)/every.Seconds(), lost))
 		before = answered
 	}
 }

@@ -45,7 +45,7 @@ func TestBenchDNS(t *testing.T) {
 		{[]string{server, "--name", "www.example", "--type", "NOPE", "--duration", "2h", "--ecs", "3", "--clients", "x"}, 2, "NOPE"},
 		{[]string{server, "--name", "www.example", "--type", "NOPE", "--duration", "2h", "--ecs", "3", "--clients", "x"}, 2, "2h0m0s is not between"},
 		{[]string{server, "--name", "www.example", "--type", "NOPE", "--duration", "2h", "--ecs", "3", "--clients", "x"}, 2, "ECS share of 3"},
-		{[]string{server, "--name", "www.example", "-o", "xml"}, 2, "neither text nor json"},
+		{[]string{server, "--name", "www.example", "-o", "xml"}, 2, "the output forms are text, json"},
 	} {
 		var out, errs bytes.Buffer
 		code := execute(append([]string{"bench", "dns"}, c.args...), &out, &errs)

@@ -29,10 +29,8 @@ match or that overlap, endpoints that no rule can pick, weights that never count
 		Example: "  fairway check fairway.yaml\n  fairway check --strict /etc/fairway\n  fairway check -o sarif /etc/fairway > fairway.sarif",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if output != "sarif" {
-				if err := checkOutput(c, output); err != nil {
-					return err
-				}
+			if err := checkOutput(c, output, sarif); err != nil {
+				return err
 			}
 			var results []checkResult
 			bad := false
@@ -44,7 +42,7 @@ match or that overlap, endpoints that no rule can pick, weights that never count
 			switch output {
 			case "json":
 				writeJSON(c.OutOrStdout(), results)
-			case "sarif":
+			case sarif:
 				writeJSON(c.OutOrStdout(), sarifOf(results))
 			default:
 				for i := range results {
@@ -58,10 +56,12 @@ match or that overlap, endpoints that no rule can pick, weights that never count
 		},
 	}
 	c.Flags().BoolVar(&strict, "strict", false, "treat warnings as errors")
-	c.Flags().StringVarP(&output, "output", "o", "text", "output form: text, json, or sarif (2.1.0, for code scanning)")
-	c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json", "sarif"}, cobra.ShellCompDirectiveNoFileComp))
+	outputFlag(c, &output, sarif)
 	return c
 }
+
+// sarif is the output form for code scanning, version 2.1.0.
+const sarif = "sarif"
 
 // checkResult is what `check` says of one configuration.
 type checkResult struct {

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fairway/policies"
 	"fairway/steering"
 	"fairway/steering/api"
 	"fairway/steering/api/client"
@@ -130,7 +131,7 @@ func (c *chronicle) StateAt(at time.Time) (api.State, error) {
 
 // moment reads a time, or how long ago it was.
 func moment(text string) (time.Time, error) {
-	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
+	if ago, err := policies.ParseDuration(text); err == nil && ago >= 0 {
 		return time.Now().Add(-ago), nil
 	}
 	at, err := time.Parse(time.RFC3339, text)

@@ -23,7 +23,7 @@ type loggedDecisions struct {
 
 func (o *loggedDecisions) flags(c *cobra.Command) {
 	c.Flags().Float64Var(&o.percent, "decision-log", 0, "write down what so many per cent of the clients are told, with what probability, and what their players report, for replay --estimate; 0 = nothing")
-	c.Flags().DurationVar(&o.ring.Keep, "decision-log-keep", 7*24*time.Hour, "how long that is kept")
+	durationFlag(c, &o.ring.Keep, "decision-log-keep", 7*24*time.Hour, "how long that is kept")
 	c.Flags().Int64Var(&o.ring.MaxBytes, "decision-log-bytes", 1<<30, "the most octets that it may take; the oldest give way")
 }
 

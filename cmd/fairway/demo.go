@@ -122,12 +122,12 @@ Ask as a viewer in Germany, then in the United States:
   curl -sI -H 'X-Forwarded-For: 8.8.8.8' http://%[3]s/r/live/main.m3u8
   curl -sL http://%[3]s/r/live/main.m3u8
 Ask why, then break what it chose:
-  fairway explain --service live --client 5.9.0.1
-  fairway demo fault bravo --region eu --blackhole
-  fairway status
-  fairway demo fault bravo --clear
+  %[8]s explain --service live --client 5.9.0.1
+  %[8]s demo fault bravo --region eu --blackhole
+  %[8]s status
+  %[8]s demo fault bravo --clear
 Ctrl-C ends everything.
-`, world.ConfigFile(), world.DNS(), world.HTTP(), world.API(), token, dnsPort, world.Page())
+`, world.ConfigFile(), world.DNS(), world.HTTP(), world.API(), token, dnsPort, world.Page(), os.Args[0])
 }
 
 func faultCommand() *cobra.Command {
@@ -174,7 +174,7 @@ and vantages of one region or of all. Faults add up; --clear mends.`,
 		},
 	}
 	c.Flags().StringVar(&fault.Region, "region", "", "only for this region: na, eu, as, sa")
-	c.Flags().DurationVar(&fault.Latency, "latency", 0, "delay the first byte by so much more")
+	durationFlag(c, &fault.Latency, "latency", 0, "delay the first byte by so much more")
 	c.Flags().Float64Var(&fault.ErrorRate, "error-rate", 0, "answer this share of requests with 503, 0..1")
 	c.Flags().BoolVar(&fault.Blackhole, "blackhole", false, "accept connections and never answer")
 	c.Flags().StringVar(&throttle, "throttle", "", "send bodies at this rate, such as 60kbps or 2mbps")

@@ -47,7 +47,7 @@ Ctrl-C ends everything; nothing stays on disk.`,
 	}
 	c.Flags().StringVar(&f.program, "consul", "consul", "the Consul program")
 	c.Flags().StringVar(&f.network, "network", "127.2", "the first two numbers of the nodes' loopback addresses")
-	c.Flags().DurationVar(&f.restart, "restart", 30*time.Second, "how long after its end a process is started again; 0 = never")
+	durationFlag(c, &f.restart, "restart", 30*time.Second, "how long after its end a process is started again; 0 = never")
 	return c
 }
 
@@ -420,15 +420,15 @@ Ask two doors as a viewer in Germany and one in the United States:
   dig @%[3]s.4.1 -p 5300 live.fairway.test A +subnet=5.9.0.0/24
   curl -sI -H 'X-Forwarded-For: 8.8.8.8' http://%[3]s.5.1%[9]s/r/live/main.m3u8
 Who is there, and why did the viewer get that CDN:
-  fairway fleet
-  fairway explain --service live --client 5.9.0.1
+  %[15]s fleet
+  %[15]s explain --service live --client 5.9.0.1
 Break a CDN, and ask again:
-  fairway demo fault bravo --region eu --blackhole
-  fairway demo fault bravo --clear
+  %[15]s demo fault bravo --region eu --blackhole
+  %[15]s demo fault bravo --clear
 Take something away; the doors go on answering. Who leads now:
   kill -9 %[10]d          # %[11]s, which leads; the other one does within 21 s
   kill -9 %[12]d %[13]d %[14]d   # all of Consul
 Ctrl-C ends everything.
 `, f.folder, f.world.ConfigFile(), f.network, fleetAPI, token, f.consul.Address(0), f.consul.Manager(), f.world.Page(), fleetHTTP,
-		f.fleet.PID(leader), leader, f.fleet.PID("consul-1"), f.fleet.PID("consul-2"), f.fleet.PID("consul-3"))
+		f.fleet.PID(leader), leader, f.fleet.PID("consul-1"), f.fleet.PID("consul-2"), f.fleet.PID("consul-3"), os.Args[0])
 }

@@ -46,12 +46,13 @@ note), 1 otherwise.`,
 				return err
 			}
 			patient := doctor.Config{Zone: args[0], Names: names, Timeout: timeout}
-			err := readFlags(&patient, servers, parents, clients, resolver)
-			if err == nil && config != "" {
-				err = addHostnames(&patient, config)
-			}
-			if err != nil {
+			if err := readFlags(&patient, servers, parents, clients, resolver); err != nil {
 				return usageError{err, c.CommandPath()}
+			}
+			if config != "" {
+				if err := addHostnames(&patient, config); err != nil {
+					return err
+				}
 			}
 			d, err := doctor.New(patient)
 			if err != nil {
@@ -75,7 +76,7 @@ note), 1 otherwise.`,
 	c.Flags().StringArrayVar(&names, "name", nil, "look at this steered name of the zone too (repeat)")
 	c.Flags().StringVarP(&config, "config", "c", "", "look at the steered names of this configuration that lie in the zone")
 	c.Flags().StringArrayVar(&clients, "client", nil, "compare the answers for clients in this network, such as 192.0.2.0/24 (repeat)")
-	c.Flags().DurationVar(&timeout, "timeout", 2*time.Second, "how long to wait for an answer; over UDP three times")
+	durationFlag(c, &timeout, "timeout", 2*time.Second, "how long to wait for an answer; over UDP three times")
 	c.Flags().BoolVar(&strict, "strict", false, "exit with 1 for warnings too")
 	outputFlag(c, &output)
 	return c

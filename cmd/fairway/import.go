@@ -19,6 +19,7 @@ func importCommand() *cobra.Command {
 standard output. What could not be carried over, or only nearly, goes to standard
 error with its file and line: read it before you use the result.`,
 		Example: "  fairway import octodns zones/video.example.yaml > fairway.yaml\n  fairway check fairway.yaml",
+		Args:    cobra.ArbitraryArgs, // so that an unknown format is called one
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usageError{fmt.Errorf("name a format: %s", formatNames()), c.CommandPath()}

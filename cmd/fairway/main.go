@@ -33,7 +33,12 @@ func execute(args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := asUsage(root.ExecuteContext(context.Background()))
+	err := unknownCommand(root, args)
+	if err == nil {
+		var c *cobra.Command
+		c, err = root.ExecuteContextC(context.Background())
+		err = asUsage(err, c)
+	}
 	var usage usageError
 	switch {
 	case err == nil:
@@ -65,11 +70,25 @@ type usageError struct {
 
 // asUsage recognises the mistakes on a command line that cobra tells by their
 // text alone.
-func asUsage(err error) error {
+func asUsage(err error, c *cobra.Command) error {
 	if err != nil && (strings.HasPrefix(err.Error(), "unknown command") || strings.HasPrefix(err.Error(), "required flag")) {
-		return usageError{err, "fairway"}
+		return usageError{err, c.CommandPath()}
 	}
 	return err
+}
+
+// unknownCommand finds a wrong word behind a command that only has sub-commands.
+// Cobra shows the help then and calls that a success.
+func unknownCommand(root *cobra.Command, args []string) error {
+	c, rest, err := root.Find(args)
+	if err != nil || c == root || c.Runnable() || len(rest) == 0 || strings.HasPrefix(rest[0], "-") {
+		return nil
+	}
+	why := fmt.Errorf("unknown command %q for %q", rest[0], c.CommandPath())
+	if near := c.SuggestionsFor(rest[0]); len(near) > 0 {
+		why = fmt.Errorf("%w; did you mean %s?", why, strings.Join(near, ", "))
+	}
+	return usageError{why, c.CommandPath()}
 }
 
 func rootCommand() *cobra.Command {
@@ -118,7 +137,7 @@ On a running node:
 // markUsage makes a wrong number of arguments a usage error, as a wrong flag is.
 func markUsage(c *cobra.Command) {
 	check := c.Args
-	if check == nil && !c.HasSubCommands() {
+	if check == nil && c.Runnable() && c.HasParent() {
 		check = cobra.NoArgs
 	}
 	if check != nil {

@@ -164,7 +164,7 @@ func (m *mirroring) pass(ctx context.Context) {
 				m.log.Warn("orders that are given in the other region do not find who leads", "err", err)
 			}
 		}
-		wait(ctx, lookEvery)
+		pause(ctx, lookEvery)
 	}
 }
 
@@ -185,13 +185,6 @@ func (m *mirroring) tellWhoLeads(ctx context.Context) {
 			m.log.Warn("another node leads in the other region: the mirror waits until nobody does", "node", l.Node, "address", l.Address, "since", l.Since)
 		}
 		told = l.Node
-		wait(ctx, lookEvery)
-	}
-}
-
-func wait(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
+		pause(ctx, lookEvery)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -11,16 +12,18 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// outputFlag adds -o to a command.
-func outputFlag(c *cobra.Command, output *string) {
-	c.Flags().StringVarP(output, "output", "o", "text", "output form: text or json")
-	c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+// outputFlag adds -o to a command: text, json, and the forms that it has besides.
+func outputFlag(c *cobra.Command, output *string, more ...string) {
+	forms := append([]string{"text", "json"}, more...)
+	c.Flags().StringVarP(output, "output", "o", "text", "output form: "+strings.Join(forms, ", "))
+	c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(forms, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // checkOutput refuses a form that there is not.
-func checkOutput(c *cobra.Command, output string) error {
-	if output != "text" && output != "json" {
-		return usageError{fmt.Errorf("output form %q is neither text nor json", output), c.CommandPath()}
+func checkOutput(c *cobra.Command, output string, more ...string) error {
+	forms := append([]string{"text", "json"}, more...)
+	if !slices.Contains(forms, output) {
+		return usageError{fmt.Errorf("-o %s: the output forms are %s", output, strings.Join(forms, ", ")), c.CommandPath()}
 	}
 	return nil
 }
@@ -32,6 +35,9 @@ func writeJSON(w io.Writer, value any) error {
 	return e.Encode(value)
 }
 
+// apart has what would take a table apart as blanks.
+var apart = strings.NewReplacer("\t", " ", "\n", " ", "\v", " ", "\f", " ")
+
 // table writes rows with aligned columns.
 type table struct{ w *tabwriter.Writer }
 
@@ -41,8 +47,15 @@ func newTable(w io.Writer, head ...string) table {
 	return t
 }
 
-func (t table) row(cells ...string) { fmt.Fprintln(t.w, strings.Join(cells, "\t")) }
-func (t table) flush()              { t.w.Flush() }
+// row writes one line, whatever is in the cells.
+func (t table) row(cells ...string) {
+	whole := make([]string, len(cells))
+	for i, cell := range cells {
+		whole[i] = apart.Replace(cell)
+	}
+	fmt.Fprintln(t.w, strings.Join(whole, "\t"))
+}
+func (t table) flush() { t.w.Flush() }
 
 // percent writes a share of 0..1.
 func percent(share float64) string {

@@ -52,11 +52,11 @@ func orderCommand(kind steering.OverrideKind, c *cobra.Command) *cobra.Command {
 		}
 		if kind == steering.Weigh {
 			if len(args) == 0 {
-				return errors.New("say which weight, such as: fairway weight akamai 0.5")
+				return usageError{errors.New("say which weight, such as: fairway weight akamai 0.5"), c.CommandPath()}
 			}
 			var err error
 			if request.Weight, err = strconv.ParseFloat(args[len(args)-1], 64); err != nil {
-				return fmt.Errorf("%q is no weight; write a number from 0 to 1000000", args[len(args)-1])
+				return usageError{fmt.Errorf("%q is no weight; write a number from 0 to 1000000", args[len(args)-1]), c.CommandPath()}
 			}
 			args = args[:len(args)-1]
 		}
@@ -77,7 +77,7 @@ func orderCommand(kind steering.OverrideKind, c *cobra.Command) *cobra.Command {
 		})
 	}
 	c.Flags().StringVar(&reason, "reason", "", "why, for whoever asks later (required)")
-	c.Flags().DurationVar(&hold, "for", 0, "how long, such as 30m or 2h (required)")
+	durationFlag(c, &hold, "for", 0, "how long, such as 30m, 2h or 1d (required)")
 	c.Flags().StringVar(&author, "author", "", "who (default: you, "+whoAmI()+")")
 	c.MarkFlagRequired("reason")
 	c.MarkFlagRequired("for")

@@ -77,6 +77,13 @@ nothing would change, 2 when something would, 1 when it cannot be told.`,
 }
 
 func (o *planOptions) run(c *cobra.Command, args []string) error {
+	var hour time.Time
+	if o.at != "" {
+		var err error
+		if hour, err = time.Parse(time.RFC3339, o.at); err != nil {
+			return usageError{fmt.Errorf("--at %q is not a time such as 2026-11-28T18:00:00+01:00", o.at), c.CommandPath()}
+		}
+	}
 	var after *configuration
 	if len(args) > 0 { // first: who mends a file wants its findings, node or not
 		var err error
@@ -103,12 +110,6 @@ func (o *planOptions) run(c *cobra.Command, args []string) error {
 	}
 	if before.geoError != nil {
 		fmt.Fprintf(c.ErrOrStderr(), "warning: %v\n    the built-in country data stands in for the node's; regions may be cut otherwise there\n", before.geoError)
-	}
-	var hour time.Time
-	if o.at != "" {
-		if hour, err = time.Parse(time.RFC3339, o.at); err != nil {
-			return usageError{fmt.Errorf("--at %q is not a time such as 2026-11-28T18:00:00+01:00", o.at), c.CommandPath()}
-		}
 	}
 	p, err := plan.Compare(plan.Input{
 		Hour:   hour,
@@ -159,17 +160,17 @@ func loadChanged(w io.Writer, path string) (*configuration, error) {
 
 // tell writes the plan in every form that is asked for.
 func (o *planOptions) tell(c *cobra.Command, path string, from *capture, p *plan.Plan) error {
-	if o.svg != "" {
-		if err := os.WriteFile(o.svg, p.SVG(), 0o644); err != nil {
-			return err
-		}
-	}
 	if o.output == "json" {
 		if err := writeJSON(c.OutOrStdout(), p); err != nil {
 			return err
 		}
 	} else {
 		printPlan(c.OutOrStdout(), path, from, p)
+	}
+	if o.svg != "" {
+		if err := os.WriteFile(o.svg, p.SVG(), 0o644); err != nil {
+			return err
+		}
 	}
 	if o.detailed && p.Changed {
 		return errChanges

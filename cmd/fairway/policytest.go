@@ -30,7 +30,9 @@ its sub-folders. Exit code 0 when all hold, 1 when one does not or there is none
 			config := policytest.Config{Paths: paths}
 			minimum, err := parseMinimum(least)
 			if err == nil && pattern != "" {
-				config.Run, err = regexp.Compile(pattern)
+				if config.Run, err = regexp.Compile(pattern); err != nil {
+					err = fmt.Errorf("--run: %w", err)
+				}
 			}
 			if err != nil {
 				return usageError{err, c.CommandPath()}

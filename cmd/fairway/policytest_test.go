@@ -69,7 +69,7 @@ func TestPolicyTestExitCodes(t *testing.T) {
 		{[]string{}, exitUsage, "see: fairway test --help"},
 		{[]string{passing, "--cover-min", "much"}, exitUsage, "is no percentage"},
 		{[]string{passing, "--run", "("}, exitUsage, "error parsing regexp"},
-		{[]string{passing, "-o", "xml"}, exitUsage, "neither text nor json"},
+		{[]string{passing, "-o", "xml"}, exitUsage, "the output forms are text, json"},
 	} {
 		out, errs, code := run(t, t.TempDir(), append([]string{"test"}, tt.args...)...)
 		if code != tt.code || !strings.Contains(out+errs, tt.want) {

@@ -62,8 +62,8 @@ addresses) of clients, so it is readable by its owner only. Ctrl-C ends early.`,
 	}
 	c.Flags().StringVar(&out, "out", "", "file to write (required)")
 	c.Flags().StringVar(&from, "from", "", "record what the node has kept, from this time on: 2026-03-01T20:00:00Z, or 3h for so long ago")
-	c.Flags().DurationVar(&length, "for", time.Minute, "how long")
-	c.Flags().DurationVar(&every, "every", time.Second, "how often the node is asked")
+	durationFlag(c, &length, "for", time.Minute, "how long")
+	durationFlag(c, &every, "every", time.Second, "how often the node is asked")
 	c.MarkFlagRequired("out")
 	to.flags(c)
 	return c

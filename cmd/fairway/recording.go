@@ -81,13 +81,34 @@ func (c *capture) save(path string) error {
 	})
 }
 
+// writeFile has write fill a file, which holds a whole configuration. What was there
+// before is only touched when there is something to write.
 func writeFile(path string, write func(io.Writer) error) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) // it holds the whole configuration
-	if err != nil {
-		return err
-	}
+	f := &lateFile{path: path}
 	w := bufio.NewWriter(f)
-	return errors.Join(write(w), w.Flush(), f.Close())
+	return errors.Join(write(w), w.Flush(), f.close())
+}
+
+// lateFile is opened, and emptied, by the first write.
+type lateFile struct {
+	path string
+	file *os.File
+}
+
+func (f *lateFile) Write(data []byte) (n int, err error) {
+	if f.file == nil {
+		if f.file, err = os.OpenFile(f.path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600); err != nil {
+			return 0, err
+		}
+	}
+	return f.file.Write(data)
+}
+
+func (f *lateFile) close() error {
+	if f.file == nil {
+		return nil
+	}
+	return f.file.Close()
 }
 
 // recording is what a file of lines holds.

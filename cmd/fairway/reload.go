@@ -160,14 +160,17 @@ func (n *node) take(ctx context.Context, c, canary *configuration, share float64
 		n.http.Reconfigure(c.Node.TrustedProxies, c.Node.HTTPHosts)
 	}
 	if nodeSettings(old) != nodeSettings(c) {
-		n.log.Warn("listen, dns, dnssec, acme, store, api.token_file, api.tls and control are taken up by SIGUSR2 or a restart only; the old ones go on")
+		n.log.Warn(takenUpAnew + "; what was goes on")
 	}
 	return nil
 }
 
-// nodeSettings are those that only a restart takes up.
+// takenUpAnew is what a reload leaves as it was.
+const takenUpAnew = "listen, dns, dnssec, acme, store, control, probing.budget.connections, and all of http and api but trusted_proxies, hosts and tokens are taken up by SIGUSR2 or a restart only"
+
+// nodeSettings are those that only a new process takes up.
 func nodeSettings(c *configuration) string {
-	return fmt.Sprint(c.Node.Listen, c.Node.DNS, c.Node.HTTP, c.Node.TokenFile, peerTLSOf(c), c.Node.ControlToken, c.Node.SteeringSecret, c.Node.Control, c.Node.KeyFolder, c.Node.KeySecret, c.Node.KeysInStore, acmeOf(c), consulOf(c))
+	return fmt.Sprint(c.Node.Listen, c.Node.DNS, c.Node.HTTP, c.Node.TokenFile, peerTLSOf(c), c.Node.ControlToken, c.Node.SteeringSecret, c.Node.Control, c.Node.KeyFolder, c.Node.KeySecret, c.Node.KeysInStore, acmeOf(c), consulOf(c), c.Revision.Probing.Budget.InFlight)
 }
 
 func peerTLSOf(c *configuration) policies.PeerTLS {

@@ -40,7 +40,7 @@ can be made elsewhere: see docs/RUM.md.`,
 	}
 	sign.Flags().StringVar(&service, "service", "", "the service's key (required)")
 	sign.Flags().StringVar(&secretFile, "secret-file", "", "the file of http.steering_secret_file (required)")
-	sign.Flags().DurationVar(&length, "for", 6*time.Hour, "how long it holds")
+	durationFlag(sign, &length, "for", 6*time.Hour, "how long it holds")
 	sign.MarkFlagRequired("service")
 	sign.MarkFlagRequired("secret-file")
 	c.AddCommand(sign)

@@ -216,7 +216,7 @@ question.`,
 			if len(args) == 1 {
 				var err error
 				if number, err = strconv.ParseUint(args[0], 10, 64); err != nil || number == 0 {
-					return api.Applied{}, usageError{error: fmt.Errorf("%q is no revision: see fairway revisions", args[0])}
+					return api.Applied{}, usageError{fmt.Errorf("%q is no revision: see fairway revisions", args[0]), "fairway rollback"}
 				}
 			}
 			return node.Rollback(ctx, number, by)

@@ -82,7 +82,7 @@ func (n *node) check(made store.Revision, trial bool) (*configuration, policies.
 			add(policies.Error, err.Error())
 		}
 		if running := n.config.Load(); nodeSettings(running) != nodeSettings(c) {
-			add(policies.Warning, "listen, api.token_file and control are taken up by SIGUSR2 or a restart only")
+			add(policies.Warning, takenUpAnew)
 		}
 		if trial {
 			findings = append(findings, trialFindings(n.config.Load().Revision, c.Revision)...)

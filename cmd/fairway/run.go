@@ -34,9 +34,9 @@ A change of the configuration on disk, or SIGHUP, reloads it; what cannot be
 loaded whole is refused whole, and the running configuration goes on serving.
 SIGUSR2 starts the program anew, as it is now on disk, and hands the sockets over
 to the new process: no query and no connection is lost. If that fails, the
-running process goes on. SIGTERM drains: the node stops being ready, goes on answering for the configured
-time (drain:), finishes what is in flight, saves its state and ends. A second
-signal ends it at once.
+running process goes on. SIGTERM drains: the node stops being ready, goes on
+answering for the configured time (drain:), finishes what is in flight, saves its
+state and ends. A second signal ends it at once.
 
 With the role probe alone, a node needs no configuration: --control says which control
 nodes it works for. One of them tells what to measure, all get what it measures, and
@@ -84,11 +84,11 @@ nothing needs to reach it.`,
 	c.Flags().StringVar(&data, "data", stateFolder(), "folder for overrides, state and the last good configuration")
 	c.Flags().StringVar(&roleList, "role", strings.Join(allRoles, ","), "the roles of this node")
 	c.Flags().StringSliceVar(&vantages, "vantage", nil, "probe as these vantages only: the ones that this machine is (default all)")
-	c.Flags().StringSliceVar(&listen.API, "api", nil, "listen here with API and metrics, instead of listen.api (for several nodes on one machine)")
+	c.Flags().StringSliceVar(&listen.API, "api", nil, "where API and metrics listen, in place of listen.api (for several nodes on one machine)")
 	c.Flags().StringVar(&name, "name", "", "what this node is called in a fleet (default the machine's name with the API's port)")
-	c.Flags().StringSliceVar(&listen.DNS, "dns", nil, "the same for listen.dns")
-	c.Flags().StringSliceVar(&listen.HTTP, "http", nil, "the same for listen.http")
-	c.Flags().DurationVar(&kept.Keep, "history-keep", 7*24*time.Hour, "how long control keeps what was measured and decided, for explain --at and record --from")
+	c.Flags().StringSliceVar(&listen.DNS, "dns", nil, "where the DNS door listens, in place of listen.dns")
+	c.Flags().StringSliceVar(&listen.HTTP, "http", nil, "where the HTTP door listens, in place of listen.http")
+	durationFlag(c, &kept.Keep, "history-keep", 7*24*time.Hour, "how long control keeps what was measured and decided, for explain --at and record --from")
 	c.Flags().Int64Var(&kept.MaxBytes, "history-bytes", 256<<20, "the most octets that this may take; the oldest give way")
 	logged.flags(c)
 	c.Flags().StringVar(&level, "log", "info", "log level: debug, info, warn, error")

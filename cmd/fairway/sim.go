@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -47,12 +48,12 @@ Scenarios: ` + scenarioText(),
 		Example: "  fairway sim\n  fairway sim --policy policies/ours.yaml --rum --scenario S3,S4 --seeds 5 --length 24h\n" +
 			"  fairway sim --world ours-world.yaml --svg result.svg -o csv > result.csv",
 		RunE: func(c *cobra.Command, _ []string) error {
-			if !slices.Contains([]string{"table", "json", "csv"}, o.output) {
-				return usageError{fmt.Errorf("-o %s: write table, json or csv", o.output), c.CommandPath()}
+			if err := checkOutput(c, o.output, "csv"); err != nil {
+				return err
 			}
-			plan, err := o.plan()
+			plan, err := o.plan(c)
 			if err != nil {
-				return usageError{err, c.CommandPath()}
+				return err
 			}
 			debug.SetGCPercent(400) // little is kept: collecting it half as often costs no memory worth mentioning
 			if len(o.studies) > 0 {
@@ -64,7 +65,7 @@ Scenarios: ` + scenarioText(),
 			if o.offline > 0 {
 				return o.estimateOffline(c.OutOrStdout(), c.ErrOrStderr(), plan)
 			}
-			bar := &progress{w: c.ErrOrStderr(), began: time.Now()}
+			bar := newProgress(c.ErrOrStderr())
 			plan.Progress = bar.show
 			results, err := sim.Run(plan)
 			bar.end()
@@ -81,7 +82,7 @@ Scenarios: ` + scenarioText(),
 	f.StringSliceVar(&o.scenarios, "scenario", []string{"S1", "S2", "S3", "S4"}, "which scenarios, S1 to S10, or all")
 	f.IntVar(&o.seeds, "seeds", 2, "how many worlds of each scenario")
 	f.Uint64Var(&o.first, "first-seed", 1, "the seed of the first; published figures have seeds from 1001 on")
-	f.DurationVar(&o.length, "length", 6*time.Hour, "how much of each world counts; 15 minutes before it do not")
+	durationFlag(c, &o.length, "length", 6*time.Hour, "how much of each world counts; 15 minutes before it do not")
 	f.StringVar(&o.granularity, "granularity", "asn", "what the policies of --policy steer by themselves: region or asn")
 	f.BoolVar(&o.rum, "rum", false, "the policies of --policy also take part with players' reports")
 	f.BoolVar(&o.survey, "survey", false, "the policies of --policy also take part with each region's usual latencies stated, as B4 knows them")
@@ -89,7 +90,7 @@ Scenarios: ` + scenarioText(),
 	f.IntVar(&o.offline, "off-policy", 0, "instead of all that: how well the log of one policy, of so many viewers a step, tells how they would have fared under others (docs/REPLAY.md)")
 	f.StringSliceVar(&o.studies, "study", nil, "instead of all that: single questions, or all: "+studyNames())
 	f.StringVar(&o.svg, "svg", "", "also draw the table into this file")
-	f.StringVarP(&o.output, "output", "o", "table", "table, json or csv")
+	outputFlag(c, &o.output, "csv")
 	return c
 }
 
@@ -110,7 +111,8 @@ func scenarioText() string {
 }
 
 // plan makes of the flags what is to be simulated; findings come before the work.
-func (o *simOptions) plan() (sim.Plan, error) {
+func (o *simOptions) plan(c *cobra.Command) (sim.Plan, error) {
+	wrong := func(err error) error { return usageError{err, c.CommandPath()} }
 	p := sim.Plan{Base: sim.Base(), Length: o.length, Warm: sim.WarmUp}
 	if o.world != "" {
 		data, err := os.ReadFile(o.world)
@@ -126,20 +128,20 @@ func (o *simOptions) plan() (sim.Plan, error) {
 	}
 	for _, name := range p.Scenarios {
 		if _, err := sim.Scenario(name, p.Base); err != nil {
-			return p, err
+			return p, wrong(err)
 		}
 	}
 	if o.seeds < 1 || o.seeds > 1000 {
-		return p, fmt.Errorf("--seeds %d: write 1 to 1000", o.seeds)
+		return p, wrong(fmt.Errorf("--seeds %d: write 1 to 1000", o.seeds))
 	}
 	if o.length < p.Base.Step || o.length > 31*24*time.Hour {
-		return p, fmt.Errorf("--length %v: write a step of the world to 31 days (744h)", o.length)
+		return p, wrong(fmt.Errorf("--length %v: write a step of the world to 31 days (744h)", o.length))
 	}
 	for i := range o.seeds {
 		p.Seeds = append(p.Seeds, o.first+uint64(i))
 	}
 	if o.granularity != "asn" && o.granularity != "region" {
-		return p, fmt.Errorf("--granularity %s: write asn or region", o.granularity)
+		return p, wrong(fmt.Errorf("--granularity %s: write asn or region", o.granularity))
 	}
 	candidates := sim.Ships()
 	for _, path := range o.policies {
@@ -147,16 +149,16 @@ func (o *simOptions) plan() (sim.Plan, error) {
 		if err != nil {
 			return p, err
 		}
-		c := sim.Candidate{Name: strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)), File: path, Policies: data, ASN: o.granularity == "asn"}
-		candidates = append(candidates, c)
+		candidate := sim.Candidate{Name: strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)), File: path, Policies: data, ASN: o.granularity == "asn"}
+		candidates = append(candidates, candidate)
 		if o.survey {
-			surveyed := c
-			surveyed.Name, surveyed.Survey = c.Name+"+survey", true
+			surveyed := candidate
+			surveyed.Name, surveyed.Survey = candidate.Name+"+survey", true
 			candidates = append(candidates, surveyed)
 		}
 		if o.rum {
-			c.Name, c.RUM = c.Name+"+rum", true
-			candidates = append(candidates, c)
+			candidate.Name, candidate.RUM = candidate.Name+"+rum", true
+			candidates = append(candidates, candidate)
 		}
 	}
 	p.Policies = sim.Field(candidates, o.only...)
@@ -177,7 +179,7 @@ func (o *simOptions) evacuate(w, told io.Writer, base sim.Spec) error {
 	} {
 		spec := base
 		d.reach(&spec)
-		bar := &progress{w: told, began: time.Now()}
+		bar := newProgress(told)
 		e, err := sim.Evacuate(sim.Outages{Base: spec, Count: o.evacuation, Seed: o.first, Candidate: sim.Ships()[0], Progress: bar.show})
 		bar.end()
 		if err != nil {
@@ -193,16 +195,23 @@ func (o *simOptions) evacuate(w, told io.Writer, base sim.Spec) error {
 // write gives the results as they are wanted.
 func (o *simOptions) write(w io.Writer, results []sim.Result) error {
 	rows := sim.Compare(results)
-	if o.svg != "" {
-		file, err := os.Create(o.svg)
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		if err := sim.WriteSVG(file, rows); err != nil {
-			return err
-		}
+	return errors.Join(o.print(w, rows, results), o.draw(func(w io.Writer) error { return sim.WriteSVG(w, rows) }))
+}
+
+// draw fills the file of --svg. The results are told before: hours of simulation are
+// not lost to a folder that is not there.
+func (o *simOptions) draw(write func(io.Writer) error) error {
+	if o.svg == "" {
+		return nil
 	}
+	file, err := os.Create(o.svg)
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(file), file.Close())
+}
+
+func (o *simOptions) print(w io.Writer, rows []sim.Row, results []sim.Result) error {
 	switch o.output {
 	case "json":
 		return writeJSON(w, struct {
@@ -257,29 +266,25 @@ func writeGuards(w io.Writer, guards []sim.Guard) {
 
 func intervalText(i sim.Interval) string { return fmt.Sprintf("%.0f..%.0f", i.Low, i.High) }
 
-// progress is a bar on standard error, a line that is written anew.
+// progress shows on a terminal how much of a simulation is left, and anywhere how long it took.
 type progress struct {
+	*bar
 	w     io.Writer
 	began time.Time
-	told  int
 }
+
+func newProgress(w io.Writer) *progress { return &progress{newBar(w), w, time.Now()} }
 
 // show is called by one goroutine at a time.
 func (p *progress) show(done float64) {
-	const width = 30
-	percent := int(100 * done)
-	if percent == p.told {
-		return
-	}
-	p.told = percent
-	full := min(width, int(width*done))
 	left := ""
 	if done > 0.02 {
 		left = fmt.Sprintf(", %v left", (time.Duration((1 - done) / done * float64(time.Since(p.began)))).Round(time.Second))
 	}
-	fmt.Fprintf(p.w, "\r[%s%s] %3d %%%s   ", strings.Repeat("=", full), strings.Repeat(" ", width-full), percent, left)
+	p.bar.show(done, left)
 }
 
 func (p *progress) end() {
-	fmt.Fprintf(p.w, "\r%-60s\r%v\n", "", time.Since(p.began).Round(100*time.Millisecond))
+	p.bar.end()
+	fmt.Fprintln(p.w, time.Since(p.began).Round(100*time.Millisecond))
 }

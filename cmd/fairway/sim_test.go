@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -30,7 +31,7 @@ func TestSimCommand(t *testing.T) {
 	}
 	args := []string{"--policy", policy, "--rum", "--scenario", "S1,S7", "--svg", drawing, "-o", "json"}
 	first, errs, code := run(args...)
-	if code != exitOK || !strings.Contains(errs, "100 %") {
+	if code != exitOK || !regexp.MustCompile(`^[0-9.]+m?s\n$`).MatchString(errs) { // how long it took; a bar is for terminals
 		t.Fatalf("exit %d: %s", code, errs)
 	}
 	var got struct {
@@ -68,7 +69,14 @@ func TestSimCommand(t *testing.T) {
 	if svg, err := os.ReadFile(drawing); err != nil || !strings.Contains(string(svg), "TTL, seconds") {
 		t.Errorf("--study --svg: %.40s, %v", svg, err)
 	}
-	for _, wrong := range [][]string{{"--study", "weather"}, {"--study", "ttl", "-o", "csv"}, {"--scenario", "S11"}, {"--seeds", "0"}, {"--length", "1s"}, {"--granularity", "city"}, {"-o", "xml"}, {"--world", policy}} {
+	if _, errs, code := run("--world", policy); code != exitFailed || !strings.Contains(errs, policy) {
+		t.Errorf("a file that is no world: exit %d, %q", code, errs)
+	}
+	nowhere := filepath.Join(dir, "missing", "out.svg")
+	if table, errs, code := run("--scenario", "S1", "--svg", nowhere); code != exitFailed || !strings.Contains(errs, nowhere) || !strings.Contains(table, "GUARD") {
+		t.Errorf("a drawing that cannot be written: exit %d, %q, and the results were %q", code, errs, table)
+	}
+	for _, wrong := range [][]string{{"--study", "weather"}, {"--study", "ttl", "-o", "csv"}, {"--scenario", "S11"}, {"--seeds", "0"}, {"--length", "1s"}, {"--granularity", "city"}, {"-o", "xml"}} {
 		if _, errs, code := run(wrong...); code != exitUsage || errs == "" {
 			t.Errorf("%v: exit %d, %q", wrong, code, errs)
 		}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"time"
 
 	"fairway/steering/offpolicy"
 	"fairway/steering/sim"
@@ -20,7 +19,7 @@ type offlineTally struct {
 // estimateOffline lets the log of one policy estimate others that steered the same
 // worlds, and compares.
 func (o *simOptions) estimateOffline(w, told io.Writer, p sim.Plan) error {
-	bar := &progress{w: told, began: time.Now()}
+	bar := newProgress(told)
 	t := newTable(w, "SCENARIO", "POLICY", "WORLDS", "HELD", "OFF BY: DR", "SNIPS", "IPS", "MODEL", "BEARS AS", "WINNER RIGHT", "WRONG", "NONE")
 	done, all := 0, len(p.Scenarios)*len(p.Seeds)
 	for _, scenario := range p.Scenarios {

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"time"
 
 	"fairway/steering/sim"
 )
@@ -21,7 +19,7 @@ func (o *simOptions) investigate(w, told io.Writer, p sim.Plan) error {
 		return usageError{err, "fairway sim"}
 	}
 	if o.output == "csv" {
-		return usageError{errors.New("--study -o csv: studies are tables of their own: write table or json"), "fairway sim"}
+		return usageError{errors.New("--study -o csv: studies are tables of their own: write text or json"), "fairway sim"}
 	}
 	outages := o.evacuation
 	if outages <= 0 {
@@ -30,7 +28,7 @@ func (o *simOptions) investigate(w, told io.Writer, p sim.Plan) error {
 	var findings []sim.Finding
 	for _, s := range studies {
 		fmt.Fprintln(told, s.Title)
-		bar := &progress{w: told, began: time.Now()}
+		bar := newProgress(told)
 		f, err := sim.Investigate(s, sim.Inquiry{Base: p.Base, Seeds: p.Seeds, Length: p.Length, Outages: outages, Progress: bar.show})
 		bar.end()
 		if err != nil {
@@ -38,11 +36,10 @@ func (o *simOptions) investigate(w, told io.Writer, p sim.Plan) error {
 		}
 		findings = append(findings, f)
 	}
-	if o.svg != "" {
-		if err := o.drawStudies(findings); err != nil {
-			return err
-		}
-	}
+	return errors.Join(o.printStudies(w, findings), o.drawStudies(findings))
+}
+
+func (o *simOptions) printStudies(w io.Writer, findings []sim.Finding) error {
 	if o.output == "json" {
 		return writeJSON(w, findings)
 	}
@@ -60,16 +57,14 @@ func (o *simOptions) investigate(w, told io.Writer, p sim.Plan) error {
 
 // drawStudies draws the last finding that has a drawing.
 func (o *simOptions) drawStudies(findings []sim.Finding) error {
+	if o.svg == "" {
+		return nil
+	}
 	for i := len(findings) - 1; i >= 0; i-- {
 		if findings[i].Plot == nil {
 			continue
 		}
-		file, err := os.Create(o.svg)
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		return findings[i].Plot.WriteSVG(file, findings[i].Title)
+		return o.draw(func(w io.Writer) error { return findings[i].Plot.WriteSVG(w, findings[i].Title) })
 	}
 	return fmt.Errorf("--svg %s: none of these studies draws anything", o.svg)
 }

@@ -5,7 +5,8 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"os"
-	"strings"
+
+	"fairway/policies"
 
 	"github.com/spf13/cobra"
 )
@@ -25,9 +26,9 @@ out, and take the old digest away.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			token := rand.Text() + rand.Text()
-			line := fmt.Sprintf("%s: {sha256: \"%x\", scopes: [%s]", args[0], sha256.Sum256([]byte(token)), strings.Join(scopes, ", "))
-			if len(vantages) > 0 {
-				line += fmt.Sprintf(", vantages: [%s]", strings.Join(vantages, ", "))
+			line, err := policies.TokenLine(args[0], sha256.Sum256([]byte(token)), scopes, vantages)
+			if err != nil {
+				return usageError{err, c.CommandPath()}
 			}
 			w := c.OutOrStdout()
 			if out == "" {
@@ -35,7 +36,7 @@ out, and take the old digest away.`,
 			} else if err := writeNew(out, token+"\n"); err != nil {
 				return err
 			}
-			fmt.Fprintf(w, "under api: {tokens: …} of the configuration:\n  %s}\n", line)
+			fmt.Fprintf(w, "under api: {tokens: …} of the configuration:\n  %s\n", line)
 			return nil
 		},
 	}
