@@ -34,6 +34,7 @@ type Node struct {
 	TSIGKeys       []TSIGKey     // for copies of zones, sorted by name
 	Databases      []string      // MMDB files, in the order of their precedence; "embedded" = the built-in data
 	Control        []string      // base URLs where a node without control pushes its measurements
+	FindControl    bool          // also to the control nodes that are registered in Consul
 	ControlToken   string        // the file with the token that it shows there; empty = the API's own
 	Consul         *Consul       // what a fleet shares; nil = this node keeps everything in its data folder
 	DrainFor       time.Duration // how long SIGTERM waits, not ready, before it closes
@@ -116,8 +117,8 @@ func (c *compiler) node() Node {
 			}
 		}
 	}
-	n.Control, n.ControlToken = c.control(n.Listen.API)
 	n.Consul = c.store()
+	c.control(&n)
 	n.ACME = c.acme()
 	if v, ok := c.single("drain"); ok {
 		if d, ok := v.duration(0, 10*time.Minute); ok {
@@ -220,23 +221,31 @@ func (c *compiler) checkToken(n Node) {
 }
 
 // control reads where measurements go, by default to this node's own API.
-func (c *compiler) control(api []string) (bases []string, token string) {
+func (c *compiler) control(n *Node) {
 	v, ok := c.single("control")
 	if !ok {
-		return []string{ownAPI(api)}, ""
+		n.Control = []string{ownAPI(n.Listen.API)}
+		return
 	}
 	f, _ := v.fields("addresses token_file")
 	f.require("addresses", "add addresses: [http://127.0.0.1:8400]")
 	for _, item := range f.oneOrMore("addresses") {
-		if u, ok := item.baseURL(); ok {
-			bases = append(bases, u)
+		if item.node.Value == inConsul {
+			n.FindControl = true
+			if len(c.sections["store"]) == 0 {
+				item.fault("add store: {consul: {address: "+defaultConsul+"}}, or name the control nodes", "there is no Consul to find control nodes in")
+			}
+		} else if u, ok := item.baseURL(); ok {
+			n.Control = append(n.Control, u)
 		}
 	}
 	if v, ok := f.under("token_file"); ok {
-		token, _ = v.file()
+		n.ControlToken, _ = v.file()
 	}
-	return bases, token
 }
+
+// inConsul, among the addresses of control nodes, is all of those that Consul knows.
+const inConsul = "consul"
 
 // ownAPI is the URL at which a node reaches its own first API listener.
 func ownAPI(api []string) string {

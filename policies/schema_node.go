@@ -64,10 +64,12 @@ func keysSchema() property {
 
 func controlSchema() property {
 	return key("control", "Where a node with the role probe and without control sends what it measures.",
-		object("", key("addresses", "Base URLs of control nodes; every one gets every measurement. Default: the node's own API.",
-			oneOrList(baseURL())).needed().like("http://192.0.2.53:8400"),
+		object("", key("addresses", "Base URLs of control nodes; every one gets every measurement. consul: all that are registered in the Consuls of store. Default: the node's own API.",
+			oneOrList(controlAddress())).needed().like("http://192.0.2.53:8400", inConsul),
 			key("token_file", "A file with mode 0600 that holds the token that the node shows there; measure is scope enough. Default: api.token_file.", text()).like("/etc/fairway/control-token")))
 }
+
+func controlAddress() *schema { return &schema{AnyOf: []*schema{word(inConsul), baseURL()}} }
 
 func drainSchema() property {
 	return key("drain", "How long SIGTERM goes on answering, while no longer ready, before the node closes: 0s to 10m. Longer than your load balancer takes to notice.",

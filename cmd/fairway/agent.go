@@ -24,7 +24,7 @@ import (
 
 // agentOptions is all that a vantage needs that has no configuration.
 type agentOptions struct {
-	control   []string // base URLs, or one consul:// where they are registered
+	control   []string // base URLs, or each consul:// where they are registered
 	vantages  []string // the one that it is
 	tokenFile string
 	caFile    string
@@ -46,7 +46,7 @@ func (o *agentOptions) check(r roles) error {
 	if r != (roles{probe: true}) {
 		problems = append(problems, errors.New("without --config a node can have the role probe only: add --role probe"))
 	}
-	if len(o.control) > 1 && slices.ContainsFunc(o.control, inConsul) {
+	if slices.ContainsFunc(o.control, inConsul) && slices.ContainsFunc(o.control, func(one string) bool { return !inConsul(one) }) {
 		problems = append(problems, errors.New("--control names Consul and something else: Consul knows all control nodes"))
 	}
 	if len(o.vantages) != 1 {
@@ -104,7 +104,10 @@ func runAgent(ctx context.Context, o agentOptions) error {
 	var parts sync.WaitGroup
 	all := []func(context.Context) error{courier.Run, scheduler.Run, follower.Run}
 	if found != nil {
-		found.set = func(nodes []agent.Control) { courier.SetControl(nodes); follower.SetControl(nodes) }
+		found.set = func(nodes []*client.Client) {
+			courier.SetControl(asControl(nodes))
+			follower.SetControl(asControl(nodes))
+		}
 		all = append(all, found.Run)
 	}
 	for _, run := range all {
@@ -160,7 +163,7 @@ func (o *agentOptions) nodes(folder string) ([]*client.Client, *discovery, error
 		return nil, nil, err
 	}
 	if inConsul(o.control[0]) {
-		found, err := newDiscovery(o.control[0], folder, o.log)
+		found, err := newDiscovery(o.control, folder, o.log)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -14,24 +14,35 @@ import (
 	"strings"
 	"time"
 
-	"fairway/probes/agent"
 	"fairway/steering/api/client"
 	"fairway/steering/store/consulstore"
 	"fairway/steering/store/kept"
 )
 
-// discovery follows the control nodes of a fleet as Consul knows them. While it does
-// not answer, or knows none, those that it knew last stand, also over a restart.
+// discovery follows the control nodes of a fleet as Consul knows them, or several
+// Consuls together. While one does not answer, or knows none, those that it knew last
+// stand, also over a restart.
 type discovery struct {
-	members func(context.Context) ([]consulstore.Registered, error)
-	to      func(address string) (*client.Client, error)
-	set     func([]agent.Control)
-	file    string
-	every   time.Duration
-	log     *slog.Logger
+	places []*place
+	fixed  []*client.Client // that need not be found
+	to     func(address string) (*client.Client, error)
+	set    func([]*client.Client)
+	file   string
+	every  time.Duration
+	log    *slog.Logger
 
-	known   map[string]*client.Client
-	now     []string // addresses that were set last
+	restored []string // addresses that an earlier process found, wherever that was
+	known    map[string]*client.Client
+	now      []string // addresses that were set last
+	lost     bool     // nobody knows any: told when it changes
+}
+
+// place is a Consul in which control nodes may be registered.
+type place struct {
+	name    string
+	members func(context.Context) ([]consulstore.Registered, error)
+	control []string // addresses that it knew last
+	heard   bool     // it has answered since the start
 	failing bool
 }
 
@@ -42,8 +53,26 @@ func inConsul(control string) bool {
 	return strings.HasPrefix(control, "consul://") || strings.HasPrefix(control, "consul+https://")
 }
 
-// newDiscovery reads where Consul is: consul://HOST:PORT/PREFIX.
-func newDiscovery(where, folder string, log *slog.Logger) (*discovery, error) {
+// newDiscovery reads where the Consuls are: consul://HOST:PORT/PREFIX.
+func newDiscovery(where []string, folder string, log *slog.Logger) (*discovery, error) {
+	d := discoveryIn(folder, log)
+	for _, one := range where {
+		shared, err := consulAt(one)
+		if err != nil {
+			return nil, err
+		}
+		d.places = append(d.places, &place{name: one, members: shared.Members})
+	}
+	return d, nil
+}
+
+// discoveryIn is one that knows no place yet.
+func discoveryIn(folder string, log *slog.Logger) *discovery {
+	return &discovery{file: filepath.Join(folder, "control.json"), every: discoverEvery, log: log.With("part", "discovery"), known: make(map[string]*client.Client)}
+}
+
+// consulAt is the Consul at consul://HOST:PORT/PREFIX.
+func consulAt(where string) (*consulstore.Store, error) {
 	const remedy = "write consul://127.0.0.1:8500/fairway, or consul+https://consul.example:8501/fairway"
 	u, err := url.Parse(where)
 	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
@@ -57,14 +86,7 @@ func newDiscovery(where, folder string, log *slog.Logger) (*discovery, error) {
 	if u.Port() == "" {
 		options.Address = net.JoinHostPort(u.Hostname(), port)
 	}
-	shared, err := consulstore.Open(options)
-	if err != nil {
-		return nil, err
-	}
-	return &discovery{
-		members: shared.Members, file: filepath.Join(folder, "control.json"), every: discoverEvery, log: log.With("part", "discovery"),
-		known: make(map[string]*client.Client),
-	}, nil
+	return consulstore.Open(options)
 }
 
 // Run follows until ctx ends.
@@ -81,48 +103,73 @@ func (d *discovery) Run(ctx context.Context) error {
 
 // restore takes up the nodes that were known last.
 func (d *discovery) restore() {
-	var addresses []string
-	if text, err := os.ReadFile(d.file); err == nil && json.Unmarshal(text, &addresses) == nil && len(addresses) > 0 {
-		d.take(addresses)
+	if text, err := os.ReadFile(d.file); err == nil && json.Unmarshal(text, &d.restored) == nil && len(d.restored) > 0 {
+		d.take(d.restored)
 	}
 }
 
-// look asks Consul once.
+// look asks each Consul once.
 func (d *discovery) look(ctx context.Context) {
-	members, err := d.members(ctx)
+	var found []string
+	all := true // have answered
+	for _, p := range d.places {
+		d.ask(ctx, p)
+		found = append(found, p.control...)
+		all = all && p.heard
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	if !all || len(found) == 0 {
+		found = append(found, d.restored...)
+	}
+	if lost := len(found) == 0; lost != d.lost {
+		if d.lost = lost; lost {
+			d.log.Error("no control node is found: nobody is reported to", "err", "consul knows no node of the fleet with the role control: is the prefix right?")
+		}
+	}
+	if len(found) > 0 {
+		d.take(found)
+	}
+}
+
+// ask asks one Consul. One that knows no control node any more has lost them.
+func (d *discovery) ask(ctx context.Context, p *place) {
+	members, err := p.members(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	if failing := err != nil; failing != p.failing { // told when it changes
+		if p.failing = failing; failing {
+			d.log.Error("control nodes are not looked for: those that this Consul knew last are reported to", "consul", p.name, "control", strings.Join(p.control, ","), "err", err)
+		} else {
+			d.log.Info("consul tells the control nodes again", "consul", p.name)
+		}
+	}
+	if err != nil {
+		return
+	}
+	p.heard = true
 	var addresses []string
 	for _, m := range members {
 		if slices.Contains(m.Roles, "control") {
 			addresses = append(addresses, m.Address)
 		}
 	}
-	if err == nil && len(addresses) == 0 {
-		err = fmt.Errorf("consul knows no node of the fleet with the role control: is the prefix right?")
-	}
-	if ctx.Err() != nil {
-		return
-	}
-	if failing := err != nil; failing != d.failing { // told when it changes
-		d.failing = failing
-		if failing {
-			d.log.Error("control nodes are not found: those that were known last are reported to", "control", strings.Join(d.now, ","), "err", err)
-		} else {
-			d.log.Info("consul tells the control nodes again")
-		}
-	}
-	if err == nil {
-		d.take(addresses)
+	if len(addresses) > 0 {
+		p.control = addresses
 	}
 }
 
 // take has these nodes reported to, and keeps them for the next start.
 func (d *discovery) take(addresses []string) {
+	addresses = slices.Clone(addresses)
 	slices.Sort(addresses)
 	addresses = slices.Compact(addresses)
 	if slices.Equal(addresses, d.now) {
 		return
 	}
-	var nodes []agent.Control
+	nodes := slices.Clone(d.fixed)
 	for _, address := range addresses {
 		if d.known[address] == nil {
 			to, err := d.to(address)
@@ -131,11 +178,13 @@ func (d *discovery) take(addresses []string) {
 				continue
 			}
 			if inTheClear(address) {
-				d.log.Warn("a control node is spoken to in the clear, and whoever may register one in Consul is shown this vantage's token: give the nodes certificates", "control", address)
+				d.log.Warn("a control node is spoken to in the clear, and whoever may register one in Consul is shown this node's token: give the nodes certificates", "control", address)
 			}
 			d.known[address] = to
 		}
-		nodes = append(nodes, d.known[address])
+		if !slices.ContainsFunc(nodes, func(c *client.Client) bool { return c.Address() == d.known[address].Address() }) {
+			nodes = append(nodes, d.known[address])
+		}
 	}
 	d.now = addresses
 	d.log.Info("control nodes", "control", strings.Join(addresses, ","))
@@ -148,6 +197,9 @@ func (d *discovery) take(addresses []string) {
 func (d *discovery) keep(addresses []string) error {
 	text, err := json.Marshal(addresses)
 	if err != nil {
+		return err
+	}
+	if err := kept.MakeFolder(filepath.Dir(d.file)); err != nil {
 		return err
 	}
 	return kept.WriteFile(d.file, text, 0o600)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -22,7 +23,7 @@ const countsEvery = 10 * time.Second
 func (n *node) tellCounts(ctx context.Context) error {
 	host, _ := os.Hostname()
 	run := fmt.Sprintf("%s/%d/%d", host, os.Getpid(), n.started.UnixNano())
-	failing := make([]bool, len(n.tellers))
+	failing := make(map[string]bool) // by address
 	tick := time.NewTicker(countsEvery)
 	defer tick.Stop()
 	for {
@@ -35,10 +36,10 @@ func (n *node) tellCounts(ctx context.Context) error {
 		if len(handed) == 0 {
 			continue
 		}
-		for i, target := range n.tellers {
+		for _, target := range *n.tellers.Load() {
 			err := tellCounts(ctx, target, run, handed)
-			if (err != nil) != failing[i] && ctx.Err() == nil { // told when it changes
-				failing[i] = err != nil
+			if at := target.Address(); (err != nil) != failing[at] && ctx.Err() == nil { // told when it changes
+				failing[at] = err != nil
 				n.log.Warn("what the doors hand out", "control", target.Address(), "arrives", err == nil, "err", err)
 			}
 		}
@@ -54,6 +55,31 @@ func tellCounts(ctx context.Context, target *client.Client, run string, handed [
 		}
 	}
 	return nil
+}
+
+// reportTo gives those whom a node without control reports to from the start, and
+// prepares to look for others where it is to.
+func (n *node) reportTo(c *configuration, shown string) ([]*client.Client, error) {
+	nodes, err := controls(c.Node.Control, shown, n.overPeers()...)
+	if err != nil || !c.Node.FindControl {
+		return nodes, err
+	}
+	if len(n.consuls) == 0 {
+		return nodes, errors.New("control.addresses: there is no Consul to find control nodes in: add store: {consul: …}")
+	}
+	n.discovery = discoveryIn(copyFolder(n.nodeOptions), n.log)
+	n.discovery.fixed = nodes
+	for _, shared := range n.consuls {
+		n.discovery.places = append(n.discovery.places, &place{name: shared.Address(), members: shared.Members})
+	}
+	n.discovery.to = func(address string) (*client.Client, error) { return client.New(address, shown, n.overPeers()...) }
+	n.discovery.set = func(nodes []*client.Client) {
+		n.tellers.Store(&nodes)
+		if n.courier != nil {
+			n.courier.SetControl(asControl(nodes))
+		}
+	}
+	return nodes, nil
 }
 
 // controls gives a client for each control node.

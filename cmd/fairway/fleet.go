@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -13,6 +15,7 @@ import (
 	"fairway/policies"
 	"fairway/steering/store"
 	"fairway/steering/store/consulstore"
+	"fairway/steering/store/nearest"
 	"fairway/steering/store/replica"
 )
 
@@ -29,14 +32,59 @@ func (n *node) openReplica() (*replica.Store, error) {
 		return nil, nil
 	}
 	log := o.log.With("part", "store")
-	shared, err := openConsul(settings.Consul, consulstore.Options{Writer: o.roles.control, Doors: !o.roles.control}, log)
+	shared, err := n.openConsuls(settings.Consul, log)
 	if err != nil {
 		return nil, err
 	}
-	n.shared = shared
 	ctx, cancel := context.WithTimeout(context.Background(), firstContact)
 	defer cancel()
 	return replica.Open(ctx, replica.Config{Shared: shared, Dir: folder, Warn: func(err error) { log.Error("store", "err", err) }})
+}
+
+// openConsuls opens the Consul of this node, and those that it reads from while that is
+// not well. Who leads is a matter of one Consul: a control node has no other.
+func (n *node) openConsuls(c *policies.Consul, log *slog.Logger) (store.Store, error) {
+	places := []policies.Consul{*c}
+	if !n.roles.control {
+		places = append(places, c.Fallback...)
+	}
+	var sources []nearest.Source
+	for _, place := range places {
+		shared, err := openConsul(&place, consulstore.Options{Writer: n.roles.control, Doors: !n.roles.control}, log.With("consul", place.Address))
+		if err != nil {
+			return nil, err
+		}
+		n.consuls, sources = append(n.consuls, shared), append(sources, shared)
+	}
+	n.shared = n.consuls[0]
+	if len(sources) == 1 {
+		return n.shared, nil
+	}
+	var err error
+	n.nearest, err = nearest.New(nearest.Config{Sources: sources, Tell: func(source int, why error) {
+		if source == 0 {
+			log.Warn("the near Consul is read again", "consul", places[0].Address)
+			return
+		}
+		log.Error("another Consul is read, since the near one is not well", "consul", places[source].Address, "near", places[0].Address, "err", why)
+	}})
+	return n.nearest, err
+}
+
+// asked is the Consul that this node reads.
+func (n *node) asked() *consulstore.Store {
+	if n.nearest == nil {
+		return n.shared
+	}
+	return n.consuls[n.nearest.Now()]
+}
+
+// astray tells why this node does not read the Consul that is near, nil when it does.
+func (n *node) astray() error {
+	if n.nearest == nil || n.nearest.Now() == 0 {
+		return nil
+	}
+	return cmp.Or(n.shared.Behind(), errors.New("it is well again, and is read in a few seconds"))
 }
 
 // copyFolder is where a node keeps its copy of what the fleet shares. Roles that

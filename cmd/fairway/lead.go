@@ -120,7 +120,7 @@ func (n *node) leadRollout(ctx context.Context) error {
 // contact is how this node stands to the shared store.
 func (n *node) contact() replica.Contact {
 	c := n.replica.Contact()
-	at, err := n.shared.Reach()
+	at, err := n.asked().Reach()
 	if at.After(c.At) {
 		c.At = at
 	}
@@ -131,8 +131,8 @@ func (n *node) contact() replica.Contact {
 // standing is what metrics show of this node's place in the fleet.
 func (n *node) standing() metrics.Fleet {
 	contact := n.contact()
-	f := metrics.Fleet{Leads: n.leads(), Contact: contact.At, Away: contact.Err != nil, Doubted: contact.Doubt != nil, Disk: contact.Disk != nil, Held: n.heldBack.Load() != nil}
-	if l, known := n.shared.Leader(); known {
+	f := metrics.Fleet{Leads: n.leads(), Contact: contact.At, Away: contact.Err != nil, Doubted: contact.Doubt != nil, Disk: contact.Disk != nil, Held: n.heldBack.Load() != nil, Astray: n.astray() != nil}
+	if l, known := n.asked().Leader(); known {
 		f.Term = l.Term
 	}
 	return f
@@ -167,14 +167,19 @@ func (n *node) advertised() string {
 	if len(addrs) == 0 {
 		return ""
 	}
-	host, port, _ := net.SplitHostPort(addrs[0])
+	return reachedAt(addrs[0], n.peers != nil)
+}
+
+// reachedAt is the base URL at which other machines reach a listener of this one.
+func reachedAt(listener string, secure bool) string {
+	host, port, _ := net.SplitHostPort(listener)
 	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
 		if name, err := os.Hostname(); err == nil {
 			host = name
 		}
 	}
 	scheme := "http"
-	if n.peers != nil {
+	if secure {
 		scheme = "https"
 	}
 	return scheme + "://" + net.JoinHostPort(host, port)
@@ -185,7 +190,7 @@ var errNoLeader = errors.New("no control node leads now: nothing can be ordered 
 
 // leader is the base URL of the API of the node that leads.
 func (n *node) leader() (string, error) {
-	l, known := n.shared.Leader()
+	l, known := n.asked().Leader()
 	if !known {
 		return "", errNoLeader
 	}

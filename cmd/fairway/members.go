@@ -102,7 +102,7 @@ func (n *node) self() fleetNode {
 	if n.replica == nil {
 		return f
 	}
-	if l, known := n.shared.Leader(); known {
+	if l, known := n.asked().Leader(); known {
 		f.Leader, f.Term = l.Node, l.Term
 	}
 	contact := n.contact()
@@ -110,7 +110,9 @@ func (n *node) self() fleetNode {
 	if h := n.heldBack.Load(); h != nil {
 		f.Trouble = append(f.Trouble, fmt.Sprintf("held back: revision %.12s: %s", h.hash, h.why))
 	}
-	for what, err := range map[string]error{"shared store": contact.Err, "not believed": contact.Doubt, "copy on disk": contact.Disk} {
+	for what, err := range map[string]error{
+		"shared store": contact.Err, "not believed": contact.Doubt, "copy on disk": contact.Disk, "reads from a fallback, the near Consul": n.astray(),
+	} {
 		if err != nil {
 			f.Trouble = append(f.Trouble, what+": "+err.Error())
 		}

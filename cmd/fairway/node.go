@@ -44,6 +44,7 @@ import (
 	"fairway/steering/store"
 	"fairway/steering/store/consulstore"
 	"fairway/steering/store/filestore"
+	"fairway/steering/store/nearest"
 	"fairway/steering/store/replica"
 	"fairway/steering/vantage"
 )
@@ -72,7 +73,9 @@ type node struct {
 	started time.Time
 	store   store.Store
 	replica *replica.Store     // the store, where a fleet shares one; nil = this node has its own
-	shared  *consulstore.Store // behind the replica
+	shared  *consulstore.Store // behind the replica: the Consul that is near
+	nearest *nearest.Store     // reads from one of several; nil = there is one
+	consuls []*consulstore.Store
 	metrics *metrics.Metrics
 	sample  *sample.Sample // of what the doors are asked
 	current *steering.Current
@@ -105,16 +108,17 @@ type node struct {
 	ordering sync.Mutex                           // held from reading the stored overrides until they are in force
 	seen     sync.Map                             // vantage → time.Time of its newest measurement
 
-	loop        *publish.Loop                 // control
-	rollout     *rollout.Rollout              // control
-	probes      *probes.Scheduler             // probe
-	courier     *agent.Courier                // probe without control
-	reporters   *vantage.Book                 // control
-	ill         sync.Mutex                    // held while the loop is told who is ill
-	conditions  sync.Map                      // vantage of this node's own probes → steering.Condition
-	reassigned  atomic.Pointer[chan struct{}] // closed when vantages may have something else to measure
-	tellers     []*client.Client              // doors without control: whom to tell what they hand out
-	keys        *dnssec.Keeper                // control, dns
+	loop        *publish.Loop                    // control
+	rollout     *rollout.Rollout                 // control
+	probes      *probes.Scheduler                // probe
+	courier     *agent.Courier                   // probe without control
+	reporters   *vantage.Book                    // control
+	ill         sync.Mutex                       // held while the loop is told who is ill
+	conditions  sync.Map                         // vantage of this node's own probes → steering.Condition
+	reassigned  atomic.Pointer[chan struct{}]    // closed when vantages may have something else to measure
+	tellers     atomic.Pointer[[]*client.Client] // doors without control: whom to tell what they hand out
+	discovery   *discovery                       // nil = control nodes are not to be found in Consul
+	keys        *dnssec.Keeper                   // control, dns
 	dns         *dnsserver.Server
 	taps        map[string]*tap.Tap       // of the DNS door, by name
 	aliases     *alias.Book               // dns
@@ -404,14 +408,18 @@ func (n *node) makeParts(c *configuration) error {
 		})
 		problems = append(problems, err)
 	}
-	if n.roles.doors() && !n.roles.control {
-		n.tellers, err = controls(c.Node.Control, shown, n.overPeers()...)
+	var reported []*client.Client
+	if !n.roles.control {
+		reported, err = n.reportTo(c, shown)
 		problems = append(problems, err)
+		n.tellers.Store(&reported)
 	}
 	if n.roles.probe {
 		sink, told := n.observe, n.conditionOf
 		if !n.roles.control {
-			n.courier, err = newCourier(c.Node.Control, shown, n.log, func() int64 { return n.probes.Withheld() }, n.overPeers()...)
+			n.courier, err = agent.New(agent.Config{
+				Control: asControl(reported), Later: n.discovery != nil, Version: version(), Withheld: func() int64 { return n.probes.Withheld() }, Logger: n.log.With("part", "courier"),
+			})
 			problems = append(problems, err)
 			sink = func(_ context.Context, batch []steering.Measurement) { n.probed(batch); n.courier.Add(batch) }
 			told = func(name string, condition steering.Condition) { n.courier.Told(name, condition) }
@@ -623,8 +631,11 @@ func (n *node) Run(stop context.Context, signals signals) error {
 	if n.decisions != nil {
 		start("decisions", n.decisions.Run)
 	}
-	if n.tellers != nil {
+	if n.roles.doors() && !n.roles.control {
 		start("counts", n.tellCounts)
+	}
+	if n.discovery != nil {
+		start("discovery", n.discovery.Run)
 	}
 	if n.courier != nil {
 		start("courier", n.courier.Run)

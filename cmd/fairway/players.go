@@ -81,7 +81,7 @@ func (n *node) findPlaces(c *configuration) {
 func (n *node) hearPlayers(ctx context.Context) error {
 	tick := time.NewTicker(playersEvery)
 	defer tick.Stop()
-	failing := make([]bool, len(n.tellers))
+	failing := make(map[string]bool) // by address
 	var placed *configuration
 	for {
 		if c := n.config.Load(); n.collector != nil && c != placed {
@@ -105,10 +105,10 @@ func (n *node) hearPlayers(ctx context.Context) error {
 			}
 			continue
 		}
-		for i, target := range n.tellers {
+		for _, target := range *n.tellers.Load() {
 			err := tellPlayers(ctx, target, cells)
-			if (err != nil) != failing[i] && ctx.Err() == nil { // told when it changes
-				failing[i] = err != nil
+			if at := target.Address(); (err != nil) != failing[at] && ctx.Err() == nil { // told when it changes
+				failing[at] = err != nil
 				n.log.Warn("what players tell", "control", target.Address(), "arrives", err == nil, "err", err)
 			}
 		}

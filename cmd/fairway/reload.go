@@ -170,7 +170,7 @@ const takenUpAnew = "listen, dns, dnssec, acme, store, control, probing.budget.c
 
 // nodeSettings are those that only a new process takes up.
 func nodeSettings(c *configuration) string {
-	return fmt.Sprint(c.Node.Listen, c.Node.DNS, c.Node.HTTP, c.Node.TokenFile, peerTLSOf(c), c.Node.ControlToken, c.Node.SteeringSecret, c.Node.Control, c.Node.KeyFolder, c.Node.KeySecret, c.Node.KeysInStore, acmeOf(c), consulOf(c), c.Revision.Probing.Budget.InFlight)
+	return fmt.Sprint(c.Node.Listen, c.Node.DNS, c.Node.HTTP, c.Node.TokenFile, peerTLSOf(c), c.Node.ControlToken, c.Node.SteeringSecret, c.Node.Control, c.Node.FindControl, c.Node.KeyFolder, c.Node.KeySecret, c.Node.KeysInStore, acmeOf(c), consulOf(c), c.Revision.Probing.Budget.InFlight)
 }
 
 func peerTLSOf(c *configuration) policies.PeerTLS {

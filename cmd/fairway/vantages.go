@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"maps"
 	"net/netip"
 	"os"
@@ -142,15 +141,6 @@ func (n *node) sawVantage(name string, at time.Time) {
 	if was, known := n.seen.Load(name); !known || at.After(was.(time.Time)) {
 		n.seen.Store(name, at)
 	}
-}
-
-// newCourier brings measurements to every control node.
-func newCourier(addresses []string, token string, log *slog.Logger, withheld func() int64, options ...client.Option) (*agent.Courier, error) {
-	nodes, err := controls(addresses, token, options...)
-	if err != nil {
-		return nil, err
-	}
-	return agent.New(agent.Config{Control: asControl(nodes), Version: version(), Withheld: withheld, Logger: log.With("part", "courier")})
 }
 
 func asControl(nodes []*client.Client) []agent.Control {

@@ -15,6 +15,7 @@ type Fleet struct {
 	Doubted bool      // what it holds is not believed
 	Disk    bool      // the copy on disk cannot be written
 	Held    bool      // something new waits for an operator's word
+	Astray  bool      // another shared store is read than the one that is near
 }
 
 type fleet struct {
@@ -26,7 +27,7 @@ var (
 	fleetLeads   = gauge("fairway_fleet_leads", "1 on the control node that decides.")
 	fleetTerm    = gauge("fairway_fleet_term", "Term of the leader that this node has heard of.")
 	fleetContact = gauge("fairway_fleet_store_contact_timestamp_seconds", "When the shared store last told this node something; it tells nothing while nothing changes.")
-	fleetTrouble = gauge("fairway_fleet_trouble", "1 where this node goes on from what it had: away (the shared store does not answer), doubted (it is empty or behind), disk (the copy cannot be written), held (a world less than half as large waits for a confirmation).", "kind")
+	fleetTrouble = gauge("fairway_fleet_trouble", "1 where this node goes on from what it had: away (the shared store does not answer), doubted (it is empty or behind), disk (the copy cannot be written), held (a world less than half as large waits for a confirmation), or from elsewhere: fallback (the near store is not well, and another one is read).", "kind")
 )
 
 // Describe implements prometheus.Collector.
@@ -50,7 +51,7 @@ func (f *fleet) Collect(ch chan<- prometheus.Metric) {
 	if !now.Contact.IsZero() {
 		send(ch, fleetContact, prometheus.GaugeValue, unixSeconds(now.Contact))
 	}
-	for kind, is := range map[string]bool{"away": now.Away, "doubted": now.Doubted, "disk": now.Disk, "held": now.Held} {
+	for kind, is := range map[string]bool{"away": now.Away, "doubted": now.Doubted, "disk": now.Disk, "held": now.Held, "fallback": now.Astray} {
 		send(ch, fleetTrouble, prometheus.GaugeValue, number(is), kind)
 	}
 }

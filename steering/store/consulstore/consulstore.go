@@ -47,6 +47,7 @@ type Store struct {
 	client *consul.Client
 	kv     *consul.KV
 	txn    *consul.Txn
+	at     string // address of Consul
 	prefix string // with a slash at the end
 	writer bool
 	doors  bool
@@ -57,6 +58,9 @@ type Store struct {
 	reach    atomic.Pointer[reach]  // of the watch
 	keep     int
 	warn     func(error)
+
+	leaderless atomic.Pointer[time.Time] // since when nobody leads the fleet, as far as heard; nil = somebody does
+	headless   atomic.Bool               // Consul's servers had no leader when they last answered the watch
 
 	done      chan struct{} // closed by Close
 	closeOnce sync.Once
@@ -105,7 +109,7 @@ func Open(o Options) (*Store, error) {
 		return nil, fmt.Errorf("consul at %s: %w", config.Address, err)
 	}
 	s := &Store{
-		client: client, kv: client.KV(), txn: client.Txn(), prefix: strings.Trim(o.Prefix, "/") + "/", writer: o.Writer, doors: o.Doors,
+		client: client, kv: client.KV(), txn: client.Txn(), at: config.Address, prefix: strings.Trim(o.Prefix, "/") + "/", writer: o.Writer, doors: o.Doors,
 		keep: max(o.KeepRevisions, keepRevisions), warn: o.Warn, done: make(chan struct{}), own: make(map[string]uint64),
 	}
 	if s.prefix == "/" {
@@ -116,6 +120,9 @@ func Open(o Options) (*Store, error) {
 	}
 	return s, nil
 }
+
+// Address is that of the Consul that is asked.
+func (s *Store) Address() string { return s.at }
 
 // newClient makes a client that asks for its token at each request.
 func newClient(config *consul.Config, token func() string) (*consul.Client, error) {

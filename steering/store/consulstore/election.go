@@ -284,6 +284,11 @@ func (s *Store) heard(l *Leader) {
 		}
 	}
 	s.leader.Store(l)
+	if l != nil {
+		s.leaderless.Store(nil)
+	} else if s.leaderless.Load() == nil {
+		s.leaderless.Store(new(time.Now()))
+	}
 }
 
 func leaderOf(pair *consul.KVPair) (Leader, bool) {

@@ -2,6 +2,7 @@ package consulstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -85,6 +86,7 @@ func (s *Store) follow(ctx context.Context, seen heads, at uint64, err error, fo
 		var now heads
 		var next uint64
 		if now, next, err = s.look(ctx, at); err != nil {
+			at = 0 // and when it is back, it says so at once
 			continue
 		}
 		retry = retryFirst
@@ -143,6 +145,27 @@ func (s *Store) Reach() (time.Time, error) {
 	return time.Time{}, nil
 }
 
+// leaderlessFor is how long nobody may lead before what is read counts as old: longer
+// than any election takes. From then on nobody writes here.
+const leaderlessFor = 2*sessionTTL + lockDelay + 4*time.Second
+
+// Behind tells why what is read here may be old, as far as a watch of this store has
+// seen: Consul does not answer, or nobody leads, so that nobody writes.
+func (s *Store) Behind() error {
+	r := s.reach.Load()
+	switch since := s.leaderless.Load(); {
+	case r == nil:
+		return errors.New("consul was not asked yet")
+	case r.err != nil:
+		return r.err
+	case s.headless.Load():
+		return errors.New("consul's servers have no leader: nothing new can be written there")
+	case since != nil && time.Since(*since) > leaderlessFor:
+		return fmt.Errorf("nobody has led there since %s: neither a control node nor a mirror writes", since.Format(time.TimeOnly))
+	}
+	return nil
+}
+
 func (s *Store) lookOnce(ctx context.Context, at uint64) (heads, uint64, error) {
 	limit := patience
 	if at > 0 {
@@ -158,6 +181,7 @@ func (s *Store) lookOnce(ctx context.Context, at uint64) (heads, uint64, error) 
 	if err != nil {
 		return nil, 0, err
 	}
+	s.headless.Store(!meta.KnownLeader)
 	now := make(heads)
 	var lock *consul.KVPair
 	for _, pair := range pairs {
