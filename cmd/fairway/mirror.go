@@ -21,7 +21,7 @@ import (
 
 func mirrorCommand() *cobra.Command {
 	var from, to storeAt
-	var data, name, level string
+	var data, name, listen, level string
 	c := &cobra.Command{
 		Use:   "mirror --from PATH --to PATH",
 		Short: "Keep another region's Consul as this deployment's is, so that edges there read from near",
@@ -37,8 +37,11 @@ for its region, from the measurements that it gets anyway. The mirror waits unti
 leads there any more: restart those control nodes to hand the lead back.
 
 What edges there are asked and ordered that concerns the fleet goes to the control node
-that leads in the first region.`,
-		Example: "  fairway mirror --from /etc/fairway --to /etc/fairway/asia.yaml --data /var/lib/fairway",
+that leads in the first region.
+
+With --api it answers /metrics, /readyz and /healthz there, and is registered among the
+other region's nodes: fairway fleet there shows it, and Prometheus finds it.`,
+		Example: "  fairway mirror --from /etc/fairway --to /etc/fairway/asia.yaml --data /var/lib/fairway --api 192.0.2.8:8400",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			log, err := newLogger(c, level)
@@ -53,6 +56,9 @@ that leads in the first region.`,
 				return err
 			}
 			defer m.close()
+			if err := m.listen(listen, to); err != nil {
+				return err
+			}
 			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGTERM, os.Interrupt)
 			defer stop()
 			return m.run(ctx)
@@ -62,6 +68,7 @@ that leads in the first region.`,
 	c.Flags().StringVar(&to.config, "to", "", "a configuration whose store is the other region's Consul (required)")
 	c.Flags().StringVar(&data, "data", stateFolder(), "where the mirror keeps its own copy, so that it believes nothing older after a restart")
 	c.Flags().StringVar(&name, "name", "", "of this mirror in the other region (default the machine's)")
+	c.Flags().StringVar(&listen, "api", "", "where to answer Prometheus, the other region's Consul and fairway fleet, HOST:PORT; beyond loopback the configuration of --to needs api.tls (default nowhere)")
 	c.Flags().StringVar(&level, "log", "info", "what to log: debug, info, warn or error")
 	return c
 }
@@ -72,6 +79,12 @@ type mirroring struct {
 	log      *slog.Logger
 	from, to *consulstore.Store
 	copy     *replica.Store // of what the first holds: it takes over nothing that was emptied or put back
+	api      *mirrorAPI     // nil = it answers nobody
+
+	mu      sync.Mutex
+	copying *mirror.Mirror  // nil = this mirror stands by
+	past    mirror.Progress // of the terms before
+	term    uint64          // of this one, or the last
 }
 
 func newMirroring(from, to storeAt, data, name string, log *slog.Logger) (*mirroring, error) {
@@ -118,6 +131,9 @@ func (m *mirroring) close() {
 	m.to.Close()
 }
 
+// called is what this mirror is among the nodes of the other region.
+func (m *mirroring) called() string { return "mirror " + m.name }
+
 // run stands for election in the other region, and copies while it leads.
 func (m *mirroring) run(ctx context.Context) error {
 	var parts sync.WaitGroup
@@ -126,7 +142,10 @@ func (m *mirroring) run(ctx context.Context) error {
 	defer stop()
 	parts.Go(func() { m.copy.Run(ctx) })
 	parts.Go(func() { m.tellWhoLeads(ctx) })
-	m.to.Campaign(ctx, consulstore.Candidate{Node: "mirror " + m.name, Address: m.leader(), Lead: m.lead})
+	if m.api != nil {
+		parts.Go(func() { m.serve(ctx) })
+	}
+	m.to.Campaign(ctx, consulstore.Candidate{Node: m.called(), Address: m.leader(), Lead: m.lead})
 	return nil
 }
 
@@ -144,6 +163,8 @@ func (m *mirroring) lead(ctx context.Context, term uint64) {
 		m.log.Error("the mirror cannot work", "err", err)
 		return
 	}
+	m.begin(copying, term)
+	defer m.end()
 	var parts sync.WaitGroup
 	defer parts.Wait()
 	ctx, stop := context.WithCancel(ctx)
@@ -152,6 +173,33 @@ func (m *mirroring) lead(ctx context.Context, term uint64) {
 	if err := copying.Run(ctx); err != nil && ctx.Err() == nil {
 		m.log.Error("the mirror stops copying", "err", err)
 	}
+}
+
+// begin and end frame a term.
+func (m *mirroring) begin(copying *mirror.Mirror, term uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.copying, m.term = copying, term
+}
+
+func (m *mirroring) end() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.past = m.sum()
+	m.copying, m.past.Waiting = nil, time.Time{}
+}
+
+// sum is how far all terms have come. The caller holds mu.
+func (m *mirroring) sum() mirror.Progress {
+	all := m.past
+	if m.copying != nil {
+		now := m.copying.Progress()
+		all.Copies, all.Failures, all.Waiting = all.Copies+now.Copies, all.Failures+now.Failures, now.Waiting
+		if now.Matched.After(all.Matched) {
+			all.Matched = now.Matched
+		}
+	}
+	return all
 }
 
 const lookEvery = time.Second
@@ -181,7 +229,7 @@ func (m *mirroring) tellWhoLeads(ctx context.Context) {
 	told := ""
 	for ctx.Err() == nil {
 		l, _ := m.to.Leader()
-		if l.Node != told && l.Node != "" && l.Node != "mirror "+m.name {
+		if l.Node != told && l.Node != "" && l.Node != m.called() {
 			m.log.Warn("another node leads in the other region: the mirror waits until nobody does", "node", l.Node, "address", l.Address, "since", l.Since)
 		}
 		told = l.Node

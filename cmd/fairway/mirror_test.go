@@ -1,15 +1,19 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"fairway/steering/store/consultest"
+	"fairway/tools/freeport"
 )
 
 // TestMirror: an edge of another region reads from the Consul there, which a mirror keeps
@@ -22,13 +26,31 @@ func TestMirror(t *testing.T) {
 	far := consultest.Start(t, 1)[0]
 	f.leader("control-1")
 	farAway := farConfig(t, f, far.Address)
-	mirror := func(name string) *process {
-		return start(t, f.temp, "mirror", "--from", f.config, "--to", farAway, "--data", filepath.Join(f.temp, "mirror"), "--name", name)
+	at := fmt.Sprintf("127.0.0.1:%d", freeport.Find(t, "127.0.0.1"))
+	mirror := func(name string, flags ...string) *process {
+		return start(t, f.temp, append([]string{"mirror", "--from", f.config, "--to", farAway, "--data", filepath.Join(f.temp, "mirror"), "--name", name}, flags...)...)
 	}
-	first := mirror("one")
+	first := mirror("one", "--api", at)
 	f.addFar("dns-far", "dns")
 	f.startWith("dns-far", farAway)
 	want := f.settled("dns-1", "dns-far")
+
+	// It is seen in its region: by the fleet's table, and by Prometheus.
+	until(t, patience, "the table shows the mirror", func() bool {
+		var table fleetTable
+		return json.Unmarshal([]byte(f.command("dns-far", "fleet", "-o", "json")), &table) == nil && slices.ContainsFunc(table.Nodes, func(n fleetNode) bool {
+			return n.Name == "mirror one" && n.Health == "ready" && n.Leads && n.Generation == f.self("dns-1").Generation
+		})
+	})
+	until(t, patience, "its metrics say that nothing waits", func() bool {
+		scraped := (&doors{t: t, api: at}).scrape()
+		for _, line := range []string{"fairway_fleet_leads 1", "fairway_mirror_lag_seconds 0$", "fairway_mirror_copies_total [1-9]", "fairway_mirror_success_timestamp_seconds [1-9]", "fairway_mirror_failures_total "} {
+			if !regexp.MustCompile("(?m)^" + line).MatchString(scraped) {
+				return false
+			}
+		}
+		return true
+	})
 
 	// One mirror writes; another waits.
 	second := mirror("two")

@@ -93,13 +93,8 @@ func New(config Config) *Metrics {
 		m.stores.WithLabelValues(operation)
 	}
 	m.dns, m.http = newDNS(m.decisions), newHTTP(m.decisions)
-	build := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "fairway_build_info", Help: "Always 1; the labels say what is running.",
-		ConstLabels: prometheus.Labels{"version": config.Version, "goversion": runtime.Version()},
-	})
-	build.Set(1)
 	m.Registry.MustRegister(
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), build,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(config.Version),
 		m.decisions, m.dns.queries, m.dns.took, m.http.requests, m.http.took,
 		m.probes, m.reloads, m.stores, &world{config}, &carried{config}, newRealised(config.Snapshot, m.decisions.handed),
 	)
@@ -134,6 +129,16 @@ func New(config Config) *Metrics {
 		m.Registry.MustRegister(&signing{config.Signing})
 	}
 	return m
+}
+
+// buildInfo says what is running.
+func buildInfo(version string) prometheus.Collector {
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "fairway_build_info", Help: "Always 1; the labels say what is running.",
+		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
+	})
+	build.Set(1)
+	return build
 }
 
 func (c *Config) defaults() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +32,31 @@ type Config struct {
 type Mirror struct {
 	Config
 	copied atomic.Pointer[steering.Mark] // of the decisions that were copied last; nil = none
+
+	mu       sync.Mutex
+	progress Progress
+}
+
+// Progress is how far a mirror is.
+type Progress struct {
+	Copies   uint64    // changes that were written
+	Failures uint64    // attempts that ended with an error
+	Matched  time.Time // when the second store was last known to be as the first; zero = not yet
+	Waiting  time.Time // since when something is to be copied; zero = nothing is
+}
+
+// Progress tells how far it is.
+func (m *Mirror) Progress() Progress {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.progress
+}
+
+// note changes the progress.
+func (m *Mirror) note(change func(*Progress)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	change(&m.progress)
 }
 
 // New makes a Mirror.
@@ -55,7 +81,13 @@ const (
 	retryMost  = 5 * time.Second
 )
 
-var everything = store.Change{Revision: true, Overrides: true, State: true, Values: true}
+// compareEvery is how often what operators want is compared, be there news or not.
+const compareEvery = time.Minute
+
+var (
+	everything = store.Change{Revision: true, Overrides: true, State: true, Values: true}
+	intent     = store.Change{Revision: true, Overrides: true, Values: true} // what operators want
+)
 
 // Run copies until the context ends, or until the second store has another writer:
 // then it returns store.ErrDeposed.
@@ -63,8 +95,13 @@ func (m *Mirror) Run(ctx context.Context) error {
 	changes := m.From.Watch(ctx)
 	owed, retry, failing := everything, retryFirst, ""
 	for {
-		var again <-chan time.Time
+		again := time.After(compareEvery)
 		if owed.Any() {
+			m.note(func(p *Progress) {
+				if p.Waiting.IsZero() {
+					p.Waiting = time.Now()
+				}
+			})
 			err := m.copy(ctx, owed)
 			switch {
 			case ctx.Err() != nil:
@@ -72,6 +109,7 @@ func (m *Mirror) Run(ctx context.Context) error {
 			case errors.Is(err, store.ErrDeposed) || errors.Is(err, store.ErrClosed):
 				return err
 			case err != nil:
+				m.note(func(p *Progress) { p.Failures++ })
 				if failing != err.Error() {
 					failing = err.Error()
 					m.Tell("not copied: what was copied before stands", err)
@@ -80,12 +118,14 @@ func (m *Mirror) Run(ctx context.Context) error {
 				retry = min(2*retry, retryMost)
 			default:
 				owed, retry, failing = store.Change{}, retryFirst, ""
+				m.note(func(p *Progress) { p.Matched, p.Waiting = time.Now(), time.Time{} })
 			}
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-again:
+			owed = owed.Or(intent)
 		case change, open := <-changes:
 			if !open {
 				return nil
@@ -146,6 +186,7 @@ func (m *Mirror) copyIntent(ctx context.Context) error {
 	if !has(to, want) {
 		return errors.New("what was written is not what is read back; it is written again")
 	}
+	m.note(func(p *Progress) { p.Copies++ })
 	m.Tell(fmt.Sprintf("copied: revision %d is in force, of %d; %d overrides, %d values",
 		want.InForce.Revision, len(want.Revisions), len(want.Overrides), len(want.Values)), nil)
 	return nil
@@ -189,6 +230,7 @@ func (m *Mirror) copyState(ctx context.Context) error {
 	}
 	mark := state.Mark()
 	m.copied.Store(&mark)
+	m.note(func(p *Progress) { p.Copies++ })
 	return nil
 }
 
