@@ -30,7 +30,10 @@ func (n *node) certificates() []api.Certificate {
 		if err := of.files.Fault(); err != nil {
 			c.Error = err.Error()
 		}
-		c.Describe(of.files.Leaf())
+		if leaf := of.files.Leaf(); leaf != nil {
+			c.Describe(leaf)
+			c.Late = certs.Late(leaf.NotBefore, leaf.NotAfter, time.Now())
+		}
 		all = append(all, c)
 	}
 	return append(all, n.obtained()...)
@@ -51,7 +54,7 @@ func (n *node) obtained() (all []api.Certificate) {
 	for _, s := range n.acme.Status() {
 		all = append(all, api.Certificate{
 			Doors: doors, From: "acme", Names: []string{s.Name}, NotAfter: s.NotAfter, Issuer: s.Issuer,
-			Renewal: s.Next, Failures: s.Failures, Error: s.Error,
+			Renewal: s.Next, Failures: s.Failures, Error: s.Error, Late: !s.NotAfter.IsZero() && certs.Late(s.Began, s.NotAfter, time.Now()),
 		})
 	}
 	return all
@@ -195,6 +198,9 @@ func printCertificates(w io.Writer, all []api.Certificate, now time.Time) {
 	}
 	t.flush()
 	for _, c := range all {
+		if c.Late {
+			fmt.Fprintf(w, "LATE %s: should have been renewed by now; %s\n", orDash(strings.Join(c.Names, " ")), renewer(c))
+		}
 		if c.Error == "" {
 			continue
 		}
@@ -204,4 +210,12 @@ func printCertificates(w io.Writer, all []api.Certificate, now time.Time) {
 		}
 		fmt.Fprintf(w, "%s %s: %s\n", what, orDash(strings.Join(c.Names, " ")), indent(c.Error))
 	}
+}
+
+// renewer says who should have renewed a certificate.
+func renewer(c api.Certificate) string {
+	if c.From == "acme" {
+		return "the authority, or the way to it, fails: see below, and docs/CERTIFICATES.md, When it goes wrong"
+	}
+	return "whoever writes " + c.From + " has not: it is taken up when it changes"
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -13,12 +14,14 @@ import (
 
 	"fairway/cmd/fairway/doctor"
 	"fairway/policies"
+	"fairway/steering/certs"
 )
 
 func doctorCommand() *cobra.Command {
 	var (
 		servers, parents, names, clients []string
-		resolver, config, output         string
+		shown                            []string
+		resolver, config, output, caFile string
 		timeout                          time.Duration
 		strict                           bool
 	)
@@ -29,7 +32,7 @@ func doctorCommand() *cobra.Command {
 world does, and say what is wrong and what to do about it: delegation and glue,
 reachability over UDP and TCP, lame servers, serials, EDNS and packet sizes,
 client subnet, case, cookies, names that do not exist, TTLs, the chain of trust
-and the clock.
+and the clock; and of names that are asked over TLS, the certificates and their end.
 
 It needs neither a running node nor a configuration, and works on any zone. It
 sees what this machine's place in the network sees: run it outside your own.
@@ -39,6 +42,7 @@ note), 1 otherwise.`,
 		Example: `  fairway doctor cdn.video.example
   fairway doctor cdn.video.example --name live.cdn.video.example
   fairway doctor cdn.video.example --config fairway.yaml
+  fairway doctor cdn.video.example --tls go.cdn.video.example --tls ns1.cdn.video.example:853
   fairway doctor cdn.video.example --server 192.0.2.53 --server 198.51.100.53:5300`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -46,8 +50,15 @@ note), 1 otherwise.`,
 				return err
 			}
 			patient := doctor.Config{Zone: args[0], Names: names, Timeout: timeout}
+			patient.TLS = shown
 			if err := readFlags(&patient, servers, parents, clients, resolver); err != nil {
 				return usageError{err, c.CommandPath()}
+			}
+			if caFile != "" {
+				var err error
+				if patient.Roots, err = certs.Authority(caFile); err != nil {
+					return fmt.Errorf("--ca-file: %w", err)
+				}
 			}
 			if config != "" {
 				if err := addHostnames(&patient, config); err != nil {
@@ -74,7 +85,9 @@ note), 1 otherwise.`,
 	c.Flags().StringArrayVar(&parents, "parent", nil, "ask this server of the parent zone for the delegation, in place of those that the resolver finds (repeat)")
 	c.Flags().StringVar(&resolver, "resolver", "", "the resolver to begin with, ADDRESS or ADDRESS:PORT; none: ask no resolver (default: the system's)")
 	c.Flags().StringArrayVar(&names, "name", nil, "look at this steered name of the zone too (repeat)")
-	c.Flags().StringVarP(&config, "config", "c", "", "look at the steered names of this configuration that lie in the zone")
+	c.Flags().StringArrayVar(&shown, "tls", nil, "look at the certificate that this name shows, NAME or NAME:PORT (repeat; default port 443)")
+	c.Flags().StringVar(&caFile, "ca-file", "", "PEM file with the authorities that certificates must lead back to (default the system's)")
+	c.Flags().StringVarP(&config, "config", "c", "", "look at the steered names of this configuration that lie in the zone, and at the certificates of its listeners")
 	c.Flags().StringArrayVar(&clients, "client", nil, "compare the answers for clients in this network, such as 192.0.2.0/24 (repeat)")
 	durationFlag(c, &timeout, "timeout", 2*time.Second, "how long to wait for an answer; over UDP three times")
 	c.Flags().BoolVar(&strict, "strict", false, "exit with 1 for warnings too")
@@ -154,6 +167,7 @@ func addHostnames(to *doctor.Config, path string) error {
 	if compiled == nil {
 		return fmt.Errorf("%s: %s; fairway check tells more", path, count(findings.Errors(), "error"))
 	}
+	to.TLS = append(to.TLS, certifiedNames(compiled)...)
 	for _, s := range compiled.Revision.Services {
 		for _, name := range s.Hostnames {
 			if dns.IsSubDomain(dns.CanonicalName(to.Zone), name) {
@@ -162,6 +176,31 @@ func addHostnames(to *doctor.Config, path string) error {
 		}
 	}
 	return nil
+}
+
+// certifiedNames are the names that listeners prove, with their ports: those of acme, and
+// else the HTTP door's.
+func certifiedNames(c *policies.Configuration) (names []string) {
+	add := func(listeners, of []string) {
+		for _, name := range of {
+			if len(listeners) == 0 || strings.HasPrefix(name, "*.") {
+				continue
+			}
+			if _, port, _ := net.SplitHostPort(listeners[0]); port != "0" {
+				names = append(names, net.JoinHostPort(name, port))
+			}
+		}
+	}
+	n := c.Node
+	if n.HTTP.ACME && n.ACME != nil {
+		add(n.Listen.HTTPS, n.ACME.Names)
+	} else {
+		add(n.Listen.HTTPS, n.HTTPHosts)
+	}
+	if n.DNS.TLS.ACME && n.ACME != nil {
+		add(n.Listen.DoT, n.ACME.Names)
+	}
+	return names
 }
 
 func printReport(w io.Writer, r *doctor.Report) {

@@ -57,7 +57,7 @@ func TestDoctorCommand(t *testing.T) {
 		t.Errorf("%+v", report)
 	}
 
-	for _, wrong := range [][]string{{"doctor"}, {"doctor", "a..b", "--server", server}, {"doctor", "a.example", "--server", "ns1"}, {"doctor", "a.example", "--client", "x"}} {
+	for _, wrong := range [][]string{{"doctor"}, {"doctor", "a..b", "--server", server}, {"doctor", "a.example", "--server", "ns1"}, {"doctor", "a.example", "--client", "x"}, {"doctor", "a.example", "--server", server, "--tls", "a..b"}} {
 		if _, errs, code := run(t, temp, wrong...); code != 2 || errs == "" {
 			t.Errorf("%v: exit %d, stderr %q", wrong, code, errs)
 		}

@@ -358,6 +358,7 @@ func orOld(there bool) string {
 type Status struct {
 	Name     string    `json:"name"`
 	NotAfter time.Time `json:"not_after,omitzero"` // zero = there is no certificate
+	Began    time.Time `json:"not_before,omitzero"`
 	Issuer   string    `json:"issuer,omitempty"`
 	Next     time.Time `json:"next,omitzero"` // when it is asked for
 	Failures int       `json:"failures,omitempty"`
@@ -374,7 +375,7 @@ func (k *Keeper) Status() []Status {
 		if r := k.records[name]; r != nil {
 			s.Next, s.Failures, s.Error = r.due(k.config.way()), r.Failures, r.Error
 			if leaf := r.leaf(); leaf != nil {
-				s.NotAfter, s.Issuer = leaf.NotAfter, cmp.Or(leaf.Issuer.CommonName, leaf.Issuer.String())
+				s.Began, s.NotAfter, s.Issuer = leaf.NotBefore, leaf.NotAfter, cmp.Or(leaf.Issuer.CommonName, leaf.Issuer.String())
 			}
 		}
 		if fault := k.faults[name]; fault != nil {

@@ -12,6 +12,7 @@ type Certificate struct {
 	From     string    `json:"from"`  // its file, or "acme"
 	Names    []string  `json:"names,omitempty"`
 	NotAfter time.Time `json:"not_after,omitzero"` // zero = there is none
+	Late     bool      `json:"late,omitempty"`     // it should have been renewed by now
 	Issuer   string    `json:"issuer,omitempty"`
 	Renewal  time.Time `json:"renewal,omitzero"` // when it is asked for next; zero for files
 	Failures int       `json:"failures,omitempty"`

@@ -11,7 +11,8 @@
 // each server alone: authority, UDP and TCP, EDNS, sizes, client subnet, case,
 // names that do not exist (server.go, edns.go, names.go); all servers against each
 // other (agreement.go); the chain of trust and the clock (dnssec.go); what a
-// resolver makes of it all (resolver.go).
+// resolver makes of it all (resolver.go); the certificates that names show, and when they
+// end (certificate.go).
 //
 // It knows nothing of Fairway but what Fairway answers, so that it tells the same
 // about every authoritative server. It needs no running node and no
@@ -23,7 +24,7 @@
 // (operation), RFC 2308 (negative answers), RFC 4034 and 4035 (DNSSEC), RFC 5001
 // (NSID), RFC 6891 (EDNS), RFC 7344 (CDS), RFC 7766 (TCP), RFC 7871 (client
 // subnet), RFC 7873 (cookies), RFC 8020 (empty non-terminals), RFC 8906 (EDNS
-// compliance), DNS flag day 2020 (1232 octets).
+// compliance), RFC 7633 (certificates that want a staple), DNS flag day 2020 (1232 octets).
 //
 // # Known limits
 //

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -27,6 +28,12 @@ type Config struct {
 	Servers []netip.AddrPort
 	// Names are steered names of the zone, which are looked at one by one.
 	Names []string
+	// TLS are names whose certificates are looked at, NAME or NAME:PORT; the port is 443
+	// where none is said. They need not be in the zone.
+	TLS []string
+	// Roots are the authorities that certificates must lead back to. Default: the
+	// system's.
+	Roots *x509.CertPool
 	// Clients are networks whose answers are compared. Default: one each in Europe,
 	// North America, Asia, and one of IPv6.
 	Clients []netip.Prefix
@@ -57,6 +64,11 @@ func New(c Config) (*Doctor, error) {
 			findings = append(findings, fmt.Errorf("name %q is not in zone %s", name, zone))
 		}
 		d.names = append(d.names, full)
+	}
+	for _, text := range c.TLS {
+		if _, _, err := splitTLS(text); err != nil {
+			findings = append(findings, err)
+		}
 	}
 	if !c.Resolver.IsValid() && len(c.Servers) == 0 {
 		findings = append(findings, errors.New("neither a resolver to find the zone's servers with, nor the servers"))
@@ -102,6 +114,7 @@ func (d *Doctor) Examine(ctx context.Context) *Report {
 	x.checkTrust()
 	x.checkSignals(ctx)
 	x.askResolver(ctx)
+	x.checkCertificates(ctx)
 	x.report.settle()
 	return x.report
 }

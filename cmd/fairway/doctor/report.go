@@ -49,7 +49,7 @@ func (r Result) rank() int { return slices.Index([]Result{OK, Note, Warning, Err
 // else rests upon to the details.
 var order = [...]string{
 	"parent", "delegation", "glue", "servers", "udp", "tcp", "authority", "soa", "serial", "ns", "recursion", "transfer",
-	"edns", "size", "subnet", "case", "cookie", "nsid", "nxdomain", "names", "ttl", "ds", "signal", "signatures", "clock", "resolver",
+	"edns", "size", "subnet", "case", "cookie", "nsid", "nxdomain", "names", "ttl", "ds", "signal", "signatures", "clock", "resolver", "certificate",
 }
 
 // settle sorts the findings and says what follows from them.
