@@ -22,8 +22,9 @@ type Entry struct {
 	Lost      bool      // failed or drained, and without clients since
 	Recovered time.Time // when its ramp began; zero = not ramping
 	Left      time.Time // when it was given up as a target; zero = it is one, or never was
+	Full      bool      // at its cap: who is not there should not choose it of free will
 
-	barred bool // given up too lately to be chosen again of free will
+	barred bool // full, or given up too lately to be chosen again of free will
 }
 
 // Terms are by what a group's clients are divided, and what bounds the moves.
@@ -43,6 +44,10 @@ type Terms struct {
 	// Frozen is until when nothing moves voluntarily, and why; zero = now.
 	Frozen    time.Time
 	FrozenWhy string
+	// Surged is when caps last sent many of the group's clients to others; zero = never,
+	// or of no interest. Where all groups of a region see the same, all would leave what
+	// a crowd has made slow, and crowd the next.
+	Surged time.Time
 }
 
 // Clock is what the bounds remember of a group as a whole.
@@ -211,13 +216,17 @@ func (a *allocation) target() []float64 {
 		a.clock.Spec = a.Spec
 		return old
 	}
-	if until := a.bar(); !until.IsZero() && !edited && !a.Free {
+	if until, some := a.bar(); some && !edited && !a.Free {
 		open := ideal(a.take(), a.entries, split, incumbent, a.bounds.Margin)
 		if open == nil { // only who was given up is left to be chosen
 			open = old
 		}
-		if !same(open, want) {
-			a.hold(steering.HoldFailback, until, "who would be chosen was given up not long ago")
+		switch {
+		case same(open, want):
+		case until.IsZero():
+			a.hold(steering.HoldCap, until, "who would be chosen is at its cap")
+		default:
+			a.hold(steering.HoldFailback, until, "who would be chosen was given up not long ago, or is at its cap")
 		}
 		if same(open, old) && !same(want, old) {
 			return old
@@ -236,20 +245,28 @@ func (a *allocation) target() []float64 {
 		a.hold(steering.HoldDwell, until, "the present choice is too young")
 		return old
 	}
+	if until := notAfter(a.Surged, a.now).Add(a.bounds.Failback * 6 / 10); !a.Surged.IsZero() && a.now.Before(until) {
+		a.hold(steering.HoldDwell, until, "caps have just sent many to others")
+		return old
+	}
 	return a.choose(want)
 }
 
-// bar marks those that were given up too lately to be chosen again voluntarily, and
-// returns when the first of them may be; zero = there is none.
-func (a *allocation) bar() (until time.Time) {
+// bar marks those that are full, or were given up too lately to be chosen again
+// voluntarily, and tells whether there are some. until is when the first of the latter
+// may be; zero = there is none.
+func (a *allocation) bar() (until time.Time, some bool) {
 	for i := range a.entries {
 		e := &a.entries[i]
 		end := e.Left.Add(a.bounds.Failback)
-		if e.barred = !e.Left.IsZero() && a.now.Before(end) && e.Target == 0; e.barred {
+		late := !e.Left.IsZero() && a.now.Before(end) && e.Target == 0
+		if late {
 			until = earlier(until, end)
 		}
+		e.barred = late || e.Full && e.Target == 0
+		some = some || e.barred
 	}
-	return until
+	return until, some
 }
 
 // aim writes the new target, and notes who was given up for it. A choice that is not

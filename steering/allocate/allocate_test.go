@@ -25,6 +25,7 @@ type group struct {
 	bounds  steering.Switch
 	split   steering.SplitSpec
 	spec    uint64 // of what the operator wrote
+	surged  time.Time
 	now     time.Time
 	out     Outcome
 }
@@ -39,7 +40,7 @@ func newGroup(split steering.SplitSpec, bounds steering.Switch, scores ...float6
 }
 
 func (g *group) decide(free bool) {
-	g.out = Allocate(g.entries, Terms{Split: g.split, Bounds: g.bounds, Spec: g.spec, Free: free}, &g.clock, g.now)
+	g.out = Allocate(g.entries, Terms{Split: g.split, Bounds: g.bounds, Spec: g.spec, Free: free, Surged: g.surged}, &g.clock, g.now)
 }
 
 // after lets time pass and decides again.
@@ -424,5 +425,41 @@ func check(t *rapid.T, g *group, before []Entry) {
 	// What a healthy endpoint loses is a voluntary move, whatever else happens.
 	if g.bounds.MaxShift > 0 && lost < 1-tolerance && voluntary > g.bounds.MaxShift+1e-5 {
 		t.Fatalf("%v moved voluntarily at once, max shift is %v: %+v to %v", voluntary, g.bounds.MaxShift, before, g.shares())
+	}
+}
+
+// Who is at its cap is not chosen of free will by clients that would only be sent on,
+// and is once there is room. Whose own choice fails goes there all the same.
+func TestFullIsNotChosen(t *testing.T) {
+	g := newGroup(best, steering.Switch{Margin: 0.1}, 100, 50)
+	g.entries[1].Score, g.entries[1].Full = 200, true
+	g.after(time.Minute).want(t, "the better one is full", 1, 0)
+	if len(g.out.Holds) != 1 || g.out.Holds[0].By != steering.HoldCap {
+		t.Errorf("held by %+v, want the cap", g.out.Holds)
+	}
+	g.entries[1].Full = false
+	g.after(time.Minute).want(t, "it has room again", 0, 1)
+	g.entries[1].Full = true
+	g.entries[0].Score = 199
+	g.after(time.Minute).want(t, "who is there stays though it is full", 0, 1)
+	g.entries[0].Full = true
+	g.fail(1)
+	g.after(time.Second).want(t, "the choice failed, and the only other one is full", 1, 0)
+}
+
+// While caps send many to others, nothing is chosen of free will, for six tenths of the
+// failback; what fails is left at once.
+func TestNothingIsChosenInASurge(t *testing.T) {
+	g := newGroup(best, steering.Switch{Margin: 0.1, Failback: 10 * time.Minute}, 100, 50, 10)
+	g.surged = g.now
+	g.entries[1].Score = 200
+	for range 5 {
+		g.after(time.Minute).want(t, "in a surge", 1, 0, 0)
+	}
+	g.after(time.Minute).want(t, "after the surge", 0, 1, 0)
+	g.surged = g.now
+	g.fail(1)
+	if g.after(time.Second); g.entries[1].Share != 0 {
+		t.Errorf("what fails in a surge is left: %v", g.shares())
 	}
 }

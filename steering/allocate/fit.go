@@ -43,7 +43,13 @@ const fitRounds = 64
 // It is a function of its arguments: the same claims come out alike, whatever they
 // were before.
 func Fit(claims []Claim, capacities []Capacity) (stretch float64) {
-	f := fit{claims: claims, capacities: capacities, load: make([]float64, len(capacities)), begin: make([]int, len(claims))}
+	f := fit{
+		claims: claims, capacities: capacities, load: make([]float64, len(capacities)), begin: make([]int, len(claims)),
+		stretch: make([]float64, len(capacities)), short: make([]bool, len(capacities)),
+	}
+	for x := range f.stretch {
+		f.stretch[x] = 1
+	}
 	n, most := 0, 0
 	for i := range claims {
 		f.begin[i] = n
@@ -52,12 +58,15 @@ func Fit(claims []Claim, capacities []Capacity) (stretch float64) {
 	}
 	f.from, f.to, f.took = make([]float64, n), make([]float64, n), make([]float64, most)
 	f.count()
-	for stretch = 1; ; stretch *= stretchStep {
-		f.stretch = stretch
-		if f.settle() || stretch > mostStretch {
-			return stretch
+	for stretch = 1; !f.settle() && stretch <= mostStretch; {
+		for x, short := range f.short {
+			if short {
+				f.stretch[x] *= stretchStep
+				stretch = max(stretch, f.stretch[x])
+			}
 		}
 	}
+	return stretch
 }
 
 const (
@@ -68,8 +77,9 @@ const (
 type fit struct {
 	claims     []Claim
 	capacities []Capacity
-	stretch    float64
 	load       []float64 // by capacity
+	stretch    []float64 // by capacity: the factor on its limit
+	short      []bool    // by capacity: who may use it has nowhere to go
 
 	// Buffers that every round uses again: by option of every claim the share that
 	// leaves, and the part of what leaves the claim that it gets.
@@ -94,7 +104,7 @@ func (f *fit) add(c *Claim, option int, share float64) {
 	}
 }
 
-func (f *fit) limit(x int) float64 { return f.capacities[x].Limit * f.stretch }
+func (f *fit) limit(x int) float64 { return f.capacities[x].Limit * f.stretch[x] }
 
 // over is how much of a capacity's load is above its limit.
 func (f *fit) over(x int) float64 {
@@ -105,7 +115,7 @@ func (f *fit) over(x int) float64 {
 }
 
 // settle moves until nothing that can move is over. It returns false when
-// something is, for want of room that higher limits would give.
+// something is, for want of room that higher limits would give: those of what is short.
 func (f *fit) settle() bool {
 	for range fitRounds {
 		moved, stuck := f.round()
@@ -114,6 +124,17 @@ func (f *fit) settle() bool {
 		}
 	}
 	return true
+}
+
+// want notes which limits keep a claim from what it may use.
+func (f *fit) want(c *Claim) {
+	for k := range c.Options {
+		if o := &c.Options[k]; o.Class >= 0 || o.Share > 0 {
+			for _, x := range o.Draws {
+				f.short[x] = f.short[x] || f.load[x] > f.limit(x)*(1-tolerance)
+			}
+		}
+	}
 }
 
 // shift is what one claim wants to move in a round.
@@ -127,6 +148,7 @@ type shift struct {
 // nowhere to go now, and would have with higher limits.
 func (f *fit) round() (moved, stuck bool) {
 	movable := make([]leaving, len(f.capacities)) // load of those that can go elsewhere
+	clear(f.short)
 	shifts := f.shifts[:0]
 	for i := range f.claims {
 		c := &f.claims[i]
@@ -136,7 +158,10 @@ func (f *fit) round() (moved, stuck bool) {
 		from, to := f.begin[i], f.begin[i]+len(c.Options)
 		s := shift{claim: c, from: f.from[from:to], to: f.to[from:to]}
 		if !f.targets(c, s.to) {
-			stuck = stuck || hopeful(c)
+			if hopeful(c) {
+				stuck = true
+				f.want(c)
+			}
 			continue
 		}
 		shifts = append(shifts, s)

@@ -250,3 +250,18 @@ func TestWhoWasThereStays(t *testing.T) {
 		t.Errorf("60 were there of 45: %+v, want 45 of them to stay and nobody to come in", c)
 	}
 }
+
+// Where all that some may use is too little, the limits of others hold all the same.
+func TestOnlyWhatIsShortIsStretched(t *testing.T) {
+	eu, na := claim(300, 1, 0), claim(90, 0.9, 0.1)
+	na.Options[0].Draws, na.Options[1].Draws = []int{2}, []int{3}
+	claims := []Claim{eu, na}
+	if stretch := Fit(claims, caps(100, 100, 80, 100)); stretch < 1.5 || stretch > 1.5*stretchStep*1.001 {
+		t.Errorf("stretched by %v, want about 1.5: the first two caps hold 200 of 300", stretch)
+	}
+	wantShares(t, "who has room elsewhere keeps its caps", claims[1], 80.0/90, 10.0/90)
+	claims = []Claim{claim(300, 1, 0), na}
+	claims[1].Options[0].Share, claims[1].Options[1].Share = 1, 0
+	Fit(claims, caps(100, 100, 80, 100))
+	wantShares(t, "and goes there", claims[1], 80.0/90, 10.0/90)
+}

@@ -12,18 +12,21 @@ import (
 
 // Book follows every endpoint in every region.
 type Book struct {
-	wholes    map[string]string   // region → the region whose level it shares
-	vantages  map[string]string   // vantage → its region
-	standing  map[string][]string // region → the places of the vantages that stand in it, in order
-	watching  map[string][]string // region that is no part → those of all vantages in it and its parts
-	subjects  map[steering.Subject]string
-	levels    map[key]*level
-	weights   map[string]float64 // part of a region → its part of the region's traffic
-	usual     map[key]float64    // endpoint × region, parts too: the logarithm of what surveys found
-	regions   []string
-	endpoints map[string]bool
-	changed   bool
+	wholes   map[string]string   // region → the region whose level it shares
+	parts    map[string][]int    // region that is no part → the numbers of those that share its level, itself too
+	index    *index              // of tables
+	vantages map[string]post     // by name
+	standing map[string][]string // region → the places of the vantages that stand in it, in order
+	watching map[string][]string // region that is no part → those of all vantages in it and its parts
+	subjects map[steering.Subject]string
+	levels   map[key]*level
+	weights  map[string]float64 // part of a region → its part of the region's traffic
+	usual    map[key]float64    // endpoint × region, parts too: the logarithm of what surveys found
+	changed  bool
 }
+
+// post is where a vantage stands.
+type post struct{ region, whole, place string }
 
 // key names a level: an endpoint's id in a region that is no part.
 type key struct{ endpoint, region string }
@@ -34,18 +37,24 @@ func New() *Book { return &Book{levels: make(map[key]*level)} }
 // Configure takes over a revision's endpoints, vantages and regions. What is known of
 // those that stay is kept.
 func (b *Book) Configure(r *steering.Revision) {
-	b.wholes, b.vantages, b.subjects = make(map[string]string), make(map[string]string), make(map[steering.Subject]string)
-	b.regions = r.RegionNames()
-	for _, name := range b.regions {
-		b.wholes[name] = name
-		if region := r.Region(name); region != nil && region.Within != "" {
-			b.wholes[name] = region.Within
+	b.wholes, b.parts = make(map[string]string), make(map[string][]int)
+	b.vantages, b.subjects = make(map[string]post), make(map[steering.Subject]string)
+	b.index = newIndex(r)
+	for i := range r.Regions {
+		if region := &r.Regions[i]; region.Within != "" {
+			b.wholes[region.Name] = region.Within
 		}
+	}
+	for number, name := range b.index.regions {
+		if b.wholes[name] == "" {
+			b.wholes[name] = name
+		}
+		b.parts[b.wholes[name]] = append(b.parts[b.wholes[name]], number)
 	}
 	b.standing, b.watching = make(map[string][]string), make(map[string][]string)
 	for _, v := range r.Vantages {
 		place, whole := vantagePlace(v.Name), b.wholes[v.Region]
-		b.vantages[v.Name] = v.Region
+		b.vantages[v.Name] = post{v.Region, whole, place}
 		b.standing[v.Region] = append(b.standing[v.Region], place)
 		b.watching[whole] = append(b.watching[whole], place)
 	}
@@ -54,16 +63,15 @@ func (b *Book) Configure(r *steering.Revision) {
 			slices.Sort(places)
 		}
 	}
-	b.endpoints, b.usual = make(map[string]bool), make(map[key]float64)
+	b.usual = make(map[key]float64)
 	for _, s := range r.Services {
 		for _, e := range s.Endpoints {
 			b.subjects[e.Subject()] = e.ID
-			b.endpoints[e.ID] = true
 			b.survey(e)
 		}
 	}
 	for k, l := range b.levels {
-		if !b.endpoints[k.endpoint] || b.wholes[k.region] != k.region {
+		if b.index.row(k.endpoint) < 0 || b.wholes[k.region] != k.region {
 			delete(b.levels, k)
 			continue
 		}
@@ -93,6 +101,9 @@ func (b *Book) survey(e *steering.Endpoint) {
 // usualOffset is how far a part of a region is from the whole, as surveys say; 0 where
 // they do not speak of both.
 func (b *Book) usualOffset(endpoint, region string) float64 {
+	if len(b.usual) == 0 {
+		return 0
+	}
 	part, some := b.usual[key{endpoint, region}]
 	whole, all := b.usual[key{endpoint, b.wholes[region]}]
 	if !some || !all {
@@ -133,13 +144,13 @@ const probeNoise = 0.15 * 0.15
 // vantages are left out.
 func (b *Book) Probe(m *steering.Measurement) {
 	endpoint, known := b.subjects[m.Subject]
-	region, stands := b.vantages[m.Vantage]
+	post, stands := b.vantages[m.Vantage]
 	if !known || !stands {
 		return
 	}
-	l := b.level(endpoint, b.wholes[region])
-	o, at := l.place(vantagePlace(m.Vantage)), unix(m.At)
-	o.usual = b.usualOffset(endpoint, region)
+	l := b.level(endpoint, post.whole)
+	o, at := l.place(post.place), unix(m.At)
+	o.usual = b.usualOffset(endpoint, post.region)
 	if !m.OK() {
 		o.probes.add(1, 1, at)
 	} else {
@@ -172,7 +183,7 @@ func (b *Book) Players(p *Players) {
 	whole, known := b.wholes[p.Region]
 	ok := p.Tries - p.Fails
 	sound := p.Tries > 0 && p.Fails >= 0 && ok >= 0 && !math.IsInf(p.Tries+p.LogMs+p.LogMsSq, 0) && !math.IsNaN(p.LogMs+p.LogMsSq)
-	if !known || !sound || !b.endpoints[p.Endpoint] {
+	if !known || !sound || b.index.row(p.Endpoint) < 0 {
 		return
 	}
 	l := b.level(p.Endpoint, whole)
@@ -191,8 +202,13 @@ func (b *Book) Players(p *Players) {
 }
 
 // Weigh takes over how much traffic each region has, in whatever unit. Parts of which
-// it is not known, or regions that no part is known of, are not weighed.
+// it is not known, or regions that no part is known of, are not weighed; and nothing
+// is where no survey tells what weights are for.
 func (b *Book) Weigh(traffic map[string]float64) {
+	if len(b.usual) == 0 {
+		b.weights = nil
+		return
+	}
 	sums := make(map[string]float64)
 	for region, x := range traffic {
 		if whole := b.wholes[region]; whole != region {
@@ -220,36 +236,21 @@ type Estimate struct {
 	Own    bool    // players or a vantage of this very region told, not only of the region that it is a part of
 }
 
-// Table holds estimates. It never changes. A nil Table knows nothing.
-type Table struct{ by map[key]Estimate }
-
-// Get returns an estimate; false when nothing is known.
-func (t *Table) Get(endpoint, region string) (Estimate, bool) {
-	if t == nil {
-		return Estimate{}, false
-	}
-	e, ok := t.by[key{endpoint, region}]
-	return e, ok
-}
-
 // Table sums up what is known at a time.
 func (b *Book) Table(now time.Time) *Table {
 	b.changed = false
 	at := unix(now)
-	t := &Table{by: make(map[key]Estimate, len(b.levels))}
-	parts := make(map[string][]string)
-	for _, region := range b.regions {
-		parts[b.wholes[region]] = append(parts[b.wholes[region]], region)
-	}
+	t := b.index.table()
 	for k, l := range b.levels {
 		if !l.known { // nothing ever answered there: health says what is to be said
 			continue
 		}
 		probed := l.probed(b.watching[k.region], at)
 		l.players.forget(max(at, l.players.at))
-		others := b.others(l, parts[k.region])
-		for _, region := range parts[k.region] {
-			t.by[key{k.endpoint, region}] = b.estimate(l, k.endpoint, region, others, probed, at)
+		parts, row := b.parts[k.region], b.index.row(k.endpoint)
+		others := b.others(l, parts)
+		for _, column := range parts {
+			*t.at(row, column) = b.estimate(l, k.endpoint, b.index.regions[column], others, probed, at)
 		}
 	}
 	return t
@@ -258,12 +259,13 @@ func (b *Book) Table(now time.Time) *Table {
 // others is how far parts of which nobody tells are from a level that a survey found.
 // A survey is of the region as a whole, so what is known of some of its parts tells of
 // the rest: where those with a vantage are far away, the others are nearer.
-func (b *Book) others(l *level, parts []string) float64 {
+func (b *Book) others(l *level, parts []int) float64 {
 	if !l.survey {
 		return 0
 	}
 	rest, left := 1.0, 1.0
-	for _, region := range parts {
+	for _, column := range parts {
+		region := b.index.regions[column]
 		o := l.places[region]
 		if o == nil || !o.seen {
 			o = b.surest(l, region)
@@ -301,8 +303,10 @@ func (b *Book) estimate(l *level, endpoint, region string, others, probed, at fl
 	case o != nil:
 		mean, variance, e.Own = mean+o.mean, variance+o.variance+offsetDrift*max(0, at-o.at), true
 	case b.wholes[region] != region:
-		if _, stated := b.usual[key{endpoint, region}]; stated {
-			others = b.usualOffset(endpoint, region)
+		if len(b.usual) > 0 {
+			if _, stated := b.usual[key{endpoint, region}]; stated {
+				others = b.usualOffset(endpoint, region)
+			}
 		}
 		mean, variance = mean+others, variance+offsetPrior
 	}

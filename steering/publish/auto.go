@@ -131,7 +131,6 @@ func (f *fetch) text(failure time.Duration) string {
 // auto scores an option by what a fetch costs there: an estimate where there is one,
 // else the figures of its health.
 func (c *chain) auto(o *option) float64 {
-	o.fetch.Estimate, o.fetch.known = c.estimates.Get(o.endpoint.ID, c.group.Region)
 	if !o.fetch.known && o.health.P50 > 0 {
 		samples := float64(o.health.Samples)
 		o.fetch = fetch{known: true, Estimate: estimate.Estimate{
@@ -194,6 +193,8 @@ type trying struct {
 	since time.Time // zero = that was never thought over
 	those []*steering.Endpoint
 	share float64
+
+	from, made *steering.Split // what it last made of what
 }
 
 // explored gives endpoints without clients, which may be the best for all that is
@@ -214,8 +215,16 @@ func (t *track) explored(s *steering.Split, service, group int, now time.Time) *
 		if !known {
 			return s
 		}
-		*is = trying{now, those, auto.Explore / float64(max(1, len(those)))}
+		*is = trying{since: now, those: those, share: auto.Explore / float64(max(1, len(those)))}
 	}
+	if is.from != s {
+		is.from, is.made = s, is.with(s)
+	}
+	return is.made
+}
+
+// with is a split in which endpoints that are tried have their shares.
+func (is *trying) with(s *steering.Split) *steering.Split {
 	var tried []int
 	for k := len(s.Picks()); k < len(s.Candidates); k++ {
 		if c := &s.Candidates[k]; c.Reason.Code == steering.ReasonWorse && slices.Contains(is.those, c.Endpoint) {
@@ -239,9 +248,9 @@ func (t *track) explored(s *steering.Split, service, group int, now time.Time) *
 // worthTrying are the endpoints without clients that may be better than those with, for
 // whom was tried already with more doubt; false when it is not known how those are.
 func (t *track) worthTrying(s *steering.Split, region string, auto steering.Auto, tried []*steering.Endpoint) (those []*steering.Endpoint, known bool) {
-	served := 0.0
+	served, column := 0.0, t.estimates.Column(region)
 	for _, c := range s.Picks() {
-		e, known := t.estimates.Get(c.Endpoint.ID, region)
+		e, known := t.estimates.At(t.estimates.Row(c.Endpoint.ID), column)
 		if !known {
 			return nil, false
 		}
@@ -250,7 +259,7 @@ func (t *track) worthTrying(s *steering.Split, region string, auto steering.Auto
 	}
 	for k := len(s.Picks()); k < len(s.Candidates); k++ {
 		c := &s.Candidates[k]
-		e, known := t.estimates.Get(c.Endpoint.ID, region)
+		e, known := t.estimates.At(t.estimates.Row(c.Endpoint.ID), column)
 		f := fetch{Estimate: e}
 		doubt := plausible
 		if slices.Contains(tried, c.Endpoint) {

@@ -137,6 +137,38 @@ func TestSpillStays(t *testing.T) {
 	}
 }
 
+// What caps have clients leave is given up as what a choice has them leave: it is not
+// chosen again of free will for the failback, and takes what others may not when nobody
+// else has room. What was only tried may be chosen.
+func TestWhoWasLeftIsAvoided(t *testing.T) {
+	e := func(name string) *steering.Endpoint { return &steering.Endpoint{ID: name} }
+	a, b, c := e("a"), e("b"), e("c")
+	split := func(candidates ...steering.Candidate) *steering.Split {
+		s, err := steering.NewSplit(candidates, 20*time.Second, steering.Reason{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	old := split(
+		steering.Candidate{Endpoint: a, Weight: 0.69}, steering.Candidate{Endpoint: b, Weight: 0.3},
+		steering.Candidate{Endpoint: c, Weight: 0.01, Reason: steering.Reason{Code: steering.ReasonExplored}},
+	)
+	was := &slot{split: old, memory: memory{ends: []past{{endpoint: a, target: 1}}}}
+	if was.leaving(old, old, noon) != was {
+		t.Error("nobody moved, and yet something is noted")
+	}
+	is := was.leaving(old, split(steering.Candidate{Endpoint: a, Weight: 1}, steering.Candidate{Endpoint: b}, steering.Candidate{Endpoint: c}), noon)
+	if !is.memory.gaveUp(b) || is.memory.gaveUp(a) || is.memory.gaveUp(c) || len(was.memory.ends) != 1 {
+		t.Errorf("b was left: %+v, before %+v", is.memory, was.memory)
+	}
+	options := []allocate.Option{{Share: 1}, {Class: 1}, {Class: 2}}
+	avoid(old, &is.memory, options)
+	if options[0].Class != 0 || options[1].Class <= options[2].Class {
+		t.Errorf("classes %+v, want b last", options)
+	}
+}
+
 // What a CDN may carry in a region it may carry in the region and its parts together,
 // and what is over goes to the next best, not to everybody.
 func TestCapOfTheWholeBindsItsParts(t *testing.T) {

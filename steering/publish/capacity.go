@@ -122,6 +122,9 @@ func (t *track) serve(now time.Time) (changed bool) {
 				copy(next, old)
 			}
 			next[g] = split
+			if old != nil && f.claims != nil {
+				t.left(i, g, old[g], split, now)
+			}
 		}
 		if next != nil || old == nil {
 			t.splits[i] = next
@@ -152,7 +155,7 @@ type fitting struct {
 
 // fit holds what is decided for all groups together against the caps.
 func (t *track) fit(now time.Time) *fitting {
-	t.stretch = 1
+	t.stretch, t.full = 1, nil
 	if t.limits == nil {
 		return new(fitting)
 	}
@@ -160,6 +163,7 @@ func (t *track) fit(now time.Time) *fitting {
 	if !t.spilling(now) && !t.over(f.capacities) {
 		return f
 	}
+	defer func() { t.full = f.fullness() }()
 	options, groups := 0, 0
 	for i := range t.slots {
 		for _, s := range t.slots[i] {
@@ -176,6 +180,7 @@ func (t *track) fit(now time.Time) *fitting {
 		}
 		if policy.Switch.Failback > 0 {
 			hold(want, t.serving(i, g), c.Options)
+			avoid(want, &t.slots[i][g].memory, c.Options)
 		}
 		s.stays(want, c.Options, now)
 		f.claims = append(f.claims, c)
@@ -185,6 +190,11 @@ func (t *track) fit(now time.Time) *fitting {
 	at := 0
 	t.eachSpill(func(i, g int, policy *steering.Policy, s *spilled) {
 		s.keep(t.slots[i][g].split, f.claims[at].Options, policy.Switch.Failback, now)
+		if was := t.slots[i][g]; !was.memory.surged.Equal(s.surged) {
+			noted := *was
+			noted.memory.surged = s.surged
+			t.note(i, g, &noted)
+		}
 		at++
 	})
 	return f
@@ -289,6 +299,33 @@ func (f *fitting) count() {
 	}
 }
 
+// fullness tells which providers are at their caps, by region. nil = none is.
+type fullness struct {
+	*limits
+	full []bool // by capacity
+}
+
+func (f *fitting) fullness() *fullness {
+	full := make([]bool, len(f.capacities))
+	for x := range full {
+		full[x] = f.loads[x] > atCap*f.capacities[x].Limit
+	}
+	return &fullness{f.limits, full}
+}
+
+// at tells whether a provider has no room for clients of a region.
+func (f *fullness) at(provider, region string) bool {
+	if f == nil {
+		return false
+	}
+	for _, x := range f.draws[region][provider] {
+		if f.full[x] {
+			return true
+		}
+	}
+	return false
+}
+
 // shareStep is how finely shares that caps make are told apart.
 const shareStep = 1e-4
 
@@ -329,11 +366,14 @@ func (f *fitting) split(want *steering.Split, c *allocate.Claim, coming string) 
 	return reweighed(want, candidates, append(slices.Clone(want.Holds), steering.Hold{By: steering.HoldCap, Note: note}))
 }
 
+// atCap is the part of a limit from which on it counts as used up.
+const atCap = 0.99
+
 // full names the capacities of an option that are used up.
 func (f *fitting) full(draws []int) string {
 	var names []string
 	for _, x := range draws {
-		if f.loads[x] > 0.99*f.capacities[x].Limit {
+		if f.loads[x] > atCap*f.capacities[x].Limit {
 			names = append(names, f.names[x])
 		}
 	}

@@ -338,7 +338,7 @@ func (c *chain) prefer() {
 func (c *chain) score() {
 	cheapest := 0.0
 	for i := range c.options {
-		price := c.market.price(c.options[i].endpoint, c.group.Region)
+		price := c.stalls[i].price(c.group.Region)
 		c.options[i].inputs.PricePerGB = price
 		if price > 0 && (cheapest == 0 || price < cheapest) {
 			cheapest = price
@@ -349,16 +349,20 @@ func (c *chain) score() {
 		o := &c.options[i]
 		o.read(c.service.Weight(o.endpoint), cheapest, c.now)
 		o.readPlayers(&usual)
-		o.inputs.Load = c.market.load(o.endpoint, c.group.Region)
-		pace := c.market.pace(o.endpoint, c.now)
-		o.inputs.Pace, o.inputs.Pull = pace.Ratio, pace.Pull
+		o.inputs.Load = c.stalls[i].load(c.group.Region)
+		o.inputs.Pace, o.inputs.Pull = c.stalls[i].pace.Ratio, c.stalls[i].pace.Pull
 	}
 	c.readSignals()
+	column := -1
+	if c.rule.Auto {
+		column = c.estimates.Column(c.group.Region)
+	}
 	for i := range c.options {
 		o := &c.options[i]
 		o.score = 1
 		switch {
 		case c.rule.Auto:
+			o.fetch.Estimate, o.fetch.known = c.estimates.At(c.fetches[i], column)
 			o.score = c.auto(o)
 		case c.rule.Score != nil:
 			o.score = max(0, c.rule.Score(&o.inputs))

@@ -158,24 +158,25 @@ func TestMarket(t *testing.T) {
 		Regions: map[string]steering.Terms{"eu": {CapGbps: 40, CapRPS: 1000}},
 		Commit:  steering.Commit{GBMonth: 1000, Strictness: 1},
 	}}
-	blind := market{}
-	if blind.load(e, "eu") != 0 || blind.pace(e, noon) != steering.OnPace || blind.price(e, "eu") != 0.01 {
+	blind := market{}.stall(e, noon)
+	if blind.load("eu") != 0 || blind.pace != steering.OnPace || blind.price("eu") != 0.01 {
 		t.Error("with nothing reported the load is 0, the pace 1, the price that of the first GB")
 	}
 	m := market{&usage.Standing{At: noon, Accounts: map[string]*usage.Account{"a": {
 		Volume:  usage.Volume{MonthBytes: 600 * usage.GB, BPS: 50e9, RPS: 900, Known: true},
 		Regions: map[string]usage.Volume{"eu": {BPS: 20e9, RPS: 900, Known: true}},
 	}}}}
-	if got := m.load(e, "eu"); got != 0.9 {
+	told := m.stall(e, noon)
+	if got := told.load("eu"); got != 0.9 {
 		t.Errorf("load in eu %v, want 0.9: of the caps in bit/s and requests the tighter", got)
 	}
-	if got := m.load(e, "na"); got != 0.5 {
+	if got := told.load("na"); got != 0.5 {
 		t.Errorf("load in na %v, want the account's 0.5", got)
 	}
-	if m.price(e, "eu") != 0.005 || m.pace(e, noon).Ratio <= 1 {
+	if told.price("eu") != 0.005 || told.pace.Ratio <= 1 {
 		t.Error("600 GB on the first day leave the first tier, and are ahead of the pace")
 	}
-	if m.load(&steering.Endpoint{Provider: "b"}, "eu") != 0 {
+	if nobody := m.stall(&steering.Endpoint{Provider: "b"}, noon); nobody.load("eu") != 0 {
 		t.Error("an endpoint without an account has a load")
 	}
 }

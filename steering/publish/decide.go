@@ -164,7 +164,7 @@ func (d *decision) load() {
 		o := &d.options[i]
 		d.entries = append(d.entries, allocate.Entry{
 			Eligible: o.left, Spare: o.spare() && d.why.Code != steering.ReasonForced, Gone: o.gone,
-			Score: o.score, Weight: d.weight(o.endpoint),
+			Score: o.score, Weight: d.weight(o.endpoint), Full: d.policy.Switch.Failback > 0 && d.full.at(o.endpoint.Provider, d.group.Region),
 		})
 	}
 	d.position = slices.Grow(d.position[:0], len(d.options))[:len(d.options)]
@@ -220,6 +220,9 @@ func (d *decision) allocate(free bool) {
 	policy := d.policy
 	terms := allocate.Terms{Split: d.spec, Bounds: policy.Switch, Spec: d.specHere(), Free: free}
 	terms.Frozen, terms.FrozenWhy = d.frozen()
+	if d.prev != nil && !d.toldOfItself() {
+		terms.Surged = d.prev.memory.surged
+	}
 	all := policy.Switch.MaxShiftAll
 	groups := float64(d.groups[policy])
 	if terms.RoomBound = all > 0 && groups > 0; terms.RoomBound {
@@ -229,6 +232,12 @@ func (d *decision) allocate(free bool) {
 	if terms.RoomBound && d.outcome.Moved > 0 {
 		d.moved[policy.Name] = allocate.Spend(d.moved[policy.Name], all, d.outcome.Moved/groups, d.now)
 	}
+}
+
+// toldOfItself tells whether what is known of all that is left was told by clients or
+// vantages of this very region.
+func (d *decision) toldOfItself() bool {
+	return !d.any(func(o *option) bool { return !o.fetch.Own })
 }
 
 // frozen is until when operators want no voluntary move here, and why; zero = they
@@ -248,6 +257,9 @@ func (d *decision) frozen() (until time.Time, why string) {
 // remember is what the next decision must know.
 func (d *decision) remember() memory {
 	m := memory{measured: d.measured, clock: d.clock}
+	if d.prev != nil {
+		m.surged = d.prev.memory.surged
+	}
 	n := 0
 	for i := range d.entries {
 		if d.entries[i].Remembered() {
@@ -287,17 +299,26 @@ func (d *decision) keepShares() bool {
 
 // slot seals the decision.
 func (d *decision) slot() *slot {
+	return &slot{split: d.split(), holds: d.outcome.Holds, memory: d.remember(), next: d.wake()}
+}
+
+// split is the one that doors hold already where that gives the same answers, else a new
+// one.
+func (d *decision) split() *steering.Split {
 	ttl, _ := d.ttl()
-	split, err := steering.NewSplit(d.candidates(), ttl, d.splitReason(), d.outcome.Holds)
-	if err != nil { // only a mistake in allocate can cause it; the last good split stands
-		split = d.group.StaticSplit(d.service)
-		if d.prev != nil && d.group.Allows(d.prev.split) {
-			split = d.prev.split
-		}
-	} else {
-		split.Trouble = d.trouble()
+	offer := steering.Split{Candidates: d.candidates(), TTL: ttl, Reason: d.splitReason(), Trouble: d.trouble()}
+	if d.prev != nil && d.trace == nil && !d.afresh && offer.SameAnswers(d.prev.split) {
+		return d.prev.split
 	}
-	return &slot{split: split, holds: d.outcome.Holds, memory: d.remember(), next: d.wake()}
+	made, err := steering.NewSplit(slices.Clone(offer.Candidates), ttl, offer.Reason, d.outcome.Holds)
+	if err != nil { // only a mistake in allocate can cause it; the last good split stands
+		if d.prev != nil && d.group.Allows(d.prev.split) {
+			return d.prev.split
+		}
+		return d.group.StaticSplit(d.service)
+	}
+	made.Trouble = offer.Trouble
+	return made
 }
 
 // trouble says in what way the decision is less than the policy wants.
@@ -339,7 +360,7 @@ func (d *decision) wake() time.Time {
 }
 
 // candidates ranks the options. Forbidden ones are no candidates at all: they may
-// never be handed out.
+// never be handed out. The slice is used again for the next group.
 func (d *decision) candidates() []steering.Candidate {
 	order := d.ranked[:0]
 	for i := range d.options {
@@ -349,14 +370,14 @@ func (d *decision) candidates() []steering.Candidate {
 	}
 	d.rank(order)
 	d.ranked = order
-	candidates := make([]steering.Candidate, 0, len(order))
+	d.offer = d.offer[:0]
 	for _, i := range order {
 		o := &d.options[i]
-		candidates = append(candidates, steering.Candidate{
+		d.offer = append(d.offer, steering.Candidate{
 			Endpoint: o.endpoint, Weight: d.entries[i].Share, Verdict: o.health.Verdict, Score: o.score, Reason: d.candidateReason(i),
 		})
 	}
-	return candidates
+	return d.offer
 }
 
 // rank sorts option indices: by share, then by how far they came in the chain,

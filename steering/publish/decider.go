@@ -23,6 +23,7 @@ type evidence struct {
 	brakes    map[brakeOf]steering.Braked
 	moved     map[string]time.Time     // as steering.State.Moved; it is written to
 	groups    map[*steering.Policy]int // service × region groups of a policy that bounds what moves in all
+	full      *fullness                // who is at its cap
 	now       time.Time
 }
 
@@ -33,12 +34,15 @@ type decider struct {
 	*evidence
 	orders  []inForce // the overrides in force
 	detail  bool      // candidates' reasons tell their figures
+	afresh  bool      // splits that give the same answers as before are made anew all the same
 	phrases map[phrase]string
 	rules   map[*steering.Rule]string // how a split's reason names them
 
 	// Of the service at hand.
 	service  *steering.Service
 	rows     []int      // in the health table, by endpoint
+	fetches  []int      // rows in the estimates, by endpoint
+	stalls   []stall    // by endpoint
 	concerns []*inForce // the orders that concern any of its endpoints
 	specs    map[*steering.Rule]uint64
 	earlier  []earlier // endpoints of a revision before
@@ -49,6 +53,7 @@ type decider struct {
 	entries  []allocate.Entry
 	ranked   []int
 	position []int
+	offer    []steering.Candidate
 }
 
 // inForce is an override with what people are told of it.
@@ -83,6 +88,11 @@ func (d *decider) begin(service *steering.Service, rows []int) {
 	d.service, d.rows = service, rows
 	if rows == nil {
 		d.rows = rowsOf(service, d.health)
+	}
+	d.fetches, d.stalls = d.fetches[:0], d.stalls[:0]
+	for _, e := range service.Endpoints {
+		d.fetches = append(d.fetches, d.estimates.Row(e.ID))
+		d.stalls = append(d.stalls, d.market.stall(e, d.now))
 	}
 	clear(d.specs)
 	d.earlier = d.earlier[:0]
@@ -143,8 +153,8 @@ type spot struct {
 	column int              // of the region in the health table
 }
 
-func spotOf(group steering.Group, revision *steering.Revision, table steering.HealthTable) spot {
-	return spot{group, revision.Region(group.Region), table.Column(group.Region)}
+func spotOf(group steering.Group, revision *steering.Revision, table steering.HealthTable) *spot {
+	return &spot{group, revision.Region(group.Region), table.Column(group.Region)}
 }
 
 // pool is the pool that the group's clients go to first.
@@ -158,7 +168,7 @@ func (s *spot) pool() string {
 // decide runs the chain and the allocation for one group of the service at hand.
 // prev is nil when there is no earlier decision. A trace that is not nil is
 // filled.
-func (d *decider) decide(at spot, prev *slot, trace *[]steering.StageTrace) *slot {
+func (d *decider) decide(at *spot, prev *slot, trace *[]steering.StageTrace) *slot {
 	c := &d.chain
 	*c = chain{decider: d, group: at.Group, region: at.region, column: at.column, prev: prev, trace: trace, options: c.options[:0]}
 	c.run()

@@ -131,22 +131,34 @@ func (t *track) coverage(carried *usage.Standing) map[string]float64 {
 	if carried == nil {
 		return nil
 	}
-	covered, all := make(map[string]float64), make(map[string]float64)
+	type clients struct{ covered, all float64 }
+	by := make(map[string]*clients)
 	for i, sl := range t.layout.Services {
-		for g, group := range sl.Groups {
+		for g := range sl.Groups {
+			region := sl.Groups[g].Region
+			of := by[region]
+			if of == nil {
+				of = new(clients)
+				by[region] = of
+			}
 			part := t.part(i, g)
-			all[group.Region] += part
-			if split := t.serving(i, g); split != nil {
-				for _, c := range split.Picks() {
-					if carried.Volume(c.Endpoint.Provider, group.Region).Known {
-						covered[group.Region] += part * c.Weight
-					}
+			of.all += part
+			split := t.serving(i, g)
+			if split == nil {
+				continue
+			}
+			for k := range split.Picks() {
+				if c := &split.Candidates[k]; carried.Volume(c.Endpoint.Provider, region).Known {
+					of.covered += part * c.Weight
 				}
 			}
 		}
 	}
-	for region := range covered {
-		covered[region] /= all[region]
+	covered := make(map[string]float64, len(by))
+	for region, of := range by {
+		if of.covered > 0 {
+			covered[region] = of.covered / of.all
+		}
 	}
 	return covered
 }

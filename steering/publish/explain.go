@@ -69,7 +69,7 @@ func (v *View) ExplainDecision(q steering.Query, d steering.Decision) *steering.
 	ev := newDecider(&evidence{
 		revision: layout.Revision, health: v.Health, poolDown: decided.poolDown, overrides: v.Overrides,
 		market: market{v.Traffic.Carried}, estimates: v.Estimates, signals: v.Signals, now: v.At,
-		brakes: decided.held, moved: maps.Clone(decided.moved), groups: decided.groups,
+		brakes: decided.held, moved: maps.Clone(decided.moved), groups: decided.groups, full: decided.full,
 	})
 	ev.begin(sl.Service, nil)
 	fresh := ev.decide(spotOf(d.Group, layout.Revision, v.Health), prev, &x.Stages)

@@ -178,38 +178,48 @@ func (d *days) close(now time.Time) {
 	}
 }
 
+// hour is a time of day between the middles of two half hours.
+type hour struct {
+	before, after int
+	part          float64 // of the way from one to the other
+}
+
+func hourOf(now time.Time) hour {
+	now = now.UTC()
+	x := float64(now.Hour()*3600+now.Minute()*60+now.Second())/1800 - 0.5
+	low := math.Floor(x)
+	return hour{(int(low) + halfHours) % halfHours, (int(low) + 1) % halfHours, x - low}
+}
+
+// usual is the traffic at a time of day; 0 = one of its half hours is not known.
+func (h hour) usual(day *[halfHours]float64) float64 {
+	a, b := day[h.before], day[h.after]
+	if a <= 0 || b <= 0 {
+		return 0
+	}
+	return a + (b-a)*h.part
+}
+
 // growth is by how much more a region asked for a while after this time of earlier
 // days; 1 where that is not known, or less.
-func (d *days) growth(region string, now time.Time) float64 {
+func (d *days) growth(region string, is, will hour) float64 {
 	day := d.regions[region]
 	if day == nil {
 		return 1
 	}
-	is, will := usualAt(day, now), usualAt(day, now.Add(expectAhead))
-	if is <= 0 || will <= 0 {
+	before, after := is.usual(day), will.usual(day)
+	if before <= 0 || after <= 0 {
 		return 1
 	}
-	return min(max(will/is, 1), mostGrowth)
-}
-
-// usualAt is the traffic at a time of day, between the middles of two half hours; 0 = one of
-// them is not known.
-func usualAt(day *[halfHours]float64, now time.Time) float64 {
-	now = now.UTC()
-	x := float64(now.Hour()*3600+now.Minute()*60+now.Second())/1800 - 0.5
-	low := math.Floor(x)
-	a, b := day[(int(low)+halfHours)%halfHours], day[(int(low)+1)%halfHours]
-	if a <= 0 || b <= 0 {
-		return 0
-	}
-	return a + (b-a)*(x-low)
+	return min(max(after/before, 1), mostGrowth)
 }
 
 // ahead is what regions will ask for, where earlier days say that it becomes more.
 func (d *days) ahead(seen demand, now time.Time) demand {
 	next := make(demand, len(seen))
+	is, will := hourOf(now), hourOf(now.Add(expectAhead))
 	for region, of := range seen {
-		growth := d.growth(region, now)
+		growth := d.growth(region, is, will)
 		next[region] = [2]float64{of[bits] * growth, of[requests] * growth}
 	}
 	return next

@@ -80,7 +80,7 @@ func TestEarlierDays(t *testing.T) {
 	for ; now.Before(begin.Add(18 * time.Hour)); now = now.Add(10 * time.Second) {
 		d.learn(demand{"eu": {bits: traffic(now)}}, now)
 	}
-	if got := d.growth("eu", now); got != 1 {
+	if got := d.growth("eu", hourOf(now), hourOf(now.Add(expectAhead))); got != 1 {
 		t.Errorf("on the first evening growth is %v, though nobody knows what comes", got)
 	}
 	for ; now.Before(begin.Add(43 * time.Hour)); now = now.Add(10 * time.Second) {
@@ -91,11 +91,11 @@ func TestEarlierDays(t *testing.T) {
 	for name, d := range map[string]*days{"learned": d, "restored": restoredDays(stored)} {
 		for hour, want := range map[float64]float64{12: 1, 19: (100 + 50*70.0/60) / 150, 21: 1} {
 			at := begin.Add(24*time.Hour + time.Duration(hour*float64(time.Hour)))
-			if got := d.growth("eu", at); math.Abs(got-want) > 0.01 {
+			if got := d.growth("eu", hourOf(at), hourOf(at.Add(expectAhead))); math.Abs(got-want) > 0.01 {
 				t.Errorf("%s, at %v: growth %.3f, want %.3f", name, hour, got, want)
 			}
 		}
-		if got := d.growth("na", now); got != 1 {
+		if got := d.growth("na", hourOf(now), hourOf(now.Add(expectAhead))); got != 1 {
 			t.Errorf("%s: growth of a region of which nothing is known: %v", name, got)
 		}
 	}

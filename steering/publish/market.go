@@ -11,29 +11,36 @@ import (
 // reported, prices are those of the first GB and every account is on its pace.
 type market struct{ carried *usage.Standing }
 
-// price is the price of the next GB of an endpoint's clients in a region; 0 =
-// not stated.
-func (m market) price(e *steering.Endpoint, region string) float64 {
-	if e.Account == nil {
-		return 0
-	}
-	return e.Account.Price(region, m.carried.Account(e.Provider).MonthGB(), m.carried.Volume(e.Provider, region).MonthBytes/usage.GB)
+// stall is an endpoint in the market, as far as it is the same in all regions.
+type stall struct {
+	contract *steering.Provider // nil = none
+	account  *usage.Account     // nil = nothing is known of it
+	pace     steering.Pace      // how the month's volume compares with the commit
 }
 
-// pace is how the month's volume compares with the commit.
-func (m market) pace(e *steering.Endpoint, now time.Time) steering.Pace {
-	account := m.carried.Account(e.Provider)
-	if account == nil {
-		return steering.OnPace
+func (m market) stall(e *steering.Endpoint, now time.Time) stall {
+	s := stall{contract: e.Account, account: m.carried.Account(e.Provider), pace: steering.OnPace}
+	if s.account != nil {
+		s.pace = s.contract.Pace(s.account.MonthGB(), now)
 	}
-	return e.Account.Pace(account.MonthGB(), now)
+	return s
+}
+
+// price is the price of the next GB of clients in a region; 0 = not stated.
+func (s *stall) price(region string) float64 {
+	if s.contract == nil {
+		return 0
+	}
+	carried := 0.0
+	if s.account != nil {
+		carried = s.account.Regions[region].MonthBytes / usage.GB
+	}
+	return s.contract.Price(region, s.account.MonthGB(), carried)
 }
 
 // load is the part of the tightest cap that the traffic of now takes; 0 without a
 // cap, and where the traffic is not known.
-func (m market) load(e *steering.Endpoint, region string) float64 {
-	return m.carried.Account(e.Provider).Load(e.Account, region)
-}
+func (s *stall) load(region string) float64 { return s.account.Load(s.contract, region) }
 
 // terms is the region's name where contracts or traffic say something about it
 // alone for one of a service's endpoints, else empty.

@@ -21,6 +21,7 @@ type slot struct {
 // endpoints may be those of an earlier revision.
 type memory struct {
 	measured bool
+	surged   time.Time // when caps last sent many away at once; zero = never
 	clock    allocate.Clock
 	ends     []past // of endpoints of which there is something to remember
 }
@@ -54,6 +55,47 @@ func (m *memory) gaveUp(e *steering.Endpoint) bool {
 		}
 	}
 	return false
+}
+
+// leaving is the slot with a note of the endpoints that clients were sent away from: who
+// was given up by caps is not chosen again at once either, no more than who was given up
+// by choice. The slot itself where there is nothing to note.
+func (s *slot) leaving(old, served *steering.Split, now time.Time) *slot {
+	var ends []past
+	for _, c := range old.Picks() {
+		if c.Reason.Code == steering.ReasonExplored || servedBy(served, c.Endpoint) >= c.Weight-leftStep {
+			continue
+		}
+		if ends == nil {
+			ends = slices.Clone(s.memory.ends)
+		}
+		at := slices.IndexFunc(ends, func(p past) bool { return p.endpoint == c.Endpoint })
+		if at < 0 {
+			at, ends = len(ends), append(ends, past{endpoint: c.Endpoint})
+		}
+		if ends[at].target == 0 {
+			ends[at].left = now
+		}
+	}
+	if ends == nil {
+		return s
+	}
+	noted := *s
+	noted.memory.ends = ends
+	return &noted
+}
+
+// leftStep is how much less of a group's clients an endpoint must have to have been left.
+const leftStep = 0.002
+
+// servedBy is an endpoint's share in a split.
+func servedBy(s *steering.Split, e *steering.Endpoint) float64 {
+	for i := range s.Picks() {
+		if s.Candidates[i].Endpoint == e {
+			return s.Candidates[i].Weight
+		}
+	}
+	return 0
 }
 
 // recordAs gives the slot by name where another split than the one decided serves.

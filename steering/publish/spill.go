@@ -1,7 +1,9 @@
 package publish
 
 import (
+	"cmp"
 	"math"
+	"slices"
 	"time"
 
 	"fairway/steering"
@@ -17,6 +19,7 @@ type spilled struct {
 	want   []portion
 	shares []portion
 	until  time.Time
+	surged time.Time // when caps last sent many away at once
 }
 
 // portion is an endpoint's share of a group.
@@ -77,6 +80,39 @@ func hold(want, served *steering.Split, options []allocate.Option) {
 	}
 }
 
+// left notes what a group was sent away from, where its policy wants nobody to be back
+// there soon.
+func (t *track) left(service, group int, old, served *steering.Split, now time.Time) {
+	sl := t.layout.Services[service]
+	if cmp.Or(sl.Groups[group].Policy, sl.Service.Policy).Switch.Failback <= 0 {
+		return
+	}
+	was := t.slots[service][group]
+	if noted := was.leaving(old, served, now); noted != was {
+		t.note(service, group, noted)
+	}
+}
+
+// note puts a slot in the place of one from which it differs by what is remembered.
+func (t *track) note(service, group int, noted *slot) {
+	t.slots[service] = slices.Clone(t.slots[service]) // views share the old one
+	t.slots[service][group] = noted
+}
+
+// avoid has what a group was sent away from not long ago take what others may not only
+// when nobody else has room.
+func avoid(want *steering.Split, memory *memory, options []allocate.Option) {
+	most := 0
+	for k := range options {
+		most = max(most, options[k].Class)
+	}
+	for k := range options {
+		if options[k].Class >= 0 && options[k].Share == 0 && memory.gaveUp(want.Candidates[k].Endpoint) {
+			options[k].Class += most + 1
+		}
+	}
+}
+
 // settled tells whether a claim came out with what it had, but for what headroom is for.
 func (s *spilled) settled(want *steering.Split, options []allocate.Option) bool {
 	if len(s.shares) == 0 || !s.of(want) {
@@ -97,7 +133,7 @@ func (s *spilled) settled(want *steering.Split, options []allocate.Option) bool 
 
 // settledStep is how finely the shares of what was spilled are told apart from one fit
 // to the next.
-const settledStep = 0.005
+const settledStep = 0.02
 
 func candidateAt(s *steering.Split, e *steering.Endpoint) int {
 	for k := range s.Candidates {
@@ -126,11 +162,14 @@ func (s *spilled) keep(want *steering.Split, options []allocate.Option, failback
 		}
 	}
 	if failback <= 0 || away <= shareStep {
-		*s = spilled{}
+		*s = spilled{surged: s.surged}
 		return
 	}
 	if away > had+shareStep || !now.Before(s.until) {
 		s.until = now.Add(failback)
+	}
+	if away > had+surge {
+		s.surged = now
 	}
 	s.want, s.shares = s.want[:0], s.shares[:0]
 	for _, c := range want.Picks() {
@@ -142,3 +181,6 @@ func (s *spilled) keep(want *steering.Split, options []allocate.Option, failback
 		}
 	}
 }
+
+// surge is the part of a group's clients that caps send away at once when a crowd comes.
+const surge = 0.03

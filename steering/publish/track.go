@@ -67,6 +67,7 @@ type track struct {
 
 	limits   *limits         // nil = nothing is capped
 	spills   [][]spilled     // service × group: what caps have made of it
+	full     *fullness       // after the last fit
 	traded   []bool          // per service: its policy reads prices, commits or load
 	carried  *usage.Standing // by the providers, as last looked at
 	flows    usage.Flows
@@ -316,11 +317,11 @@ func (t *track) decide(overrides []steering.Override, now time.Time) (next time.
 		ev := &evidence{
 			revision: t.layout.Revision, health: t.health, poolDown: t.poolDown, overrides: overrides,
 			market: market{t.carried}, estimates: t.estimates, signals: t.signals, now: now,
-			brakes: t.held, moved: t.moved, groups: t.groups,
+			brakes: t.held, moved: t.moved, groups: t.groups, full: t.full,
 		}
 		changed = t.decideAll(due, func() *decider {
 			d := newDecider(ev)
-			d.detail = t.detail
+			d.detail, d.afresh = t.detail, t.afresh
 			return d
 		})
 	}
@@ -335,8 +336,8 @@ func (t *track) decide(overrides []steering.Override, now time.Time) (next time.
 	return next, changed
 }
 
-// situation is all that a decision follows from beside the service and the time:
-// groups in the same one are decided once.
+// situation is all that a decision follows from beside the service and the time, where
+// prices, caps and traffic are no region's own: groups in the same one are decided once.
 type situation struct {
 	rule      *steering.Rule
 	policy    *steering.Policy // that a share was given to; nil = the service's own
@@ -345,7 +346,6 @@ type situation struct {
 	pool      string
 	prev      *slot
 	overrides uint64 // a bit for each order that concerns the service and applies in the region
-	terms     string // the region, where prices, caps or traffic are its own
 }
 
 // decideService decides the groups of a service that are due, and tells whether
@@ -367,16 +367,18 @@ func (t *track) decideService(d *decider, i int) bool {
 		was, at := old[g], &spots[g]
 		if s.all || was == nil || s.sees(at.column) || (!was.next.IsZero() && !d.now.Before(was.next)) {
 			var made *slot
-			in := situation{at.Rule, at.Policy, at.Barred, at.column, at.pool(), was, d.applying(at.Region), d.terms(sl.Service, at)}
-			if same {
+			var in situation
+			terms := d.terms(sl.Service, at)
+			shared := same && terms == "" // who has terms of its own is in a situation of its own
+			if shared {
+				in = situation{at.Rule, at.Policy, at.Barred, at.column, at.pool(), was, d.applying(at.Region)}
 				made = decided[in]
 			}
 			if made == nil {
-				made = d.decide(*at, was, nil)
-				if was != nil && !t.afresh && made.split.SameAnswers(was.split) {
-					made.split = was.split // keep what doors already hold
+				made = d.decide(at, was, nil)
+				if shared {
+					decided[in] = made
 				}
-				decided[in] = made
 			}
 			changed = changed || was == nil || made.split != was.split
 			if slots == nil {
@@ -442,8 +444,9 @@ type side struct {
 	held     map[brakeOf]steering.Braked
 	moved    map[string]time.Time
 	groups   map[*steering.Policy]int
+	full     *fullness
 }
 
 func (t *track) side() *side {
-	return &side{slots: slices.Clone(t.slots), poolDown: t.poolDown, held: t.held, moved: maps.Clone(t.moved), groups: t.groups}
+	return &side{slots: slices.Clone(t.slots), poolDown: t.poolDown, held: t.held, moved: maps.Clone(t.moved), groups: t.groups, full: t.full}
 }

@@ -70,22 +70,30 @@ func (p *bandit) Steer(s *Sight, want []float64) {
 		p.chance = source(1).stream(p.name)
 	}
 	p.seen.take(s, math.Pow(0.95, s.Step.Seconds()/10))
-	shares := make([]float64, s.CDNs)
+	shares, costs := make([]float64, s.CDNs), make([]float64, s.CDNs)
 	for g := range s.All() {
 		clear(shares)
+		seen := p.seen.n[g*s.CDNs : (g+1)*s.CDNs]
+		for c := range costs {
+			costs[c] = p.seen.cost(s, g*s.CDNs+c)
+		}
 		switch p.kind {
 		case ducb:
-			p.ucb(s, g, shares)
+			ucb(costs, seen, shares)
 		case epsilon:
 			for c := range shares {
 				shares[c] = 0.03 / float64(s.CDNs)
 			}
-			shares[p.least(s, g, func(i int) float64 { return p.seen.cost(s, i) })] += 0.97
+			shares[least(seen, func(c int) float64 { return costs[c] })] += 0.97
 		case thompson:
 			const draws = 20
+			spread := make([]float64, s.CDNs)
+			for c := range spread {
+				spread[c] = math.Sqrt(max(seen[c], 0.25))
+			}
 			for range draws {
-				shares[p.least(s, g, func(i int) float64 {
-					return p.seen.cost(s, i) * (1 + 0.5*p.chance.NormFloat64()/math.Sqrt(max(p.seen.n[i], 0.25)))
+				shares[least(seen, func(c int) float64 {
+					return costs[c] * (1 + 0.5*p.chance.NormFloat64()/spread[c])
 				})] += 1.0 / draws
 			}
 		}
@@ -93,18 +101,16 @@ func (p *bandit) Steer(s *Sight, want []float64) {
 	}
 }
 
-// least is the CDN of an ASN for which a figure is least. One of which nothing is
-// known is tried.
-func (p *bandit) least(s *Sight, g int, figure func(i int) float64) int {
-	best, least := 0, math.Inf(1)
-	for c := range s.CDNs {
-		i := g*s.CDNs + c
-		x := figure(i)
-		if p.seen.n[i] < 0.01 {
+// least is the CDN for which a figure is least. One of which nothing is known is tried.
+func least(seen []float64, figure func(c int) float64) int {
+	best, low := 0, math.Inf(1)
+	for c := range seen {
+		x := figure(c)
+		if seen[c] < 0.01 {
 			x = 0
 		}
-		if x < least {
-			best, least = c, x
+		if x < low {
+			best, low = c, x
 		}
 	}
 	return best
@@ -112,16 +118,16 @@ func (p *bandit) least(s *Sight, g int, figure func(i int) float64) int {
 
 // ucb divides a step among the CDNs of an ASN: ten parts, each to the one whose
 // optimistic cost is least, where every part counts as if it had been reported.
-func (p *bandit) ucb(s *Sight, g int, shares []float64) {
+func ucb(costs, seen, shares []float64) {
 	const parts = 10
-	all, extra := 1.0, make([]float64, s.CDNs)
-	for c := range s.CDNs {
-		all += p.seen.n[g*s.CDNs+c]
+	all, extra := 1.0, make([]float64, len(costs))
+	for _, n := range seen {
+		all += n
 	}
+	doubt := 2 * math.Log(1+all)
 	for range parts {
-		best := p.least(s, g, func(i int) float64 {
-			n := p.seen.n[i] + extra[i-g*s.CDNs]
-			return p.seen.cost(s, i) * (1 - 0.5*math.Sqrt(2*math.Log(1+all)/max(n, 0.5)))
+		best := least(seen, func(c int) float64 {
+			return costs[c] * (1 - 0.5*math.Sqrt(doubt/max(seen[c]+extra[c], 0.5)))
 		})
 		extra[best] += 2
 		shares[best] += 1.0 / parts

@@ -199,8 +199,7 @@ const (
 
 // put takes a slot in, as the package comment says.
 func (l *ledger) put(s slot) effect {
-	from, _ := slices.BinarySearchFunc(l.slots, s.at, func(have slot, at int64) int { return int(have.at + have.span - 1 - at) })
-	// from is the first slot that ends after the new one begins.
+	from := l.after(s.at)
 	to := from
 	for to < len(l.slots) && l.slots[to].at < s.at+s.span {
 		to++
@@ -216,6 +215,16 @@ func (l *ledger) put(s slot) effect {
 		return replaced
 	}
 	return added
+}
+
+// after is the first slot that ends after a time: mostly what is reported is new, and
+// there is none.
+func (l *ledger) after(at int64) int {
+	if n := len(l.slots); n == 0 || l.slots[n-1].at+l.slots[n-1].span <= at {
+		return n
+	}
+	i, _ := slices.BinarySearchFunc(l.slots, at, func(have slot, at int64) int { return int(have.at + have.span - 1 - at) })
+	return i
 }
 
 // Advance closes what has been open for long enough, joins fine grains and forgets
