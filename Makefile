@@ -13,14 +13,20 @@ SLOW_TIMEOUT ?= 180m
 ROUNDS ?= 15
 
 # What `make quality` lives through: worlds of S1 to S4 and how much of each, of S5 to
-# S10, of each row of a study, and how many outages. As it stands that is, by estimate, an hour
-# on two processors.
-QUALITY_SEEDS   ?= 20
-QUALITY_LENGTH  ?= 12h
-QUALITY_MORE    ?= 10
-QUALITY_STUDY   ?= 5
-QUALITY_HOURS   ?= 2h
-QUALITY_OUTAGES ?= 200
+# S10, of each row of a study, of each row of the robustness table, and how many outages.
+# After QUALITY_MINUTES no further piece begins (0 = all are made); pieces stay in
+# QUALITY_PIECES, from where a run that was cut goes on.
+QUALITY_SEEDS         ?= 20
+QUALITY_LENGTH        ?= 3h
+QUALITY_MORE          ?= 10
+QUALITY_MORE_LENGTH   ?= 2h
+QUALITY_STUDY         ?= 5
+QUALITY_STUDY_LENGTH  ?= 1h
+QUALITY_ROBUST        ?= 5
+QUALITY_ROBUST_LENGTH ?= 1h
+QUALITY_OUTAGES       ?= 200
+QUALITY_MINUTES       ?= 0
+QUALITY_PIECES        ?= bin/quality
 
 # The whole-program tests hold a running node to its promised seconds, so they
 # have the machine to themselves.
@@ -101,16 +107,15 @@ slow-fuzz: need-go ## the parser and the checker of policies, ten minutes each
 	go test -run '^$$' -fuzz '^FuzzCompile$$' -fuzztime 10m ./policies
 	go test -run '^$$' -fuzz '^FuzzReview$$' -fuzztime 10m ./cmd/fairway/review
 
-.PHONY: quality
-quality: build ## compare policies in simulated worlds, for an hour by estimate; writes docs/STEERING-QUALITY.md
-	bin/fairway sim --first-seed 1001 --seeds $(QUALITY_SEEDS) --length $(QUALITY_LENGTH) -o json > bin/quality.json
-	bin/fairway sim --first-seed 1001 --seeds $(QUALITY_MORE) --length 2h --scenario S5,S6,S7,S8,S9,S10 -o json > bin/quality-more.json
-	bin/fairway sim --first-seed 1001 --seeds $(QUALITY_STUDY) --length $(QUALITY_HOURS) --study all --evacuation 50 -o json > bin/quality-studies.json
-	bin/fairway sim --first-seed 1001 --evacuation $(QUALITY_OUTAGES) > bin/evacuation.txt
-	bin/fairway sim --first-seed 1001 --seeds $(QUALITY_STUDY) --length $(QUALITY_HOURS) --off-policy 30 --scenario S1,S2,S3 > bin/off-policy.txt
-	go run ./tools/quality -from bin/quality.json,bin/quality-more.json -studies bin/quality-studies.json \
-		-evacuation bin/evacuation.txt -off-policy bin/off-policy.txt \
-		-note "Written by \`make quality\` at commit $$(git rev-parse --short HEAD): seeds from 1001 on, $(QUALITY_SEEDS) worlds of $(QUALITY_LENGTH) of S1 to S4, $(QUALITY_MORE) of 2 h of S5 to S10, $(QUALITY_STUDY) of $(QUALITY_HOURS) of each row of a study."
+.PHONY: quality quality-page
+quality: build ## compare policies in simulated worlds, within 90 minutes on two processors; writes docs/STEERING-QUALITY.md
+	SEEDS=$(QUALITY_SEEDS) LENGTH=$(QUALITY_LENGTH) MORE=$(QUALITY_MORE) MORE_LENGTH=$(QUALITY_MORE_LENGTH) \
+		STUDY=$(QUALITY_STUDY) STUDY_LENGTH=$(QUALITY_STUDY_LENGTH) ROBUST=$(QUALITY_ROBUST) ROBUST_LENGTH=$(QUALITY_ROBUST_LENGTH) \
+		OUTAGES=$(QUALITY_OUTAGES) MINUTES=$(QUALITY_MINUTES) tools/quality/run $(QUALITY_PIECES)
+	go run ./tools/quality -pieces $(QUALITY_PIECES)
+
+quality-page: need-go ## write the page from the pieces that there are
+	go run ./tools/quality -pieces $(QUALITY_PIECES)
 
 .PHONY: compare-dns
 compare-dns: need-go ## compare the DNS door with gdnsd, Knot and PowerDNS (installs them); writes docs/PERFORMANCE.md

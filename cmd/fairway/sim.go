@@ -27,6 +27,8 @@ type simOptions struct {
 	length             time.Duration
 	granularity        string
 	rum, survey        bool
+	keep               string
+	shelf              sim.Shelf // made of keep; nil = none
 }
 
 func simCommand() *cobra.Command {
@@ -89,6 +91,7 @@ Scenarios: ` + scenarioText(),
 	f.IntVar(&o.evacuation, "evacuation", 0, "instead of all that: so many outages of a CDN, and how long until four in five of its viewers are elsewhere")
 	f.IntVar(&o.offline, "off-policy", 0, "instead of all that: how well the log of one policy, of so many viewers a step, tells how they would have fared under others (docs/REPLAY.md)")
 	f.StringSliceVar(&o.studies, "study", nil, "instead of all that: single questions, or all: "+studyNames())
+	f.StringVar(&o.keep, "keep", "", "keep each world that has ended in this folder, and spare those that the same build of fairway has kept there: a run that was cut goes on")
 	f.StringVar(&o.svg, "svg", "", "also draw the table into this file")
 	outputFlag(c, &o.output, "csv")
 	return c
@@ -142,6 +145,13 @@ func (o *simOptions) plan(c *cobra.Command) (sim.Plan, error) {
 	}
 	if o.granularity != "asn" && o.granularity != "region" {
 		return p, wrong(fmt.Errorf("--granularity %s: write asn or region", o.granularity))
+	}
+	if o.keep != "" {
+		shelf, err := newWorldShelf(o.keep)
+		if err != nil {
+			return p, err
+		}
+		o.shelf, p.Shelf = shelf, shelf
 	}
 	candidates := sim.Ships()
 	for _, path := range o.policies {

@@ -55,6 +55,22 @@ func TestSimCommand(t *testing.T) {
 	if svg, err := os.ReadFile(drawing); err != nil || !strings.HasPrefix(string(svg), "<svg") {
 		t.Errorf("%.40s, %v", svg, err)
 	}
+	worlds := filepath.Join(dir, "worlds")
+	for range 2 { // lived through, and then taken from where they are kept
+		if again, _, _ := run(append(args, "--keep", worlds)...); again != first {
+			t.Error("with --keep it gives other bytes")
+		}
+	}
+	keptWorlds(t, worlds, 2)
+	run(append(args, "--keep", worlds, "--length", "11m")...) // other worlds
+	for _, name := range keptWorlds(t, worlds, 4) {           // a cut file is lived through again
+		if err := os.Truncate(name, 100); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if again, _, _ := run(append(args, "--keep", worlds)...); again != first {
+		t.Error("cut files give other bytes")
+	}
 	table, _, _ := run("--only", "B12,fairway", "--scenario", "S1")
 	if !strings.Contains(table, "epsilon-greedy") || strings.Contains(table, "round robin") {
 		t.Errorf("--only B12: %s", table)
@@ -84,4 +100,14 @@ func TestSimCommand(t *testing.T) {
 	if _, errs, code := run("--only", "B99"); code != exitFailed || !strings.Contains(errs, "B99") {
 		t.Errorf("--only B99: exit %d, %q", code, errs)
 	}
+}
+
+// keptWorlds are the files of --keep.
+func keptWorlds(t *testing.T, folder string, want int) []string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(folder, "*"))
+	if err != nil || len(names) != want {
+		t.Errorf("%d files are kept, want %d: %v, %v", len(names), want, names, err)
+	}
+	return names
 }

@@ -29,7 +29,7 @@ func (o *simOptions) investigate(w, told io.Writer, p sim.Plan) error {
 	for _, s := range studies {
 		fmt.Fprintln(told, s.Title)
 		bar := newProgress(told)
-		f, err := sim.Investigate(s, sim.Inquiry{Base: p.Base, Seeds: p.Seeds, Length: p.Length, Outages: outages, Progress: bar.show})
+		f, err := sim.Investigate(s, sim.Inquiry{Base: p.Base, Seeds: p.Seeds, Length: p.Length, Outages: outages, Progress: bar.show, Shelf: o.shelf})
 		bar.end()
 		if err != nil {
 			return err

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 // snapshot, turned by hand.
 type fairway struct {
 	name    string
+	from    Candidate
 	world   *World
 	layout  *steering.Layout
 	loop    publish.Hand
@@ -39,7 +41,7 @@ func newFairway(w *World, c Candidate, made *tables) (*fairway, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &fairway{name: c.Name, world: w, layout: layout, rum: c.RUM, asn: c.ASN, index: make(map[*steering.Endpoint]int)}
+	f := &fairway{name: c.Name, from: c, world: w, layout: layout, rum: c.RUM, asn: c.ASN, index: make(map[*steering.Endpoint]int)}
 	for i, e := range layout.Revision.Services[0].Endpoints {
 		f.index[e] = i
 	}
@@ -64,6 +66,9 @@ func newFairway(w *World, c Candidate, made *tables) (*fairway, error) {
 
 func (f *fairway) Name() string { return f.name }
 func (f *fairway) hears() bool  { return f.rum }
+func (f *fairway) key() string {
+	return fmt.Sprintf("asn %t, rum %t, survey %t, announced %t\n%s", f.from.ASN, f.from.RUM, f.from.Survey, f.from.Announced, f.from.Policies)
+}
 
 // Steer hands over what came in and reads what the doors would answer.
 func (f *fairway) Steer(s *Sight, want []float64) {

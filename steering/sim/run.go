@@ -27,6 +27,8 @@ type Plan struct {
 	// Workers is how many worlds are lived through at once; 0 = as many as there are
 	// processors. It makes no difference to the results.
 	Workers int
+	// Shelf keeps each world as it ends, and spares those that it has; nil = none does.
+	Shelf Shelf
 }
 
 // Run lives through every scenario with every seed. All policies of a world meet the
@@ -97,8 +99,28 @@ func (p *Plan) live(scenario string, seed uint64, tick func(steps int)) ([]Resul
 	if err != nil {
 		return nil, err
 	}
-	w := trials[0].world
 	warm, all := int(p.Warm/spec.Step), int((p.Warm+p.Length)/spec.Step)
+	if p.Shelf == nil {
+		return p.through(scenario, trials, warm, all, tick)
+	}
+	key, err := p.key(scenario, seed, spec, trials)
+	if err != nil {
+		return nil, err
+	}
+	if kept, is := p.Shelf.Get(key); is {
+		tick(all)
+		return kept, nil
+	}
+	results, err := p.through(scenario, trials, warm, all, tick)
+	if err != nil {
+		return nil, err
+	}
+	return results, p.Shelf.Put(key, results)
+}
+
+// through lives through all steps of a world.
+func (p *Plan) through(scenario string, trials []*trial, warm, all int, tick func(steps int)) ([]Result, error) {
+	w := trials[0].world
 	for n := range all {
 		w.Step()
 		for _, t := range trials {

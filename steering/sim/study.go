@@ -40,6 +40,7 @@ type Inquiry struct {
 	Warm    time.Duration // before it; 0 = WarmUp
 	Outages int           // of each row of a timeline
 	Workers int
+	Shelf   Shelf // see Plan
 	// Progress is told how much of the whole is done, 0..1; nil = nobody.
 	Progress func(done float64)
 
@@ -54,6 +55,8 @@ type Finding struct {
 	Head  []string   `json:"head"`
 	Rows  [][]string `json:"rows"`
 	Plot  *Plot      `json:"plot,omitempty"`
+	// Guards are bounds that only this study tells of.
+	Guards []Guard `json:"guards,omitempty"`
 }
 
 func (f *Finding) row(cells ...string) { f.Rows = append(f.Rows, cells) }
@@ -103,7 +106,7 @@ func (v *Inquiry) results(base Spec, scenario string, candidates []Candidate, on
 		only = append(only, c.Name)
 	}
 	return Run(Plan{
-		Base: base, Scenarios: []string{scenario}, Seeds: v.Seeds, Length: v.Length, Warm: v.Warm, Workers: v.Workers,
+		Base: base, Scenarios: []string{scenario}, Seeds: v.Seeds, Length: v.Length, Warm: v.Warm, Workers: v.Workers, Shelf: v.Shelf,
 		Policies: Field(candidates, only...),
 		Progress: func(done float64) { v.told(done) },
 	})

@@ -209,6 +209,12 @@ func commitPacing(v *Inquiry) (Finding, error) {
 			}
 			r := of(rows, c.Name)
 			f.row(c.Name, fmt.Sprintf("%.0f %%", 100*strict), percent(mean), percent(worst), number(r.J), number(r.Moves))
+			if c.Name != "0 %" { // who does not ask for commits may miss them
+				f.Guards = append(f.Guards, Guard{
+					Policy: fmt.Sprintf("commit: %s, strictness: %.0f %%", c.Name, 100*strict), Name: "commit error", Scenario: "S8, a month",
+					Value: worst, Limit: mostCommitOff, Unit: "% below the commit, worst CDN and world",
+				})
+			}
 		}
 		month.next()
 	}
@@ -299,7 +305,7 @@ func falseFailovers(v *Inquiry) (Finding, error) {
 		Text: "S1, where no CDN ever fails, with probes that fail by themselves, " + v.sized() + ": verdicts of down, of each CDN in each region, in a month.",
 		Head: []string{"probes lost", "policy", "watched", "false downs", "a month"},
 	}
-	losses := []float64{0.01, 0.05}
+	losses := []float64{lossBound, 0.05}
 	v.parts = len(losses)
 	for _, loss := range losses {
 		base := v.Base
@@ -317,11 +323,20 @@ func falseFailovers(v *Inquiry) (Finding, error) {
 				}
 			}
 			f.row(fmt.Sprintf("%.0f %%", 100*loss), c.Name, fmt.Sprintf("%.2g CDN-region-months", hours/month), fmt.Sprint(downs), fmt.Sprintf("%.2f", float64(downs)/(hours/month)))
+			if loss <= lossBound {
+				f.Guards = append(f.Guards, Guard{
+					Policy: c.Name, Name: fmt.Sprintf("false downs, %.0f %% of probes lost", 100*loss), Scenario: "S1",
+					Value: float64(downs) / (hours / month), Limit: mostFalseDowns, Unit: "per CDN, region and month",
+				})
+			}
 		}
 		v.next()
 	}
 	return f, nil
 }
+
+// lossBound is the part of the probes that may be lost without a false down.
+const lossBound = 0.01
 
 // forecast asks what it is worth to say beforehand that an event comes.
 func forecast(v *Inquiry) (Finding, error) {

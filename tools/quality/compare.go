@@ -12,6 +12,7 @@ import (
 // comparison is the main result: policies × scenarios, of one run or several.
 type comparison struct {
 	results   []sim.Result
+	more      []sim.Guard // that studies tell of
 	rows      []sim.Row
 	scenarios []string
 	policies  []string
@@ -109,7 +110,7 @@ func (c *comparison) runs(b *strings.Builder) {
 
 // guards writes the bounds, and whether they are kept.
 func (c *comparison) guards(b *strings.Builder) {
-	guards := sim.Guards(c.results)
+	guards := append(sim.Guards(c.results), c.more...)
 	var rows [][]string
 	for i := range guards {
 		g := &guards[i]

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,23 +19,17 @@ const (
 	end   = "<!-- end -->"
 )
 
-// inputs are the files to read, and where to write.
+// inputs are the pieces that tools/quality/run has left, and where to write.
 type inputs struct {
-	main, studies       string // lists, with commas between
-	evacuation, offline string // empty = left out
-	page, drawings      string
-	note                string
+	pieces         string // the folder
+	page, drawings string
 }
 
 func main() {
 	var in inputs
-	flag.StringVar(&in.main, "from", "", "what fairway sim -o json wrote, with commas between several")
-	flag.StringVar(&in.studies, "studies", "", "what fairway sim --study -o json wrote, with commas between several")
-	flag.StringVar(&in.evacuation, "evacuation", "", "what fairway sim --evacuation wrote; empty = leave it out")
-	flag.StringVar(&in.offline, "off-policy", "", "what fairway sim --off-policy wrote; empty = leave it out")
+	flag.StringVar(&in.pieces, "pieces", "bin/quality", "the folder into which tools/quality/run wrote; what is not there is left out")
 	flag.StringVar(&in.page, "into", "docs/STEERING-QUALITY.md", "the page")
 	flag.StringVar(&in.drawings, "drawings", "docs/quality", "the folder of the drawings, beside the page")
-	flag.StringVar(&in.note, "note", "", "what was run, for the page")
 	flag.Parse()
 	if err := in.write(); err != nil {
 		fmt.Fprintln(os.Stderr, "quality:", err)
@@ -66,42 +61,69 @@ func (in *inputs) write() error {
 // figures is everything between the marks.
 func (in *inputs) figures() (string, error) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n\n", in.note)
+	note, err := os.ReadFile(filepath.Join(in.pieces, "run.txt"))
+	if err != nil {
+		return "", err
+	}
+	fmt.Fprintf(&b, "%s\n", note)
+	studies, missing, err := in.studies()
+	if err != nil {
+		return "", err
+	}
+	if missing != nil {
+		fmt.Fprintf(&b, "Not run: the studies %s.\n\n", strings.Join(missing, ", "))
+	}
 	var c comparison
-	for _, name := range list(in.main) {
-		if err := c.read(name); err != nil {
-			return "", err
+	for i := range studies {
+		c.more = append(c.more, studies[i].Guards...)
+	}
+	for _, pattern := range []string{"main-*.json", "more.json"} {
+		names, _ := filepath.Glob(filepath.Join(in.pieces, pattern)) // sorted
+		for _, name := range names {
+			if err := c.read(name); err != nil {
+				return "", err
+			}
 		}
 	}
 	if err := c.write(&b, in); err != nil {
 		return "", err
 	}
-	for _, name := range list(in.studies) {
-		var findings []sim.Finding
-		if err := read(name, &findings); err != nil {
+	for i := range studies {
+		if err := in.finding(&b, &studies[i]); err != nil {
 			return "", err
-		}
-		for i := range findings {
-			if err := in.finding(&b, &findings[i]); err != nil {
-				return "", err
-			}
 		}
 	}
 	for _, quoted := range []struct{ file, text string }{
-		{in.evacuation, "### Evacuation\n\nA CDN dies at once in a region, and stays dead: how long until four in five of its viewers are elsewhere."},
-		{in.offline, "### Off-policy evaluation\n\nWhat `fairway replay --estimate` does ([REPLAY.md](REPLAY.md)), where the truth is known: the log of one policy tells how viewers would have fared " +
+		{"evacuation.txt", "### Evacuation\n\nA CDN dies at once in a region, and stays dead: how long until four in five of its viewers are elsewhere."},
+		{"off-policy.txt", "### Off-policy evaluation\n\nWhat `fairway replay --estimate` does ([REPLAY.md](REPLAY.md)), where the truth is known: the log of one policy tells how viewers would have fared " +
 			"under others, which steered the same worlds."},
 	} {
-		if quoted.file == "" {
+		data, err := os.ReadFile(filepath.Join(in.pieces, quoted.file))
+		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		data, err := os.ReadFile(quoted.file)
 		if err != nil {
 			return "", err
 		}
 		fmt.Fprintf(&b, "%s\n\n```\n%s```\n\n", quoted.text, data)
 	}
 	return b.String(), nil
+}
+
+// studies are those whose piece is there, in the order of the report.
+func (in *inputs) studies() (there []sim.Finding, missing []string, err error) {
+	for _, s := range sim.Studies() {
+		var findings []sim.Finding
+		err := read(filepath.Join(in.pieces, "study-"+s.Name+".json"), &findings)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			missing = append(missing, s.Name)
+		case err != nil:
+			return nil, nil, err
+		}
+		there = append(there, findings...)
+	}
+	return there, missing, nil
 }
 
 // finding writes a study.
@@ -147,11 +169,4 @@ func read(name string, into any) error {
 		return fmt.Errorf("read %s: %w", name, err)
 	}
 	return nil
-}
-
-func list(names string) []string {
-	if names == "" {
-		return nil
-	}
-	return strings.Split(names, ",")
 }
