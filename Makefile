@@ -100,6 +100,7 @@ fuzz: need-go ## run every fuzz target for FUZZTIME (10s)
 
 .PHONY: slow
 slow: setup consul ## the tests of `make test` and those too slow for it
+	@tools/prometheus/build
 	go test -race -tags slow -timeout $(SLOW_TIMEOUT) ./...
 
 .PHONY: slow-fuzz

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"fairway/cmd/fairway/localfleet"
 	"fairway/policies"
 )
 
@@ -157,11 +158,18 @@ func TestPrometheus(t *testing.T) {
 // nothing of Consul, so that part is put aside for it.
 func checkWithoutConsul(t *testing.T) {
 	text := read(t, "prometheus-consul.yml")
-	discovery := regexp.MustCompile(`(?s)    consul_sd_configs:\n.*?\n(    relabel_configs:)`)
+	discovery := regexp.MustCompile(`(?s)    consul_sd_configs:\n.*?\n(    # The authority)`)
 	if !discovery.MatchString(text) {
 		t.Fatal("prometheus-consul.yml finds nothing in Consul")
 	}
 	folder := t.TempDir()
+	authority, err := localfleet.NewAuthority()
+	if err == nil {
+		err = authority.WriteTo(filepath.Join(folder, "fleet-ca.pem"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, text := range map[string]string{
 		"prometheus-consul.yml": discovery.ReplaceAllString(text, "    static_configs: [{targets: [127.0.0.1:8400]}]\n$1"), "alerts.yml": read(t, "alerts.yml"),
 	} {

@@ -5,3 +5,7 @@ service "fairway" {
 node_prefix "" {
   policy = "read"
 }
+# Before anything else it asks the agent for its datacenter.
+agent_prefix "" {
+  policy = "read"
+}
