@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -129,7 +128,11 @@ func (n *node) refill(ctx context.Context) {
 // it stops no configuration.
 func readKeys(keys []policies.TSIGKey) (read []transfer.Key, findings policies.Findings) {
 	for _, k := range keys {
-		secret, err := readSecret(k.SecretFile)
+		text, err := readPrivate(k.SecretFile, "secret")
+		var secret []byte
+		if err == nil {
+			secret, err = transfer.ParseSecret(k.SecretFile, text)
+		}
 		if err != nil {
 			findings = append(findings, policies.Finding{
 				Place: k.Place, Severity: policies.Warning, Message: fmt.Sprintf("TSIG key %q cannot be used, requests that it signs are refused: %v", k.Name, err),
@@ -140,27 +143,4 @@ func readKeys(keys []policies.TSIGKey) (read []transfer.Key, findings policies.F
 		read = append(read, transfer.Key{Name: k.Name, Algorithm: k.Algorithm + ".", Secret: secret})
 	}
 	return read, findings
-}
-
-// shortestSecret is a HMAC key of 128 bits: RFC 8945 §8 asks for no less than the
-// digest is long, in new keys.
-const shortestSecret = 16
-
-func readSecret(path string) ([]byte, error) {
-	text, err := readPrivate(path, "secret")
-	if err != nil {
-		return nil, err
-	}
-	return parseSecret(path, text)
-}
-
-func parseSecret(path, text string) ([]byte, error) {
-	secret, err := base64.StdEncoding.DecodeString(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s does not hold base64", path)
-	}
-	if len(secret) < shortestSecret {
-		return nil, fmt.Errorf("the secret in %s has %d octets, and %d are the least", path, len(secret), shortestSecret)
-	}
-	return secret, nil
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -101,23 +100,4 @@ services:
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-}
-
-// FuzzTSIGSecret: whatever a file of a TSIG key's secret holds, it is a secret that is long
-// enough, or an error that does not tell what stands in it. Other secrets have no form
-// that could be wrong: the API's tokens and the secrets of sessions and sealed keys are
-// taken as they stand.
-func FuzzTSIGSecret(f *testing.F) {
-	for _, text := range []string{"", "c2VjcmV0", "MDEyMzQ1Njc4OWFiY2RlZg==", "MDEyMzQ1Njc4OWFiY2RlZg", "MDEy\nMzQ1Njc4OWFiY2RlZg==", "key \"k\" { secret \"MDEyMzQ1Njc4OWFiY2RlZg==\"; };"} {
-		f.Add(text)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		secret, err := parseSecret("f", text)
-		if (err == nil) != (len(secret) >= shortestSecret) {
-			t.Fatalf("%d octets and %v", len(secret), err)
-		}
-		if err != nil && len(text) >= 20 && strings.Contains(err.Error(), text) {
-			t.Fatalf("%q is told in %v", text, err)
-		}
-	})
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"maps"
 	"net/netip"
 	"os"
@@ -271,6 +272,29 @@ func FuzzCopies(f *testing.F) {
 		}
 		if messages == 0 {
 			t.Fatalf("% x is not answered", packet)
+		}
+	})
+}
+
+// FuzzTSIGSecret: whatever a file of a TSIG key's secret holds, it is a secret that is long
+// enough, or an error that does not tell what stands in it. Other secrets have no form
+// that could be wrong: the API's tokens and the secrets of sessions and sealed keys are
+// taken as they stand.
+func FuzzTSIGSecret(f *testing.F) {
+	for _, text := range []string{"", "c2VjcmV0", "MDEyMzQ1Njc4OWFiY2RlZg==", "MDEyMzQ1Njc4OWFiY2RlZg", "MDEy\nMzQ1Njc4OWFiY2RlZg==", "key \"k\" { secret \"MDEyMzQ1Njc4OWFiY2RlZg==\"; };"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		secret, err := ParseSecret("f", text)
+		if (err == nil) != (len(secret) >= shortestSecret) {
+			t.Fatalf("%d octets and %v", len(secret), err)
+		}
+		octets := len(text) / 4 * 3
+		for octets >= 0 && err != nil && err.Error() != "f does not hold base64" && err.Error() != fmt.Sprintf("the secret in f has %d octets, and 16 are the least", octets) {
+			octets--
+		}
+		if octets < 0 {
+			t.Fatalf("%q: more is told than that: %v", text, err)
 		}
 	})
 }

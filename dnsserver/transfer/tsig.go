@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/sha512"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -18,6 +19,23 @@ type Key struct {
 	Name      string // canonical, with the final dot
 	Algorithm string // dns.HmacSHA256 or dns.HmacSHA512
 	Secret    []byte
+}
+
+// shortestSecret is a HMAC key of 128 bits: RFC 8945 §8 asks for no less than the
+// digest is long, in new keys.
+const shortestSecret = 16
+
+// ParseSecret reads what the file of a key's secret holds: base64, as the files of other
+// name servers have it. An error does not tell what stands in the file.
+func ParseSecret(path, text string) ([]byte, error) {
+	secret, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s does not hold base64", path)
+	}
+	if len(secret) < shortestSecret {
+		return nil, fmt.Errorf("the secret in %s has %d octets, and %d are the least", path, len(secret), shortestSecret)
+	}
+	return secret, nil
 }
 
 // fudge is how far the clocks of both sides may differ (RFC 8945 §10: "The
