@@ -4,7 +4,7 @@ import "time"
 
 // arrivals is how quickly packets follow each other.
 type arrivals struct {
-	last time.Time     // when the last of them were taken
+	last time.Duration // when the last of them were taken, on the server's clock
 	gap  time.Duration // between two packets, on average, the later ones counting more
 }
 
@@ -17,8 +17,8 @@ const (
 )
 
 // add notes that n packets were taken at a time.
-func (a *arrivals) add(n int, now time.Time) {
-	a.gap += (now.Sub(a.last)/time.Duration(n) - a.gap) / gapWeight
+func (a *arrivals) add(n int, now time.Duration) {
+	a.gap += ((now-a.last)/time.Duration(n) - a.gap) / gapWeight
 	a.last = now
 }
 

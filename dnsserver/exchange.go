@@ -13,15 +13,32 @@ const (
 )
 
 // exchange answers the octets of one message with the octets of another, or
-// with nil where silence is right. Whatever the octets are, it returns: a panic
-// costs this one query.
+// with nil where silence is right: a message that came alone.
+func (s *Server) exchange(m *scratch, packet []byte, client netip.Addr, transport string) []byte {
+	s.begin(m)
+	answer := s.respond(m, packet, client, transport)
+	s.end(m, transport)
+	return answer
+}
+
+// begin starts to answer what has arrived together, and end follows when that is done; it
+// gives the time. One look at the clock before and one after do for all of it.
+func (s *Server) begin(m *scratch) { m.began, m.answered = s.clock(), 0 }
+
+func (s *Server) end(m *scratch, transport string) time.Duration {
+	now := s.clock()
+	if m.answered > 0 {
+		s.observer.Took(transport, m.answered, now-m.began)
+	}
+	return now
+}
+
+// respond answers one message. Whatever its octets are, it returns: a panic costs this
+// one query.
 //
 // What is common and prepared takes the fast path (fast.go); its answer is in the
 // scratch.
-func (s *Server) exchange(m *scratch, packet []byte, client netip.Addr, transport string) (answer []byte) {
-	if !m.batched || m.began == 0 {
-		m.began = s.clock()
-	}
+func (s *Server) respond(m *scratch, packet []byte, client netip.Addr, transport string) (answer []byte) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			answer = s.survive(packet, client, transport, fault)
@@ -29,7 +46,7 @@ func (s *Server) exchange(m *scratch, packet []byte, client netip.Addr, transpor
 	}()
 	m.cookie, m.dnssecOK, m.decided = cookieNone, false, false
 	if s.quarantine.refuses(packet, client, m.began) {
-		s.observer.Answered(transport, otherType, rcodeLabel(dns.RcodeRefused), s.took(m))
+		s.answered(m, transport, otherType, dns.RcodeRefused)
 		return bareAnswer(packet, dns.RcodeRefused)
 	}
 	if answer = s.exchangeFast(m, packet, client, transport); answer != nil {
@@ -39,32 +56,27 @@ func (s *Server) exchange(m *scratch, packet []byte, client netip.Addr, transpor
 	}
 	if transport == transportUDP {
 		if answer = s.guard.pass(m, packet, answer, client); answer == nil {
-			s.took(m)
 			return nil
 		}
 	}
 	if m.decided {
 		s.observer.Decided(door, &m.decision)
 	}
-	took := s.took(m)
-	s.observer.Answered(transport, m.qtype, rcodeLabel(int(m.rcode)), took)
+	s.answered(m, transport, m.qtype, int(m.rcode))
 	for _, tap := range s.config.Taps {
-		tap.Saw(Exchange{transport, client, packet, answer, took})
+		tap.Saw(Exchange{transport, client, packet, answer, s.clock() - m.began})
 	}
 	return answer
+}
+
+func (s *Server) answered(m *scratch, transport, qtype string, rcode int) {
+	m.answered++
+	s.observer.Answered(transport, qtype, rcodeLabel(rcode))
 }
 
 // clock is the time since the server was made: half the price of time.Now, which
 // asks for the time of day as well. An answer that takes 300 ns notices.
 func (s *Server) clock() time.Duration { return time.Since(s.made) }
-
-// took is the time that the answer took. In a batch its end is where the next one
-// begins.
-func (s *Server) took(m *scratch) time.Duration {
-	began := m.began
-	m.began = s.clock()
-	return m.began - began
-}
 
 // unixTime is the time of day in seconds since 1970, at most a second old: what
 // cookies need, at a fraction of the price of asking each time.
@@ -73,11 +85,6 @@ func (s *Server) unixTime(m *scratch) uint32 {
 		m.unix, m.unixAt = uint32(s.now().Unix()), m.began
 	}
 	return m.unix
-}
-
-// exchangeUDP is exchange for the UDP back ends.
-func (s *Server) exchangeUDP(m *scratch, packet []byte, client netip.Addr) []byte {
-	return s.exchange(m, packet, client, transportUDP)
 }
 
 // exchangeFast answers from what was prepared for the current snapshot; nil when

@@ -31,8 +31,8 @@ type scratch struct {
 	cut      bool          // the answer at hand is truncated
 	unix     uint32        // the time of day …
 	unixAt   time.Duration // … when it was asked for, on the server's clock
-	began    time.Duration // on the server's clock, when the answer at hand was begun
-	batched  bool          // the packets of a batch are answered one right after the other
+	began    time.Duration // on the server's clock, when the messages at hand had arrived
+	answered int           // of these
 	rest     *rest         // of an answer of several messages; nil for none
 }
 

@@ -23,8 +23,8 @@ func limitedServer(t testing.TB, limits Limits, require bool) (s *Server, send f
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.batched, m.began = true, time.Minute
-		answer := s.exchange(m, packet, netip.MustParseAddr(client), transportUDP)
+		m.began = time.Minute
+		answer := s.respond(m, packet, netip.MustParseAddr(client), transportUDP)
 		if answer == nil {
 			return nil
 		}
@@ -188,7 +188,6 @@ func TestFlood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.batched = true
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
@@ -197,14 +196,14 @@ func TestFlood(t *testing.T) {
 	for i := range 100_000 {
 		m.began = time.Second + time.Duration(i)*10*time.Microsecond // 100,000 a second
 		flood, _ := query(fmt.Sprintf("x%d.fairway.test.", random.Uint64()), dns.TypeA).Pack()
-		if s.exchange(m, flood, resolver, transportUDP) != nil {
+		if s.respond(m, flood, resolver, transportUDP) != nil {
 			missing++
 		}
 		m.began = time.Second + time.Duration(i)*10*time.Microsecond
-		s.exchange(m, ordinary, netip.AddrFrom4([4]byte{byte(random.Uint32()), byte(random.Uint32()), byte(random.Uint32()), 1}), transportUDP)
+		s.respond(m, ordinary, netip.AddrFrom4([4]byte{byte(random.Uint32()), byte(random.Uint32()), byte(random.Uint32()), 1}), transportUDP)
 		if i%1000 == 0 { // 100 a second
 			m.began = time.Second + time.Duration(i)*10*time.Microsecond
-			if got := s.exchange(m, ordinary, resolver, transportUDP); got == nil || got[2]&2 != 0 {
+			if got := s.respond(m, ordinary, resolver, transportUDP); got == nil || got[2]&2 != 0 {
 				t.Fatalf("after %d: an ordinary answer is pushed out", i)
 			}
 		}

@@ -18,7 +18,6 @@ func TestQuarantine(t *testing.T) {
 	s, w := newServer(t)
 	bomb := netip.PrefixFrom(w.table.bomb, 32).String()
 	m := newScratch()
-	m.batched = true
 	ask := func(name, from string, now time.Duration, change ...func(*dns.Msg)) string {
 		t.Helper()
 		packet, err := query(name, dns.TypeA, append(change, func(m *dns.Msg) { m.RecursionDesired = true })...).Pack()
@@ -26,7 +25,7 @@ func TestQuarantine(t *testing.T) {
 			t.Fatal(err)
 		}
 		m.began = now
-		answer := s.exchange(m, packet, netip.MustParseAddr(from), transportUDP)
+		answer := s.respond(m, packet, netip.MustParseAddr(from), transportUDP)
 		if !bytes.Equal(answer[:2], packet[:2]) || answer[2]&1 == 0 {
 			t.Fatalf("% x is answered % x", packet, answer)
 		}

@@ -283,7 +283,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stop()
 	var loops sync.WaitGroup
 	for _, sock := range s.sockets {
-		loops.Go(func() { stopOn(sock.udp.serve(listening, s.exchangeUDP), fail) })
+		loops.Go(func() { stopOn(sock.udp.serve(listening, overUDP{s}), fail) })
 		loops.Go(func() { stopOn(s.serveTCP(listening, sock.tcp, transportTCP), fail) })
 	}
 	for _, l := range s.encrypted {

@@ -291,6 +291,7 @@ type recorder struct {
 	mu       sync.Mutex
 	decided  []string
 	answered []string
+	timed    int
 }
 
 func (r *recorder) Decided(door string, d *steering.Decision) {
@@ -303,16 +304,21 @@ func (r *recorder) Decided(door string, d *steering.Decision) {
 	r.decided = append(r.decided, door+" "+endpoint)
 }
 
-func (r *recorder) Answered(transport, qtype, rcode string, took time.Duration) {
+func (r *recorder) Answered(transport, qtype, rcode string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if took < 0 || took > time.Minute {
-		rcode = "took " + took.String()
-	}
 	r.answered = append(r.answered, transport+" "+qtype+" "+rcode)
 }
 
-// TestObserver: one Answered per answer, one Decided per answer that handed an
+func (r *recorder) Took(transport string, answers int, took time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.timed += answers; took < 0 || took > time.Minute {
+		r.answered = append(r.answered, transport+" took "+took.String())
+	}
+}
+
+// TestObserver: one Answered per answer, and its time told once, one Decided per answer that handed an
 // endpoint out or had none; previews are not counted.
 func TestObserver(t *testing.T) {
 	for _, c := range []struct {
@@ -343,6 +349,9 @@ func TestObserver(t *testing.T) {
 		}
 		if got := strings.Join(r.decided, ","); got != c.decided {
 			t.Errorf("%s: Decided %q, want %q", c.name, got, c.decided)
+		}
+		if r.timed != 1 {
+			t.Errorf("%s: the time of %d answers was told, want that of one", c.name, r.timed)
 		}
 	}
 }

@@ -80,9 +80,11 @@ func (n *steeredName) find(endpoint int, qtype uint16, g *given) bool {
 	count := b[0]
 	b = b[1:]
 	for range count {
-		if b = g.read(b); g.qtype == qtype || g.qtype == 0 {
+		if of := binary.BigEndian.Uint16(b); of == qtype || of == 0 {
+			g.read(b)
 			return true
 		}
+		b = b[givenLength(b):]
 	}
 	return false
 }
@@ -131,6 +133,11 @@ func (g *given) read(b []byte) (rest []byte) {
 	b = b[givenFixed:]
 	g.ttls, g.octets = b[:ttls], b[ttls:ttls+octets]
 	return b[ttls+octets:]
+}
+
+// givenLength is the octets of an answer that append wrote.
+func givenLength(b []byte) int {
+	return givenFixed + int(binary.BigEndian.Uint16(b[18:])) + int(binary.BigEndian.Uint16(b[20:]))
 }
 
 // bits is what is offered as a number.

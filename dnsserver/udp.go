@@ -40,10 +40,26 @@ type udpSocket interface {
 	Close() error
 }
 
-// answerer answers a packet from a client, which it does not keep; nil is
-// silence. The answer may lie in the scratch. It is called from many goroutines,
-// each with a scratch of its own.
-type answerer func(m *scratch, packet []byte, client netip.Addr) []byte
+// answerer answers packets from clients, with a scratch for each goroutine that calls.
+type answerer interface {
+	// begin is called when packets have been received, and end when the answers to them
+	// have been sent, which gives the time on the server's clock.
+	begin(m *scratch)
+	end(m *scratch) time.Duration
+	// answer answers one of these packets, which it does not keep; nil is silence. The
+	// answer may lie in the scratch.
+	answer(m *scratch, packet []byte, client netip.Addr) []byte
+}
+
+// overUDP is the server for the back ends.
+type overUDP struct{ *Server }
+
+func (o overUDP) begin(m *scratch)             { o.Server.begin(m) }
+func (o overUDP) end(m *scratch) time.Duration { return o.Server.end(m, transportUDP) }
+
+func (o overUDP) answer(m *scratch, packet []byte, client netip.Addr) []byte {
+	return o.respond(m, packet, client, transportUDP)
+}
 
 const (
 	// receiveBuffer is asked of the kernel for every UDP socket, in octets, so

@@ -225,18 +225,17 @@ func (w *mmsgWorker) serve(ctx context.Context, answer answerer) error {
 // there is a note only if the socket was not watched: the kernel tells of the first
 // packet in it (sock_def_readable), and of what is there when a watch begins.
 func (w *mmsgWorker) work(ctx context.Context, answer answerer) bool {
-	var end time.Time
+	var end time.Duration
 	for wait := false; ; {
 		if w.count, w.errno = w.batch.receive(w.socket.fd, wait); w.errno != 0 {
 			break
 		}
-		w.answer(answer)
-		now := time.Now()
+		now := w.answer(answer)
 		w.arrivals.add(w.count, now)
-		if end.IsZero() {
-			end = now.Add(stay)
+		if end == 0 {
+			end = now + stay
 		}
-		if wait = w.arrivals.quick(); w.count < batchSize && (!wait || now.After(end)) {
+		if wait = w.arrivals.quick(); w.count < batchSize && (!wait || now > end) {
 			break
 		}
 		if ctx.Err() != nil { // or a flood would keep us from seeing the end
@@ -250,13 +249,13 @@ func (w *mmsgWorker) work(ctx context.Context, answer answerer) bool {
 	return w.errno != 0 && w.errno != unix.EAGAIN
 }
 
-// answer answers the batch that was received.
-func (w *mmsgWorker) answer(answer answerer) {
+// answer answers the batch that was received, and gives the time when that is done.
+func (w *mmsgWorker) answer(answer answerer) time.Duration {
 	b := w.batch
-	w.scratch.batched, w.scratch.began = true, 0
+	answer.begin(w.scratch)
 	for i := range w.count {
 		w.scratch.out = b.replies[i][:]
-		if reply := answer(w.scratch, b.packet(i), b.client(i)); len(reply) > 0 {
+		if reply := answer.answer(w.scratch, b.packet(i), b.client(i)); len(reply) > 0 {
 			b.reply(i, reply)
 		}
 	}
@@ -264,6 +263,7 @@ func (w *mmsgWorker) answer(answer answerer) {
 	for b.pending() && !b.send(w.socket.fd) && w.socket.awaitRoom() {
 	}
 	b.reset(w.count)
+	return answer.end(w.scratch)
 }
 
 // drain answers what is in the socket's queue, for a bounded time: a flood need

@@ -16,7 +16,12 @@ import (
 )
 
 // echo answers every packet with itself and its client.
-func echo(m *scratch, packet []byte, client netip.Addr) []byte {
+type echo struct{}
+
+func (echo) begin(*scratch)             {}
+func (echo) end(*scratch) time.Duration { return time.Duration(time.Now().UnixNano()) }
+
+func (echo) answer(m *scratch, packet []byte, client netip.Addr) []byte {
 	return append(m.out[:0], fmt.Sprintf("%s %s", packet, client)...)
 }
 
@@ -103,7 +108,7 @@ func TestMmsgBatch(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error, 1)
-		go func() { done <- u.serve(ctx, echo) }()
+		go func() { done <- u.serve(ctx, echo{}) }()
 		conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 		buffer := make([]byte, 100)
 		for i := range count {
@@ -149,7 +154,7 @@ func TestMmsgDrain(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	u.stop()
-	if err := u.serve(ctx, echo); err != nil {
+	if err := u.serve(ctx, echo{}); err != nil {
 		t.Fatal(err)
 	}
 	conn.SetReadDeadline(time.Now().Add(30 * time.Second))
@@ -189,7 +194,7 @@ func TestMmsgStays(t *testing.T) {
 		conn.Write([]byte("x"))
 	}
 	ended.Go(func() {
-		if err := u.serve(ctx, echo); err != nil {
+		if err := u.serve(ctx, echo{}); err != nil {
 			t.Error(err)
 		}
 	})
@@ -236,7 +241,7 @@ func TestMmsgFloodEnds(t *testing.T) {
 		})
 	}
 	time.AfterFunc(50*time.Millisecond, func() { cancel(); u.stop() })
-	if err := u.serve(ctx, echo); err != nil {
+	if err := u.serve(ctx, echo{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -252,7 +257,7 @@ func TestMmsgOneFails(t *testing.T) {
 	defer s.Close()
 	u := s.(*mmsgUDP)
 	done := make(chan error, 1)
-	go func() { done <- u.serve(context.Background(), echo) }()
+	go func() { done <- u.serve(context.Background(), echo{}) }()
 	u.workers[1].socket.Close()
 	select {
 	case err := <-done:

@@ -78,11 +78,13 @@ func read(ctx context.Context, conn *net.UDPConn, answer answerer) error {
 		n, session, err := dns.ReadFromSessionUDP(conn, buffer)
 		switch {
 		case err == nil:
-			if reply := answer(m, buffer[:n], addressOf(session.RemoteAddr())); reply != nil {
+			answer.begin(m)
+			if reply := answer.answer(m, buffer[:n], addressOf(session.RemoteAddr())); reply != nil {
 				// An answer that cannot be sent is lost like any packet: the
 				// resolver asks again.
 				_, _ = dns.WriteToSessionUDP(conn, reply, session)
 			}
+			answer.end(m)
 		case errors.Is(err, net.ErrClosed):
 			return fmt.Errorf("dns door: UDP socket %s: %w", conn.LocalAddr(), err)
 		default:

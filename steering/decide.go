@@ -35,8 +35,13 @@ type Decision struct {
 	// Network is the part of the client's address that was hashed, and all of it
 	// that may be kept; invalid when the client is not known.
 	Network netip.Prefix
-	first   int
-	hash    uint64 // of the client; 0 where there is nothing to choose from
+	// Snapshot is the one that decided: the revision's on trial where Canary is set.
+	// Service and group stand at these places in it, for those who count decisions.
+	Snapshot                 *Snapshot
+	ServiceIndex, GroupIndex int
+
+	first int
+	hash  uint64 // of the client; 0 where there is nothing to choose from
 }
 
 // ClientHash is Snapshot.ClientHash of the client that was decided for; 0 where all
@@ -100,6 +105,8 @@ func (s *Snapshot) decide(q *Query, d *Decision) {
 		Scope:      bits,
 		CellScope:  bits,
 		Network:    netip.PrefixFrom(prefix, hashed),
+
+		Snapshot: s, ServiceIndex: q.Service, GroupIndex: group,
 	}
 	if parts != nil {
 		d.Scope = max(d.Scope, hashed)
@@ -142,6 +149,9 @@ func (d *Decision) First() (*Candidate, bool) {
 	return &d.Split.Candidates[d.first], true
 }
 
+// Pick is the place of First in the split; 0 where it hands out nothing.
+func (d *Decision) Pick() int { return d.first }
+
 // AppendRanked appends every candidate to dst in the order in which this client
 // should try them: those with a weight by the client's own hash, so that a lost
 // endpoint's clients spread over the others, then the rest by rank.
@@ -176,11 +186,13 @@ func pickPart(parts []Part, hash uint64) (group int) {
 	return group
 }
 
-// first returns the index of the pick with the least distance.
+// first returns the index of the pick with the least distance. Numbers that are not
+// negative are in the order of their bits, and of whole numbers the compiler chooses the
+// lesser without a branch, which nobody could foresee here.
 func (s *Split) first(hash uint64) int {
-	best, at := math.Inf(1), 0
+	best, at := math.Float64bits(math.Inf(1)), 0
 	for i := range s.shares {
-		if dist := s.shares[i].distance(hash); dist < best {
+		if dist := math.Float64bits(s.shares[i].distance(hash)); dist < best {
 			best, at = dist, i
 		}
 	}

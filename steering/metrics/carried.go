@@ -88,6 +88,7 @@ func volume(ch chan<- prometheus.Metric, p *steering.Provider, account *usage.Ac
 // is intended.
 type realised struct {
 	snapshot func() *steering.Snapshot
+	bound    int // see Config.Pairs
 	handed   func() []steering.Handed
 
 	mu       sync.Mutex
@@ -100,8 +101,8 @@ type counted struct {
 	counts map[handedKey]uint64
 }
 
-func newRealised(snapshot func() *steering.Snapshot, handed func() []steering.Handed) *realised {
-	return &realised{snapshot: snapshot, handed: handed}
+func newRealised(snapshot func() *steering.Snapshot, bound int, handed func() []steering.Handed) *realised {
+	return &realised{snapshot: snapshot, bound: bound, handed: handed}
 }
 
 // realisedOver is how long a realised share is the mean of, at least.
@@ -126,7 +127,7 @@ func (r *realised) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	lately := r.lately(time.Now())
-	for i, layout := range snapshot.Layout.Services {
+	for i, layout := range snapshot.Layout.Services[:detailed(snapshot.Layout, r.bound)] {
 		for g, group := range layout.Groups {
 			split := snapshot.Split(i, g)
 			key := handedKey{layout.Service.Key, group.Region, group.Name(), ""}

@@ -19,12 +19,16 @@
 // regions, providers and vantages are deleted at the first scrape after the
 // change. A name that comes back starts from 0, as after a restart.
 //
+// # Bounds
+//
+// Series by region grow with services × endpoints × regions. So many pairs of endpoint
+// and region have them (Config.Pairs), in the order of the configuration; the services
+// behind are counted without a region, and fairway_services_without_regions tells how many
+// they are.
+//
 // # Cost
 //
-// Decided and Answered take no lock and allocate nothing for what they have
-// counted before. Everything is safe for concurrent use.
-//
-// # Known limits
-//
-// A decision that a door counts while its service is being dropped may be lost.
+// Decided, Answered and Took take no lock and allocate nothing for what they have
+// counted before. Everything is safe for concurrent use, and no decision is counted
+// twice or not at all while generations come and go.
 package metrics

@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -16,8 +18,8 @@ const other = "other"
 type DNS struct {
 	decisions *decisions
 	queries   *prometheus.CounterVec
-	took      *prometheus.HistogramVec
-	known     *memo[dnsLabels, answered]
+	took      *durations
+	known     *memo[dnsLabels, prometheus.Counter]
 }
 
 type dnsLabels struct{ transport, qtype, rcode string }
@@ -27,25 +29,17 @@ func (l *dnsLabels) hint() uint64 {
 	return 32*uint64(len(l.qtype)) + 8*uint64(len(l.rcode)) + uint64(len(l.transport))
 }
 
-// answered is where one kind of answer is counted.
-type answered struct {
-	count prometheus.Counter
-	took  prometheus.Observer
-}
-
 func newDNS(decisions *decisions) *DNS {
 	d := &DNS{
 		decisions: decisions,
 		queries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fairway_dns_queries_total", Help: "DNS queries answered, by transport, query type and response code.",
 		}, []string{"transport", "type", "rcode"}),
-		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "fairway_dns_duration_seconds", Help: "Time from a DNS query read to its answer written, by transport.",
-			Buckets: []float64{1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 5e-2, 0.25, 1},
-		}, []string{"transport"}),
+		took: newDurations("fairway_dns_duration_seconds", "Time from a DNS query read to its answer written, by transport.", "transport", slices.Sorted(maps.Keys(transports)),
+			[]float64{1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 5e-2, 0.25, 1}),
 	}
-	d.known = newMemo(func(l dnsLabels) answered {
-		return answered{d.queries.WithLabelValues(l.transport, l.qtype, l.rcode), d.took.WithLabelValues(l.transport)}
+	d.known = newMemo(func(l dnsLabels) prometheus.Counter {
+		return d.queries.WithLabelValues(l.transport, l.qtype, l.rcode)
 	})
 	return d
 }
@@ -55,15 +49,19 @@ func (d *DNS) Decided(door string, decision *steering.Decision) { d.decisions.co
 
 // Answered counts an answer. Type and response code are as in the IANA
 // registries, in capitals; those that are not worth a series become "other".
-func (d *DNS) Answered(transport, qtype, rcode string, took time.Duration) {
+func (d *DNS) Answered(transport, qtype, rcode string) {
 	l := dnsLabels{transport, qtype, rcode}
-	a, known := d.known.peek(l.hint(), l)
+	count, known := d.known.peek(l.hint(), l)
 	if !known {
 		l = dnsLabels{within(transports, transport), within(queryTypes, qtype), within(responseCodes, rcode)}
-		a = d.known.get(l.hint(), l)
+		count = d.known.get(l.hint(), l)
 	}
-	a.count.Inc()
-	a.took.Observe(took.Seconds())
+	count.Inc()
+}
+
+// Took counts how long answers took that were read and written together.
+func (d *DNS) Took(transport string, answers int, took time.Duration) {
+	d.took.observe(transport, uint64(answers), took)
 }
 
 // set is a closed set of label values.
@@ -106,6 +104,12 @@ type HTTP struct {
 type httpLabels struct {
 	door   string
 	status int // 0 = other
+}
+
+// answered is where one kind of answer is counted.
+type answered struct {
+	count prometheus.Counter
+	took  prometheus.Observer
 }
 
 func newHTTP(decisions *decisions) *HTTP {

@@ -59,6 +59,9 @@ type Config struct {
 	Imports func() []Import
 	// Load returns the part of its processors that the node uses. Unset = not told.
 	Load func() float64
+	// Pairs bounds the pairs of endpoint and region that have series of their own: see
+	// detailed. Default 100,000.
+	Pairs int
 	// Now is the clock for ages. Unset = time.Now.
 	Now func() time.Time
 }
@@ -81,7 +84,7 @@ func New(config Config) *Metrics {
 	config.defaults()
 	m := &Metrics{
 		Registry:  prometheus.NewRegistry(),
-		decisions: newDecisions(config.Snapshot),
+		decisions: newDecisions(config.Snapshot, config.Pairs),
 		reloads:   newReloads(config.Now),
 		probes:    newProbes(config.Revision),
 		stores: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -96,7 +99,7 @@ func New(config Config) *Metrics {
 	m.Registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(config.Version),
 		m.decisions, m.dns.queries, m.dns.took, m.http.requests, m.http.took,
-		m.probes, m.reloads, m.stores, &world{config}, &carried{config}, newRealised(config.Snapshot, m.decisions.handed),
+		m.probes, m.reloads, m.stores, &world{config}, &carried{config}, newRealised(config.Snapshot, config.Pairs, m.decisions.handedNow),
 	)
 	if config.Fleet != nil {
 		m.Registry.MustRegister(&fleet{config.Fleet, config.Now})
@@ -170,6 +173,9 @@ func (c *Config) defaults() {
 		snapshot := c.Snapshot
 		c.Revision = func() *steering.Revision { return revisionOf(snapshot()) }
 	}
+	if c.Pairs == 0 {
+		c.Pairs = mostPairs
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -180,14 +186,6 @@ func revisionOf(snapshot *steering.Snapshot) *steering.Revision {
 		return nil
 	}
 	return snapshot.Layout.Revision
-}
-
-// canaryOf is the revision on trial, nil for none.
-func canaryOf(snapshot *steering.Snapshot) *steering.Revision {
-	if snapshot == nil || snapshot.Canary == nil {
-		return nil
-	}
-	return snapshot.Canary.Snapshot.Layout.Revision
 }
 
 // Handler serves the registry. A collector that fails costs its own series and

@@ -10,15 +10,16 @@ type names struct {
 	pools     map[string]bool
 	vantages  map[string]string // → region
 	providers map[string]bool
-	groups    map[groupName]bool // see addGroups
+	layout    *steering.Layout              // whose groups there are; nil = there are none
+	groups    map[string]map[groupName]bool // by service, as far as they were asked for
 }
 
-type groupName struct{ service, region, rule string }
+type groupName struct{ region, rule string }
 
 func namesOf(revisions ...*steering.Revision) *names {
 	n := &names{
 		endpoints: make(map[string]*steering.Endpoint), services: make(map[string]bool), regions: make(map[string]bool),
-		pools: make(map[string]bool), vantages: make(map[string]string), providers: make(map[string]bool), groups: make(map[groupName]bool),
+		pools: make(map[string]bool), vantages: make(map[string]string), providers: make(map[string]bool), groups: make(map[string]map[groupName]bool),
 	}
 	for _, revision := range revisions {
 		if revision != nil {
@@ -49,23 +50,26 @@ func (n *names) add(revision *steering.Revision) {
 
 // decision tells whether a decision's series still belongs to something.
 func (n *names) decision(labels decisionLabels) bool {
-	return n.services[labels.service] && n.regions[labels.region] &&
+	return n.services[labels.service] && (labels.region == everywhere || n.regions[labels.region]) &&
 		(labels.endpoint == "" || n.endpoints[labels.endpoint] != nil && n.endpoints[labels.endpoint].Service == labels.service)
-}
-
-// addGroups adds the groups that are decided in a snapshot.
-func (n *names) addGroups(snapshot *steering.Snapshot) {
-	if snapshot == nil {
-		return
-	}
-	for _, sl := range snapshot.Layout.Services {
-		for _, group := range sl.Groups {
-			n.groups[groupName{sl.Service.Key, group.Region, group.Name()}] = true
-		}
-	}
 }
 
 // handed tells whether a group's count still belongs to something.
 func (n *names) handed(key handedKey) bool {
-	return n.groups[groupName{key.service, key.region, key.rule}] && (key.endpoint == "" || n.endpoints[key.endpoint] != nil)
+	return n.groupsOf(key.service)[groupName{key.region, key.rule}] && (key.endpoint == "" || n.endpoints[key.endpoint] != nil)
+}
+
+// groupsOf gives the groups of a service that are decided.
+func (n *names) groupsOf(service string) map[groupName]bool {
+	groups, asked := n.groups[service]
+	if !asked && n.layout != nil {
+		if i := n.layout.ByKey(service); i >= 0 {
+			groups = make(map[groupName]bool)
+			for _, group := range n.layout.Services[i].Groups {
+				groups[groupName{group.Region, group.Name()}] = true
+			}
+		}
+		n.groups[service] = groups
+	}
+	return groups
 }

@@ -38,7 +38,9 @@ var (
 	held               = gauge("fairway_held", "1 for every bound that keeps the shares of a region and rule from their target.", "service", "region", "rule", "by")
 	brakeEngaged       = gauge("fairway_brake_engaged", "1 where the mass-down brake of a region holds: more turned down there at once than is believed.", "policy", "region")
 	brakeGlobal        = gauge("fairway_brake_global_engaged", "1 where the mass-down brake of all regions holds: more turned down everywhere at once than is believed.", "policy")
-	overridesActive    = gauge("fairway_overrides_active", "Overrides in force, by kind.", "kind")
+	withoutRegions     = gauge("fairway_services_without_regions",
+		"Services whose series do not tell regions apart, since those before them in the configuration have as many as there may be.")
+	overridesActive = gauge("fairway_overrides_active", "Overrides in force, by kind.", "kind")
 )
 
 var verdicts = [...]steering.Verdict{steering.Unknown, steering.Healthy, steering.Degraded, steering.Down}
@@ -47,7 +49,7 @@ var verdicts = [...]steering.Verdict{steering.Unknown, steering.Healthy, steerin
 func (w *world) Describe(ch chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		health, healthLatency, healthAvailability, healthSamples, healthAge, originHealth,
-		intendedShare, snapshotGeneration, snapshotAge, snapshotPublished, overridesActive, held, brakeEngaged, brakeGlobal,
+		intendedShare, snapshotGeneration, snapshotAge, snapshotPublished, overridesActive, held, brakeEngaged, brakeGlobal, withoutRegions,
 	} {
 		ch <- desc
 	}
@@ -57,8 +59,12 @@ func (w *world) Describe(ch chan<- *prometheus.Desc) {
 func (w *world) Collect(ch chan<- prometheus.Metric) {
 	now := w.config.Now()
 	w.overrides(ch, now)
+	snapshot := w.config.Snapshot()
+	services := detailed(layoutsOf(snapshot)[0], w.config.Pairs)
 	for _, h := range w.config.Held() {
-		send(ch, held, prometheus.GaugeValue, 1, h.Service, h.Region, h.Rule, string(h.By))
+		if snapshot == nil || snapshot.Layout.ByKey(h.Service) < services {
+			send(ch, held, prometheus.GaugeValue, 1, h.Service, h.Region, h.Rule, string(h.By))
+		}
 	}
 	for _, b := range w.config.Braked() {
 		if b.Region == "" {
@@ -67,16 +73,16 @@ func (w *world) Collect(ch chan<- prometheus.Metric) {
 		}
 		send(ch, brakeEngaged, prometheus.GaugeValue, 1, b.Policy, b.Region)
 	}
-	snapshot := w.config.Snapshot()
 	if snapshot == nil {
 		return
 	}
+	send(ch, withoutRegions, prometheus.GaugeValue, float64(len(snapshot.Layout.Services)-services))
 	send(ch, snapshotGeneration, prometheus.GaugeValue, float64(snapshot.Generation))
 	send(ch, snapshotAge, prometheus.GaugeValue, max(0, now.Sub(snapshot.Published).Seconds()))
 	send(ch, snapshotPublished, prometheus.GaugeValue, unixSeconds(snapshot.Published))
 	table, revision := w.config.Health(), snapshot.Layout.Revision
 	regions := revision.RegionNames()
-	for i, layout := range snapshot.Layout.Services {
+	for i, layout := range snapshot.Layout.Services[:services] {
 		for _, e := range layout.Service.Endpoints {
 			for _, region := range regions {
 				endpointHealth(ch, e, region, table.Get(e.Subject(), region), now)
