@@ -18,7 +18,7 @@ import (
 
 // certificates are those of this node's listeners, and those that it obtains.
 func (n *node) certificates() []api.Certificate {
-	var all []api.Certificate
+	all := []api.Certificate{} // in JSON [], not null
 	for _, of := range []struct {
 		door  string
 		files *certs.Files

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -121,7 +122,11 @@ const gap = 5 * stateEvery
 func (c *chronicle) StateAt(at time.Time) (api.State, error) {
 	e, err := c.ring.Load().At(at, gap)
 	if errors.Is(err, history.ErrNothing) {
-		return api.State{}, fmt.Errorf("%w: nothing is kept of %s and the %v before it", api.ErrNotFound, at.UTC().Format(time.RFC3339), gap)
+		return api.State{}, &api.Error{
+			Status:  http.StatusNotFound,
+			Message: fmt.Sprintf("nothing is kept of %s and the %s before it", at.UTC().Format(time.RFC3339), policies.FormatDuration(gap)),
+			Remedy:  "ask of a time at which this node ran and led, and that is within its --history-keep and --history-bytes",
+		}
 	}
 	if err != nil {
 		return api.State{}, err
@@ -190,7 +195,7 @@ func (c *chronicle) layoutOf(ctx context.Context, hash string) (*steering.Layout
 	}
 	revision, err := revisionOf(ctx, ownRevisions{c.node}, hash)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", api.ErrNotFound, err)
+		return nil, &api.Error{Status: http.StatusNotFound, Message: err.Error(), Remedy: "see fairway revisions for those that are kept"}
 	}
 	config, err := compileRevision(revision)
 	if err != nil {
@@ -287,7 +292,7 @@ func recordPast(c *cobra.Command, node *client.Client, out, text string, length 
 		return fmt.Errorf("the node has kept nothing of the time from %s to %s", from.UTC().Format(time.RFC3339), to.UTC().Format(time.RFC3339))
 	}
 	if err == nil {
-		fmt.Fprintf(c.OutOrStdout(), "%s: %d moments\n", out, moments)
+		fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", out, count(moments, "moment"))
 	}
 	return err
 }

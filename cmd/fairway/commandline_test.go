@@ -97,6 +97,8 @@ func TestMistakes(t *testing.T) {
 		{"drain alpha --reason x --for 60 NOBODY", 2, []string{"--for", "7d"}},
 		{"drain alpha --reason x --for -5m NOBODY", 2, []string{"--for", "7d"}},
 		{"weight alpha heavy --reason x --for 1h NOBODY", 2, []string{"heavy"}},
+		{"weight alpha NaN --reason x --for 1h NOBODY", 2, []string{"NaN", "1000000"}},
+		{"weight alpha 1e99 --reason x --for 1h NOBODY", 2, []string{"1e99", "1000000"}},
 		{"weight --reason x --for 1h NOBODY", 2, []string{"which weight"}},
 		{"plan EMPTY --at noon NOBODY", 2, []string{"noon"}},
 		{"plan EMPTY --gb-month much NOBODY", 2, []string{"much"}},
@@ -244,5 +246,38 @@ func TestBarIsForTerminals(t *testing.T) {
 	bar.end()
 	if got, want := b.String(), "\r[===============               ]  50 %, 10s left\r[==============================] 100 %          \r"; !strings.HasPrefix(got, want) || strings.TrimSpace(got[len(want):]) != "" || !strings.HasSuffix(got, "\r") {
 		t.Errorf("drawn was %q", got)
+	}
+}
+
+// What docs/START.md has people type before there is a node: the configuration that
+// init writes passes check, and the page's policy test holds for it.
+func TestStartPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/START.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const command = "fairway init live.akamaized.example d111.cloudfront.example > fairway.yaml"
+	if !strings.Contains(string(page), command) {
+		t.Fatalf("the page no longer says: %s", command)
+	}
+	_, tests, found := strings.Cut(string(page), "```yaml\ntests:")
+	if !found {
+		t.Fatal("the page has no policy test")
+	}
+	tests, _, _ = strings.Cut("tests:"+tests, "```")
+	code, written, stderr := typed(strings.Fields(command)[1:4]...)
+	if code != exitOK {
+		t.Fatalf("init: %d, %s", code, stderr)
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{"fairway.yaml": written, "fairway_test.yaml": tests} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{{"check", filepath.Join(dir, "fairway.yaml")}, {"test", dir}, {"fmt", "--check", dir}} {
+		if code, stdout, stderr := typed(args...); code != exitOK {
+			t.Errorf("fairway %s: exit code %d\n%s%s", strings.Join(args, " "), code, stdout, stderr)
+		}
 	}
 }

@@ -38,7 +38,7 @@ type configuration struct {
 type findingsError struct{ findings policies.Findings }
 
 func (e findingsError) Error() string {
-	return fmt.Sprintf("%d errors in the configuration; first: %s", e.findings.Errors(), e.first())
+	return fmt.Sprintf("%s in the configuration; first: %s", count(e.findings.Errors(), "error"), e.first())
 }
 
 func (e findingsError) first() string {

@@ -164,8 +164,10 @@ func printEndpoints(w io.Writer, endpoints []steering.EndpointTrace) {
 	t := newTable(w, "  ENDPOINT", "SHARE", "TARGET", "HEALTH", "SCORE", "P50", "P95", "AVAIL", "SAMPLES", "AGE", "PLACE", "WHY")
 	for _, e := range endpoints {
 		p50, p95, available, old := "-", "-", "-", "-"
-		if e.Health.Samples > 0 {
+		if e.Health.P50 > 0 { // some measurement was good
 			p50, p95 = age(e.Health.P50), age(e.Health.P95)
+		}
+		if e.Health.Samples > 0 {
 			available, old = percent(e.Health.Availability), age(seconds(e.AgeSeconds))
 		}
 		t.row("  "+e.ID, percent(e.Weight), percent(e.Target), e.Health.Verdict.String(), fmt.Sprintf("%.3f", e.Score),

@@ -9,6 +9,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"fairway/policies"
+
 	"github.com/spf13/cobra"
 )
 
@@ -73,7 +75,7 @@ func age(d time.Duration) string {
 	case d < 10*time.Second:
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	}
-	return d.Round(time.Second).String()
+	return policies.FormatDuration(d.Round(time.Second))
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
@@ -87,9 +89,11 @@ func orDash(s string) string {
 }
 
 // count writes a number with its noun.
-func count(n int, noun string) string {
+func count(n int, noun string) string { return countAs(n, noun, noun+"s") }
+
+func countAs(n int, one, many string) string {
 	if n == 1 {
-		return "1 " + noun
+		return "1 " + one
 	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return fmt.Sprintf("%d %s", n, many)
 }

@@ -55,7 +55,7 @@ func orderCommand(kind steering.OverrideKind, c *cobra.Command) *cobra.Command {
 				return usageError{errors.New("say which weight, such as: fairway weight akamai 0.5"), c.CommandPath()}
 			}
 			var err error
-			if request.Weight, err = strconv.ParseFloat(args[len(args)-1], 64); err != nil {
+			if request.Weight, err = strconv.ParseFloat(args[len(args)-1], 64); err != nil || !(request.Weight >= 0 && request.Weight <= 1e6) {
 				return usageError{fmt.Errorf("%q is no weight; write a number from 0 to 1000000", args[len(args)-1]), c.CommandPath()}
 			}
 			args = args[:len(args)-1]

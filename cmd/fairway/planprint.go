@@ -32,11 +32,11 @@ func basisText(basis plan.Basis, from *capture) string {
 	if basis == plan.ByAddresses {
 		return "spread over the address space: the node has no queries to go by yet"
 	}
-	queries := uint64(0)
+	queries := 0
 	for _, t := range from.traffic {
-		queries += t.Count
+		queries += int(t.Count)
 	}
-	return fmt.Sprintf("%d networks, sampled from %d queries", len(from.traffic), queries)
+	return fmt.Sprintf("%s, sampled from %s", count(len(from.traffic), "network"), countAs(queries, "query", "queries"))
 }
 
 // printChanges lists the settings as a diff does.

@@ -52,7 +52,7 @@ addresses) of clients, so it is readable by its owner only. Ctrl-C ends early.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(c.OutOrStdout(), "%s: %d moments", out, r.moments)
+			fmt.Fprintf(c.OutOrStdout(), "%s: %s", out, count(r.moments, "moment"))
 			if r.missed > 0 {
 				fmt.Fprintf(c.OutOrStdout(), ", %d without an answer", r.missed)
 			}

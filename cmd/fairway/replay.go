@@ -104,7 +104,7 @@ func loadReplay(w io.Writer, file string, configs []string) (changed []*configur
 		return nil, nil, rec, err
 	}
 	if r.others > 0 {
-		fmt.Fprintf(w, "warning: the configuration changed %d times while this was recorded; the first stands for all\n", r.others)
+		fmt.Fprintf(w, "warning: the configuration changed %s while this was recorded; the first stands for all\n", count(r.others, "time"))
 	}
 	rec = plan.Recording{Layout: recorded.layout, Traffic: r.traffic}
 	for _, m := range r.moments {
@@ -115,7 +115,7 @@ func loadReplay(w io.Writer, file string, configs []string) (changed []*configur
 
 func printRuns(w io.Writer, runs []namedRun) {
 	a, b := runs[0], runs[1]
-	fmt.Fprintf(w, "%d moments from %s to %s; clients by %s\n", a.Moments,
+	fmt.Fprintf(w, "%s from %s to %s; clients by %s\n", count(a.Moments, "moment"),
 		a.From.Local().Format(time.DateTime), a.To.Local().Format(time.DateTime), a.Basis)
 	fmt.Fprintf(w, "A  %s\nB  %s\n\n", a.Config, b.Config)
 	t := newTable(w, "REGION", "SERVICE", "", "CLIENTS", "SHARES", "P50 MS", "P95 MS", "PER GB", "MOVES", "SWITCHES")

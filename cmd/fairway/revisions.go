@@ -94,7 +94,7 @@ func (n *node) check(made store.Revision, trial bool) (*configuration, policies.
 	if findings.Errors() > 0 {
 		return nil, nil, &api.Error{
 			Status:   http.StatusUnprocessableEntity,
-			Message:  fmt.Sprintf("%d errors: nothing changed, revision %d goes on serving", findings.Errors(), n.rollout.Status().Serving.Number),
+			Message:  fmt.Sprintf("%s: nothing changed, revision %d goes on serving", count(findings.Errors(), "error"), n.rollout.Status().Serving.Number),
 			Findings: findings,
 		}
 	}
@@ -184,6 +184,8 @@ func told(err error) error {
 		return nil
 	case errors.Is(err, store.ErrConflict):
 		e.Status, e.Remedy = http.StatusConflict, "look at what is in force (fairway revisions, fairway diff), and decide again"
+	case errors.Is(err, rollout.ErrNoCanary):
+		return &api.Error{Status: http.StatusNotFound, Message: "no revision is on trial", Remedy: "put one on trial with: fairway apply PATH --canary 5%"}
 	case errors.Is(err, store.ErrNotFound):
 		e.Status, e.Remedy = http.StatusNotFound, "see fairway revisions for those that are kept"
 	case errors.Is(err, rollout.ErrInvalid):

@@ -110,8 +110,11 @@ func printService(w io.Writer, s *api.ServiceStatus) {
 				continue
 			}
 			p50, available, old := "-", "-", "-"
+			if e.P50Ms > 0 { // some measurement was good
+				p50 = fmt.Sprintf("%.0f ms", e.P50Ms)
+			}
 			if e.Samples > 0 {
-				p50, available, old = fmt.Sprintf("%.0f ms", e.P50Ms), percent(e.Availability), age(seconds(e.AgeSeconds))
+				available, old = percent(e.Availability), age(seconds(e.AgeSeconds))
 			}
 			t.row("  "+r.Region, r.Rule, e.Endpoint, percent(e.Weight), e.Verdict.String(), p50, available, old, e.Reason.String())
 		}

@@ -50,7 +50,7 @@ func TestStoreCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Close()
-	const all = "1 revisions, revision 1 in force, 1 overrides, 0 values, decisions of generation 41"
+	const all = "1 revision, revision 1 in force, 1 override, 0 values, decisions of generation 41"
 	if out, code := inProcess("store", "migrate", "--config", config, "--data", data); code != 0 || !strings.Contains(out, "stored and verified: "+all) {
 		t.Fatalf("migrate: exit %d, %s", code, out)
 	}

@@ -211,5 +211,5 @@ func describe(w io.Writer, done string, c store.Contents) {
 	if c.InForce != nil {
 		inForce = fmt.Sprintf("revision %d in force", c.InForce.Revision)
 	}
-	fmt.Fprintf(w, "%s: %d revisions, %s, %d overrides, %d values, %s\n", done, len(c.Revisions), inForce, len(c.Overrides), len(c.Values), generation)
+	fmt.Fprintf(w, "%s: %s, %s, %s, %s, %s\n", done, count(len(c.Revisions), "revision"), inForce, count(len(c.Overrides), "override"), count(len(c.Values), "value"), generation)
 }

@@ -35,11 +35,11 @@ end of the month will bring if it goes on like this.`,
 }
 
 func printUsage(w io.Writer, u *api.Usage) {
-	money := u.Currency
-	if money == "" {
-		money = "no currency stated"
+	prices := "prices in " + u.Currency
+	if u.Currency == "" {
+		prices = "the configuration states no currency of its prices"
 	}
-	fmt.Fprintf(w, "%s, %s of the month gone; prices in %s\n", u.Month.Format("January 2006"), percent(u.MonthElapsed), money)
+	fmt.Fprintf(w, "%s, %s of the month gone; %s\n", u.Month.Format("January 2006"), percent(u.MonthElapsed), prices)
 	if u.Stretch > 1.001 {
 		fmt.Fprintf(w, "ALL CAPS TOGETHER ARE TOO LOW: they are passed by up to %.0f %%\n", 100*(u.Stretch-1))
 	}

@@ -82,9 +82,9 @@ func inForce(overrides []steering.Override) string {
 	}
 	var names []string
 	for _, o := range overrides {
-		names = append(names, OverrideMatch{Kind: o.Kind, Target: o.Provider + o.Endpoint, Pool: o.Pool, Region: o.Region, Service: o.Service, Labels: o.Labels}.String())
+		names = append(names, o.ID+", "+OverrideMatch{Kind: o.Kind, Target: o.Provider + o.Endpoint, Pool: o.Pool, Region: o.Region, Service: o.Service, Labels: o.Labels}.String())
 	}
-	return "in force: " + strings.Join(names, ", ")
+	return "in force: " + strings.Join(names, "; ")
 }
 
 // some turns no list into an empty one, so that JSON says [] and not null.

@@ -172,7 +172,7 @@ func TestDeleteOverrides(t *testing.T) {
 		f.node.overrides = append(f.node.overrides, all...)
 		w := f.ask("DELETE", "/api/v1/overrides"+query, "")
 		if want == "" {
-			wantError(t, w, http.StatusNotFound, "there is no", "in force: drain of alpha, drain of alpha in eu")
+			wantError(t, w, http.StatusNotFound, "there is no", "in force: a, drain of alpha; b, drain of alpha in eu")
 			continue
 		}
 		var answer Overrides

@@ -31,7 +31,7 @@ func (s *Server) getExplain(r *http.Request) (any, error) {
 		return nil, own
 	}
 	if errors.Is(err, ErrNotFound) {
-		return nil, notFound(s.knownServices(), "%v", err)
+		return nil, notFound(s.knownServices(), "there is no service %q", service)
 	}
 	if err != nil {
 		return nil, err

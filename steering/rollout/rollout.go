@@ -254,7 +254,7 @@ func (r *Rollout) Promote(ctx context.Context, author, reason string) (Outcome, 
 		return Outcome{}, errStandby
 	}
 	if r.Canary == nil {
-		return Outcome{}, errNoCanary
+		return Outcome{}, ErrNoCanary
 	}
 	watch := r.InForce.Watch
 	if watch != nil {
@@ -267,7 +267,8 @@ func (r *Rollout) Promote(ctx context.Context, author, reason string) (Outcome, 
 	return r.promote(ctx, author, reason, watch)
 }
 
-var errNoCanary = fmt.Errorf("%w: no revision is on trial", ErrNotFound)
+// ErrNoCanary is what an order for a trial gets when there is none.
+var ErrNoCanary = fmt.Errorf("%w: no revision is on trial", ErrNotFound)
 
 func (r *Rollout) promote(ctx context.Context, author, reason string, watch *store.Watch) (Outcome, error) {
 	made := *r.Canary

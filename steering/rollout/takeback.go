@@ -18,7 +18,7 @@ func (r *Rollout) Abort(ctx context.Context, author, reason string) (Outcome, er
 		return Outcome{}, errStandby
 	}
 	if r.Canary == nil {
-		return Outcome{}, errNoCanary
+		return Outcome{}, ErrNoCanary
 	}
 	return r.endCanary(ctx, store.EndedAborted, author, reason)
 }
