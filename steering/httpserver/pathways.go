@@ -66,14 +66,26 @@ func pathways(d *steering.Decision, seen session, reported []string, now time.Ti
 // teach adds to what a session knows what there is when it begins, and what it says to
 // have used.
 func (l pathwayList) teach(s *session, begins bool, used []string) {
+	if begins {
+		s.began = l.all()
+		return
+	}
 	for i := range l {
-		switch id := l[i].id; {
-		case begins:
-			s.began = s.began.with(id)
-		case !s.began.has(id) && slices.Contains(used, id):
+		if id := l[i].id; !s.began.has(id) && slices.Contains(used, id) {
 			s.learned = s.learned.with(id)
 		}
 	}
+}
+
+// all is the set of all that are listed.
+func (l pathwayList) all() idSet {
+	set := make([]byte, 0, 32)
+	for i := range l {
+		if hash := hashID(l[i].id); !has(set, hash) {
+			set = append(set, hash[:]...)
+		}
+	}
+	return idSet(set)
 }
 
 // learned tells whether a player that is not where it was told has gone to a pathway
@@ -122,8 +134,10 @@ type pathwayList []pathway
 
 // lawful lists the pathways in the client's own order, those in trouble last.
 func lawful(d *steering.Decision) *pathwayList {
-	var list, troubled pathwayList
-	for _, c := range d.AppendRanked(make([]*steering.Candidate, 0, 16)) {
+	ranked := d.AppendRanked(make([]*steering.Candidate, 0, 16))
+	list := make(pathwayList, 0, len(ranked))
+	var troubled pathwayList
+	for _, c := range ranked {
 		id := c.Endpoint.Pathway
 		if id == "" || list.has(id) || troubled.has(id) {
 			continue

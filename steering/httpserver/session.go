@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"hash"
-	"hash/fnv"
 	"strconv"
 	"strings"
 	"sync"
@@ -68,10 +67,11 @@ func newSteeringDoor(secret []byte) *steeringDoor {
 // taken to know both.
 type idSet string
 
-func (s idSet) has(id string) bool {
-	hash := hashID(id)
-	for i := 0; i+2 <= len(s); i += 2 {
-		if s[i:i+2] == hash {
+func (s idSet) has(id string) bool { return has(s, hashID(id)) }
+
+func has[T string | []byte | idSet](set T, hash [2]byte) bool {
+	for i := 0; i+2 <= len(set); i += 2 {
+		if set[i] == hash[0] && set[i+1] == hash[1] {
 			return true
 		}
 	}
@@ -79,24 +79,27 @@ func (s idSet) has(id string) bool {
 }
 
 func (s idSet) with(id string) idSet {
-	if s.has(id) {
+	hash := hashID(id)
+	if has(s, hash) {
 		return s
 	}
-	return s + hashID(id)
+	return s + idSet(hash[:])
 }
 
-func (s idSet) text() string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
+func (s idSet) append(out []byte) []byte { return base64.RawURLEncoding.AppendEncode(out, []byte(s)) }
 
 func readIDs(text string) idSet {
 	set, _ := base64.RawURLEncoding.DecodeString(text) // nothing that we sealed is malformed
 	return idSet(set)
 }
 
-func hashID(id string) idSet {
-	h := fnv.New32a()
-	h.Write([]byte(id))
-	sum := h.Sum32()
-	return idSet([]byte{byte(sum>>24) ^ byte(sum>>8), byte(sum>>16) ^ byte(sum)})
+// hashID is FNV-1a (32 bits), folded.
+func hashID(id string) [2]byte {
+	sum := uint32(2166136261)
+	for i := range len(id) {
+		sum = (sum ^ uint32(id[i])) * 16777619
+	}
+	return [2]byte{byte(sum>>24) ^ byte(sum>>8), byte(sum>>16) ^ byte(sum)}
 }
 
 // stateForm is the form of a sealed session: fields of characters that no query
@@ -111,9 +114,12 @@ func (s *steeringDoor) seal(v session, service, viewer string) string {
 	m := s.macs.Get().(*mac)
 	defer s.macs.Put(m)
 	text := append(m.text[:0], stateForm...)
-	for _, field := range [...]string{v.first, seconds(v.since), v.before, v.avoid, seconds(v.until), v.began.text(), v.learned.text()} {
-		text = append(append(text, '~'), field...)
-	}
+	text = appendSeconds(append(append(append(text, '~'), v.first...), '~'), v.since)
+	text = append(append(text, '~'), v.before...)
+	text = append(append(text, '~'), v.avoid...)
+	text = appendSeconds(append(text, '~'), v.until)
+	text = v.began.append(append(text, '~'))
+	text = v.learned.append(append(text, '~'))
 	m.text = m.of(append(text, '~'), text, service, viewer)
 	return string(m.text)
 }
@@ -168,11 +174,11 @@ func (m *mac) add(part []byte) {
 	m.hash.Write(part)
 }
 
-func seconds(t time.Time) string {
+func appendSeconds(out []byte, t time.Time) []byte {
 	if t.IsZero() {
-		return ""
+		return out
 	}
-	return strconv.FormatInt(t.Unix(), 36)
+	return strconv.AppendInt(out, t.Unix(), 36)
 }
 
 func moment(text string) time.Time {

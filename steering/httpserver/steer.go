@@ -98,7 +98,7 @@ func (s *Server) manifest(door string, t target, p poll, next session, ids []str
 	body := steeringBody{
 		Version:   steeringVersion,
 		TTL:       ttl,
-		ReloadURI: door + t.path + p.reload(state),
+		ReloadURI: door + t.path + "?" + stateParameter + "=" + state + p.kept,
 		Priority:  ids,
 		Clones:    clones,
 	}
@@ -245,11 +245,6 @@ func throughputs(value string) []float64 {
 		}
 	}
 	return list
-}
-
-// reload is the query of RELOAD-URI.
-func (p *poll) reload(state string) string {
-	return "?" + stateParameter + "=" + state + p.kept
 }
 
 // sooner is a TTL as it is while an endpoint that clients could have is not well.

@@ -3,6 +3,7 @@ package httpserver
 import (
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -415,6 +416,19 @@ func TestSteeringBodyIsJSON(t *testing.T) {
 		}
 		if got, want := string(body.encode()), string(encode(body)); got != want {
 			t.Fatalf("%s, want %s", got, want)
+		}
+	}
+}
+
+// What has travelled with players is understood by the next release: pathways are known
+// by FNV-1a of 32 bits (draft-eastlake-fnv), folded.
+func TestHashOfPathways(t *testing.T) {
+	for _, id := range []string{"", "A", "alpha-live", strings.Repeat("x", 64), "\xff\x00"} {
+		h := fnv.New32a()
+		_, _ = h.Write([]byte(id))
+		sum := h.Sum(nil)
+		if got, want := hashID(id), [2]byte{sum[0] ^ sum[2], sum[1] ^ sum[3]}; got != want {
+			t.Errorf("%q: %x, want %x", id, got, want)
 		}
 	}
 }
