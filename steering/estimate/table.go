@@ -83,3 +83,24 @@ func (t *Table) At(row, column int) (Estimate, bool) {
 func (t *Table) Get(endpoint, region string) (Estimate, bool) {
 	return t.At(t.Row(endpoint), t.Column(region))
 }
+
+// Like tells whether two tables have the same rows and columns.
+func (t *Table) Like(o *Table) bool { return t != nil && o != nil && t.index == o.index }
+
+// Differs tells whether what a fetch costs is another figure than in a table with the
+// same rows and columns.
+func (t *Table) Differs(o *Table, row, column int) bool {
+	if row < 0 || column < 0 {
+		return false
+	}
+	a, b := t.at(row, column), o.at(row, column)
+	return a.Ms != b.Ms || a.Errors != b.Errors
+}
+
+// Columns is how many columns there are.
+func (t *Table) Columns() int {
+	if t == nil {
+		return 0
+	}
+	return len(t.index.regions)
+}

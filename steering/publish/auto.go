@@ -22,9 +22,18 @@ type estimates struct {
 	deaf  map[string]bool // endpoints of services whose policy ignores what players tell
 }
 
-// estimateEvery is the least time between two looks: each has every group that scores
-// by itself decided anew.
+// estimateEvery is the least time between two looks: each has the groups decided anew for
+// which what a fetch costs has changed. Where that takes long, looks are rarer, so that
+// they take no more than a tenth of a processor; what fails is left without them.
 const estimateEvery = time.Second
+
+// rest is when the next look is due after one at a time that took so long.
+func (e *estimates) rest(now time.Time, took time.Duration) {
+	e.next = now.Add(min(max(estimateEvery, 10*took), mostRest))
+}
+
+// mostRest is the most time between two looks; a clock that is further behind was set back.
+const mostRest = time.Minute
 
 func (e *estimates) configure(r *steering.Revision) {
 	asked := slices.ContainsFunc(r.Policies, func(p *steering.Policy) bool {
@@ -93,20 +102,50 @@ func (e *estimates) look(now time.Time) bool {
 		e.table = nil
 		return true
 	}
-	if now.Before(e.next) && e.next.Sub(now) <= estimateEvery || !e.book.Changed() {
+	if now.Before(e.next) && e.next.Sub(now) <= mostRest || !e.book.Changed() {
 		return false
 	}
 	e.table, e.next = e.book.Table(now), now.Add(estimateEvery)
 	return true
 }
 
-// estimated takes in new estimates.
+// estimated takes in new estimates: groups for which what a fetch costs changed are
+// decided anew.
 func (t *track) estimated(table *estimate.Table) {
-	t.estimates = table
-	for i, auto := range t.auto {
-		t.services[i].all = t.services[i].all || auto
+	was := t.estimates
+	t.estimates, t.unserved = table, true
+	if !table.Like(was) {
+		for _, spots := range t.spots {
+			for g := range spots {
+				spots[g].fetch = table.Column(spots[g].Region)
+			}
+		}
+		for i, auto := range t.auto {
+			t.services[i].all = t.services[i].all || auto
+		}
+		return
 	}
-	t.unserved = true
+	for i, auto := range t.auto {
+		if auto {
+			t.services[i].fetch(was, table, t.layout.Services[i].Service)
+		}
+	}
+}
+
+// fetch marks the columns in which what fetches of a service cost changed.
+func (s *due) fetch(was, is *estimate.Table, service *steering.Service) {
+	for _, e := range service.Endpoints {
+		row := is.Row(e.ID)
+		for column := range is.Columns() {
+			if !is.Differs(was, row, column) {
+				continue
+			}
+			if s.fetches == nil {
+				s.fetches = make([]uint64, (is.Columns()+63)/64)
+			}
+			s.fetches[column/64] |= 1 << (column % 64)
+		}
+	}
 }
 
 // fetch is what a client's fetch at an endpoint is taken to be.

@@ -229,3 +229,74 @@ func TestByHandHasNoClock(t *testing.T) {
 		t.Errorf("view of %v, published %v, and it is %v", v.At, v.Snapshot.Published, s.now)
 	}
 }
+
+// Looks at what fetches cost take a tenth of a processor at most: who has very much to
+// decide looks less often. A clock that was set back by more than the longest rest stops
+// nobody.
+func TestLooksTakeATenth(t *testing.T) {
+	for took, want := range map[time.Duration]time.Duration{
+		time.Millisecond: time.Second, 100 * time.Millisecond: time.Second, 700 * time.Millisecond: 7 * time.Second, time.Hour: time.Minute,
+	} {
+		e := estimates{book: estimate.New()}
+		e.book.Configure(new(steering.Revision))
+		if !e.look(noon) {
+			t.Fatal("nothing new after Configure")
+		}
+		e.rest(noon, took)
+		e.book.Configure(new(steering.Revision))
+		if e.look(noon.Add(want-time.Nanosecond)) || !e.look(noon.Add(want)) {
+			t.Errorf("after a look of %v the next is not due after %v", took, want)
+		}
+		e.rest(noon, took)
+		e.book.Configure(new(steering.Revision))
+		if !e.look(noon.Add(-time.Hour)) {
+			t.Error("a clock that was set back by an hour stops it")
+		}
+	}
+}
+
+// Only groups for which what a fetch costs has changed are decided anew.
+func TestOnlyWhatCostsOtherwiseIsDecided(t *testing.T) {
+	f := fleet{services: 2, regions: 4, endpoints: 2, columns: 4}
+	l, layout := f.standing(t)
+	for _, p := range layout.Revision.Policies {
+		p.Rules[0].Auto, p.Rules[0].Score, p.Rules[0].Split = true, nil, steering.SplitSpec{Kind: steering.SplitBest}
+		p.Auto = steering.Auto{Failure: 2 * time.Second, Players: true}
+	}
+	l.main.follow()
+	l.estimates.configure(layout.Revision)
+	now := noon
+	tell := func(region string, ms float64) {
+		for _, s := range layout.Revision.Services[:1] {
+			l.estimates.players([]estimate.Players{{Endpoint: s.Endpoints[0].ID, Region: region, At: now, Tries: 20, LogMs: 20 * ms, LogMsSq: 20 * ms * ms}})
+		}
+	}
+	look := func() (decided int) {
+		now = now.Add(time.Second)
+		before := [][]*slot{slices.Clone(l.main.slots[0]), slices.Clone(l.main.slots[1])}
+		l.main.estimated(l.estimates.book.Table(now))
+		l.main.decide(nil, now)
+		for i := range before {
+			for g := range before[i] {
+				if l.main.slots[i][g] != before[i][g] {
+					decided++
+				}
+			}
+		}
+		return decided
+	}
+	regions := layout.Revision.RegionNames()
+	for _, region := range regions {
+		tell(region, 3)
+	}
+	if got := look(); got != 8 {
+		t.Errorf("%d groups are decided by the first estimates, want all 8", got)
+	}
+	if got := look(); got != 0 {
+		t.Errorf("%d groups are decided anew though nothing was told", got)
+	}
+	tell(regions[1], 3.1)
+	if got := look(); got != 1 {
+		t.Errorf("%d groups are decided anew for one region of one service, want that one", got)
+	}
+}

@@ -155,15 +155,15 @@ type fitting struct {
 
 // fit holds what is decided for all groups together against the caps.
 func (t *track) fit(now time.Time) *fitting {
-	t.stretch, t.full = 1, nil
+	t.stretch = 1
 	if t.limits == nil {
 		return new(fitting)
 	}
 	f := &fitting{limits: t.limits, capacities: t.limits.at(t.carried, now)}
 	if !t.spilling(now) && !t.over(f.capacities) {
+		t.filled(nil)
 		return f
 	}
-	defer func() { t.full = f.fullness() }()
 	options, groups := 0, 0
 	for i := range t.slots {
 		for _, s := range t.slots[i] {
@@ -187,6 +187,7 @@ func (t *track) fit(now time.Time) *fitting {
 	})
 	t.stretch = allocate.Fit(f.claims, f.capacities)
 	f.count()
+	t.filled(f.fullness())
 	at := 0
 	t.eachSpill(func(i, g int, policy *steering.Policy, s *spilled) {
 		s.keep(t.slots[i][g].split, f.claims[at].Options, policy.Switch.Failback, now)
@@ -311,6 +312,17 @@ func (f *fitting) fullness() *fullness {
 		full[x] = f.loads[x] > atCap*f.capacities[x].Limit
 	}
 	return &fullness{f.limits, full}
+}
+
+// filled takes in who is at its cap now: where that is news, whoever may choose thinks
+// again.
+func (t *track) filled(is *fullness) {
+	if was := t.full; (was == nil) != (is == nil) || is != nil && !slices.Equal(was.full, is.full) {
+		for i, auto := range t.auto {
+			t.services[i].all = t.services[i].all || auto
+		}
+	}
+	t.full = is
 }
 
 // at tells whether a provider has no room for clients of a region.

@@ -31,6 +31,7 @@ type chain struct {
 	rule    *steering.Rule   // the group's, or the one that it falls back to
 	region  *steering.Region // nil = not declared
 	column  int              // of the region in the health table
+	fetch   int              // … and in the estimates
 	prev    *slot            // the last decision; nil = none
 	options []option
 	trace   *[]steering.StageTrace // nil = not wanted
@@ -353,16 +354,12 @@ func (c *chain) score() {
 		o.inputs.Pace, o.inputs.Pull = c.stalls[i].pace.Ratio, c.stalls[i].pace.Pull
 	}
 	c.readSignals()
-	column := -1
-	if c.rule.Auto {
-		column = c.estimates.Column(c.group.Region)
-	}
 	for i := range c.options {
 		o := &c.options[i]
 		o.score = 1
 		switch {
 		case c.rule.Auto:
-			o.fetch.Estimate, o.fetch.known = c.estimates.At(c.fetches[i], column)
+			o.fetch.Estimate, o.fetch.known = c.estimates.At(c.fetches[i], c.fetch)
 			o.score = c.auto(o)
 		case c.rule.Score != nil:
 			o.score = max(0, c.rule.Score(&o.inputs))

@@ -9,5 +9,5 @@ func decide(ev *evidence, service *steering.Service, group steering.Group, prev 
 	}
 	d := newDecider(ev)
 	d.begin(service, nil)
-	return d.decide(spotOf(group, ev.revision, ev.health), prev, trace), &d.chain
+	return d.decide(ev.spot(group), prev, trace), &d.chain
 }

@@ -151,10 +151,11 @@ type spot struct {
 	steering.Group
 	region *steering.Region // nil = not declared
 	column int              // of the region in the health table
+	fetch  int              // … and in the estimates
 }
 
-func spotOf(group steering.Group, revision *steering.Revision, table steering.HealthTable) *spot {
-	return &spot{group, revision.Region(group.Region), table.Column(group.Region)}
+func (ev *evidence) spot(group steering.Group) *spot {
+	return &spot{group, ev.revision.Region(group.Region), ev.health.Column(group.Region), ev.estimates.Column(group.Region)}
 }
 
 // pool is the pool that the group's clients go to first.
@@ -170,7 +171,7 @@ func (s *spot) pool() string {
 // filled.
 func (d *decider) decide(at *spot, prev *slot, trace *[]steering.StageTrace) *slot {
 	c := &d.chain
-	*c = chain{decider: d, group: at.Group, region: at.region, column: at.column, prev: prev, trace: trace, options: c.options[:0]}
+	*c = chain{decider: d, group: at.Group, region: at.region, column: at.column, fetch: at.fetch, prev: prev, trace: trace, options: c.options[:0]}
 	c.run()
 	d.decision = decision{chain: c, spec: c.rule.Split, entries: d.entries[:0]}
 	d.decision.divide()
@@ -182,10 +183,20 @@ func (d *decider) decide(at *spot, prev *slot, trace *[]steering.StageTrace) *sl
 // terms is the region's name where something that a decision reads is its own there,
 // else empty.
 func (d *decider) terms(service *steering.Service, at *spot) string {
-	if at.Rule.ScoresItself() || at.Rule.ReadsSignals() {
+	if at.Rule.ReadsSignals() || at.Rule.ScoresItself() && d.fetched(at.fetch) {
 		return at.Region
 	}
 	return d.market.terms(service, at.Region)
+}
+
+// fetched tells whether anything is known of what fetches cost in a region, by its column.
+func (d *decider) fetched(column int) bool {
+	for _, row := range d.fetches {
+		if _, known := d.estimates.At(row, column); known {
+			return true
+		}
+	}
+	return false
 }
 
 // applying has a bit for each order that concerns the service at hand and applies

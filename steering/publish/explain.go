@@ -72,7 +72,7 @@ func (v *View) ExplainDecision(q steering.Query, d steering.Decision) *steering.
 		brakes: decided.held, moved: maps.Clone(decided.moved), groups: decided.groups, full: decided.full,
 	})
 	ev.begin(sl.Service, nil)
-	fresh := ev.decide(spotOf(d.Group, layout.Revision, v.Health), prev, &x.Stages)
+	fresh := ev.decide(ev.spot(d.Group), prev, &x.Stages)
 	if ttl, why := ev.decision.ttl(); ttl == d.TTL {
 		x.TTLWhy = why
 	}

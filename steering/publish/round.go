@@ -26,7 +26,9 @@ func (l *Loop) round(now time.Time, restored uint64) time.Time {
 	l.judgeAll(now)
 	l.expire(now)
 	l.look(now)
-	if l.estimates.look(now) {
+	began := time.Now()
+	looked := l.estimates.look(now)
+	if looked {
 		for _, t := range l.tracks() {
 			t.estimated(l.estimates.table)
 		}
@@ -48,6 +50,9 @@ func (l *Loop) round(now time.Time, restored uint64) time.Time {
 		if !next.IsZero() {
 			due = soonest(due, next)
 		}
+	}
+	if looked && l.config.began.IsZero() { // who turns the loop by hand has its own time
+		l.estimates.rest(now, time.Since(began))
 	}
 	l.publish(now, restored, changed)
 	return later(due, now.Add(l.config.Coalesce))

@@ -40,8 +40,8 @@ func Still(w World) (*View, error) {
 		state = *w.State
 	}
 	t := newTrack(w.Layout, restoredSlots(w.Layout, state)).after(state.Moved)
-	t.judged(w.Health, slog.New(slog.DiscardHandler))
 	t.detail, t.afresh, t.estimates, t.signals = w.Detail, true, w.Estimates, w.Signals
+	t.judged(w.Health, slog.New(slog.DiscardHandler))
 	var d demand
 	if t.serves {
 		t.parts = t.partsOf(w.Traffic.Flows)

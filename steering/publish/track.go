@@ -89,6 +89,7 @@ type due struct {
 	all     bool
 	columns []uint64 // a bit for each column of the health table that changed
 	any     bool     // one of them is set
+	fetches []uint64 // a bit for each column of the estimates that changed; nil = none did
 	next    time.Time
 }
 
@@ -262,7 +263,7 @@ func (t *track) relate(table steering.HealthTable) {
 		}
 		spots := make([]spot, len(sl.Groups))
 		for g, group := range sl.Groups {
-			spots[g] = spot{group, regions[group.Region], table.Column(group.Region)}
+			spots[g] = spot{group, regions[group.Region], table.Column(group.Region), t.estimates.Column(group.Region)}
 		}
 		t.spots[&sl.Groups[0]] = spots
 	}
@@ -309,7 +310,7 @@ func (t *track) decide(overrides []steering.Override, now time.Time) (next time.
 	var due []int
 	for i := range t.services {
 		s := &t.services[i]
-		if s.all || s.any || (!s.next.IsZero() && !now.Before(s.next)) {
+		if s.all || s.any || s.fetches != nil || (!s.next.IsZero() && !now.Before(s.next)) {
 			due = append(due, i)
 		}
 	}
@@ -365,7 +366,7 @@ func (t *track) decideService(d *decider, i int) bool {
 	next := time.Time{}
 	for g := range spots {
 		was, at := old[g], &spots[g]
-		if s.all || was == nil || s.sees(at.column) || (!was.next.IsZero() && !d.now.Before(was.next)) {
+		if s.all || was == nil || s.sees(at.column) || s.costs(at.fetch) || (!was.next.IsZero() && !d.now.Before(was.next)) {
 			var made *slot
 			var in situation
 			terms := d.terms(sl.Service, at)
@@ -390,7 +391,7 @@ func (t *track) decideService(d *decider, i int) bool {
 			next = was.next
 		}
 	}
-	s.all, s.any, s.next = false, false, next
+	s.all, s.any, s.fetches, s.next = false, false, nil, next
 	clear(s.columns)
 	if slots != nil {
 		t.slots[i] = slots
@@ -417,6 +418,11 @@ func (s *due) mark(column int) {
 // sees tells whether the health in a column changed.
 func (s *due) sees(column int) bool {
 	return s.any && column >= 0 && s.columns[column/64]&(1<<(column%64)) != 0
+}
+
+// costs tells whether what fetches cost changed in a column of the estimates.
+func (s *due) costs(column int) bool {
+	return s.fetches != nil && column >= 0 && s.fetches[column/64]&(1<<(column%64)) != 0
 }
 
 func splitsOf(slots []*slot) []*steering.Split {
