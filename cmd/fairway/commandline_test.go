@@ -281,3 +281,30 @@ func TestStartPage(t *testing.T) {
 		}
 	}
 }
+
+// A shell completes what has few values.
+func TestCompletion(t *testing.T) {
+	for line, want := range map[string]string{
+		"status -o ":         "json",
+		"check -o ":          "sarif",
+		"explain --door ":    "steering",
+		"run --role ":        "probe",
+		"run --log ":         "debug",
+		"demo --log ":        "warn",
+		"mirror --log ":      "error",
+		"replay --metric ":   "rebuffering",
+		"token --scopes ":    "operate",
+		"sim --scenario ":    "S7",
+		"sim --study ":       "hysteresis",
+		"dnssec roll --key ": "zsk",
+		"import ":            "octodns",
+		"dns":                "dnssec",
+		"canary ":            "promote",
+		"completion ":        "bash",
+	} {
+		_, stdout, _ := typed(append([]string{"__complete"}, strings.Split(line, " ")...)...)
+		if !strings.Contains(stdout, want) {
+			t.Errorf("fairway %s: a shell offers\n%s, want %s among it", line, stdout, want)
+		}
+	}
+}

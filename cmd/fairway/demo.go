@@ -42,7 +42,7 @@ Ctrl-C ends everything; nothing stays on disk.`,
 	c.Flags().StringVar(&options.DNS, "dns", "127.0.0.1:5300", "where the DNS door listens")
 	c.Flags().StringVar(&options.HTTP, "http", "127.0.0.1:8080", "where the HTTP door listens")
 	c.Flags().StringVar(&options.API, "api", "127.0.0.1:8400", "where API, console and metrics listen")
-	c.Flags().StringVar(&level, "log", "warn", "log level: debug, info, warn, error")
+	logFlag(c, &level, "warn")
 	c.AddCommand(faultCommand(), demoFleetCommand())
 	return c
 }

@@ -107,6 +107,7 @@ it; the successor of a KSK or CSK then waits for its DS at the parent, which
 		},
 	}
 	c.Flags().StringVar(&role, "key", "", "which key: csk, ksk or zsk (default the one that signs the data)")
+	offer(c, "key", "csk", "ksk", "zsk")
 	c.Flags().BoolVar(&order.DSSeen, "ds-seen", false, "the parent has the DS of the key that waits for it")
 	ask.flags(c)
 	return c

@@ -28,6 +28,7 @@ type estimateOptions struct {
 func (o *estimateOptions) flags(c *cobra.Command) {
 	c.Flags().StringArrayVar(&o.folders, "estimate", nil, "a folder of logged decisions, \"decisions\" in a node's --data; once for each node with a door")
 	c.Flags().StringVar(&o.metric, "metric", "rebuffering", "what viewers are to fare better by: "+strings.Join(slices.Sorted(maps.Keys(rewards())), ", "))
+	offer(c, "metric", slices.Sorted(maps.Keys(rewards()))...)
 	c.Flags().Uint64Var(&o.seed, "seed", 1, "of the resampling; the same seed gives the same intervals")
 	durationFlag(c, &o.within, "within", 30*time.Minute, "a report belongs to what its client was told last, if that was no longer ago")
 }

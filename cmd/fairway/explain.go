@@ -67,6 +67,7 @@ and what each door answers.`,
 	c.Flags().StringVar(&path, "path", "", "what it asks an HTTP door for behind the service, such as /vod/a.m3u8, if rules read it")
 	c.Flags().StringVar(&at, "at", "", "explain what was decided at this time, as 2026-03-01T20:15:00Z or 90m for so long ago")
 	c.Flags().BoolVar(&resolver, "resolver", false, "the address is that of a resolver which does not say who the client is")
+	offer(c, "door", "dns", "redirect", "steering", "decide")
 	c.MarkFlagRequired("service")
 	c.MarkFlagRequired("client")
 	ask.flags(c)

@@ -69,7 +69,7 @@ other region's nodes: fairway fleet there shows it, and Prometheus finds it.`,
 	c.Flags().StringVar(&data, "data", stateFolder(), "where the mirror keeps its own copy, so that it believes nothing older after a restart")
 	c.Flags().StringVar(&name, "name", "", "of this mirror in the other region (default the machine's)")
 	c.Flags().StringVar(&listen, "api", "", "where to answer Prometheus, the other region's Consul and fairway fleet, HOST:PORT; beyond loopback the configuration of --to needs api.tls (default nowhere)")
-	c.Flags().StringVar(&level, "log", "info", "what to log: debug, info, warn or error")
+	logFlag(c, &level, "info")
 	return c
 }
 

@@ -18,7 +18,21 @@ import (
 func outputFlag(c *cobra.Command, output *string, more ...string) {
 	forms := append([]string{"text", "json"}, more...)
 	c.Flags().StringVarP(output, "output", "o", "text", "output form: "+strings.Join(forms, ", "))
-	c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(forms, cobra.ShellCompDirectiveNoFileComp))
+	offer(c, "output", forms...)
+}
+
+// offer has a shell complete the values of a flag.
+func offer(c *cobra.Command, flag string, values ...string) {
+	err := c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	if err != nil {
+		panic("fairway: " + err.Error()) // there is no such flag
+	}
+}
+
+// logFlag adds --log to a command.
+func logFlag(c *cobra.Command, level *string, otherwise string) {
+	c.Flags().StringVar(level, "log", otherwise, "log level: debug, info, warn, error")
+	offer(c, "log", "debug", "info", "warn", "error")
 }
 
 // checkOutput refuses a form that there is not.

@@ -91,7 +91,8 @@ nothing needs to reach it.`,
 	durationFlag(c, &kept.Keep, "history-keep", 7*24*time.Hour, "how long control keeps what was measured and decided, for explain --at and record --from")
 	c.Flags().Int64Var(&kept.MaxBytes, "history-bytes", 256<<20, "the most octets that this may take; the oldest give way")
 	logged.flags(c)
-	c.Flags().StringVar(&level, "log", "info", "log level: debug, info, warn, error")
+	logFlag(c, &level, "info")
+	offer(c, "role", allRoles...)
 	return c
 }
 

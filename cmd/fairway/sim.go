@@ -93,6 +93,9 @@ Scenarios: ` + scenarioText(),
 	f.StringSliceVar(&o.studies, "study", nil, "instead of all that: single questions, or all: "+studyNames())
 	f.StringVar(&o.keep, "keep", "", "keep each world that has ended in this folder, and spare those that the same build of fairway has kept there: a run that was cut goes on")
 	f.StringVar(&o.svg, "svg", "", "also draw the table into this file")
+	offer(c, "scenario", append([]string{"all"}, sim.Scenarios...)...)
+	offer(c, "study", append([]string{"all"}, strings.Split(studyNames(), ", ")...)...)
+	offer(c, "granularity", "asn", "region")
 	outputFlag(c, &o.output, "csv")
 	return c
 }

@@ -41,6 +41,7 @@ out, and take the old digest away.`,
 		},
 	}
 	c.Flags().StringSliceVar(&scopes, "scopes", []string{"read"}, "what it may be used for: read, measure, operate, admin")
+	offer(c, "scopes", "read", "measure", "operate", "admin")
 	c.Flags().StringSliceVar(&vantages, "vantages", nil, "whose measurements it may report (default everybody's)")
 	c.Flags().StringVar(&out, "out", "", "write the token into this file, which must not be there yet, and show it nowhere")
 	return c
