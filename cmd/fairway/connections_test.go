@@ -65,7 +65,7 @@ func TestTooFewDescriptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	config := write(t, t.TempDir(), "fairway.yaml", `
-http: {connections: 3000}
+http: {connections: 300}
 dns: {tcp: {connections: 100}}
 providers: {alpha: {}}
 services: {live: {endpoints: [{provider: alpha, url: "https://a.example"}]}}
@@ -79,11 +79,11 @@ services: {live: {endpoints: [{provider: alpha, url: "https://a.example"}]}}
 		}
 		return string(out)
 	}
-	const want = ":2:21: warning: http: 3000 connections, 100 of dns.tcp and 512 descriptors for all else are 3612, and a process here may have 3611"
-	if got := check("3611"); !strings.Contains(got, want) || !strings.Contains(got, "LimitNOFILE") {
+	const want = ":2:21: warning: http: 300 connections, 100 of dns.tcp and 512 descriptors for all else are 912, and a process here may have 911"
+	if got := check("911"); !strings.Contains(got, want) || !strings.Contains(got, "LimitNOFILE") {
 		t.Errorf("no %q in\n%s", want, got)
 	}
-	if got := check("3612"); strings.Contains(got, "descriptors") {
+	if got := check("912"); strings.Contains(got, "descriptors") {
 		t.Errorf("enough, and yet:\n%s", got)
 	}
 	if message, _ := (resources{descriptors: 10}).tooFew(policies.Node{}); message != "" {
