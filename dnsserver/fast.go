@@ -78,11 +78,11 @@ func (m *scratch) choose(name *steeredName, snapshot *steering.Snapshot, resolve
 	m.asked = steering.Query{Service: name.service}
 	m.asked.Client, m.asked.Source = m.query.options.subnet.client(resolver)
 	snapshot.DecideInto(&m.asked, &m.decision)
-	chosen, ok := m.decision.First()
-	if !ok {
+	chosen := m.decision.Endpoint()
+	if chosen == nil {
 		return 0, false
 	}
-	endpoint = name.index(chosen.Endpoint)
+	endpoint = name.index(chosen)
 	return endpoint, endpoint >= 0 && name.find(endpoint, m.query.qtype, &m.given)
 }
 

@@ -149,6 +149,15 @@ func (d *Decision) First() (*Candidate, bool) {
 	return &d.Split.Candidates[d.first], true
 }
 
+// Endpoint is that of First, for those who need nothing else of it; nil where there is
+// none.
+func (d *Decision) Endpoint() *Endpoint {
+	if len(d.Split.shares) == 0 {
+		return nil
+	}
+	return d.Split.shares[d.first].endpoint
+}
+
 // Pick is the place of First in the split; 0 where it hands out nothing.
 func (d *Decision) Pick() int { return d.first }
 

@@ -13,12 +13,13 @@ import (
 // What each answer reads of it stands in front: where there are very many splits, every
 // further part of memory is one more to wait for.
 type Split struct {
-	Candidates []Candidate // best first; those with a weight before those without
 	TTL        time.Duration
-	shares     []share // of the leading candidates, those that have a weight: a copy that lies together
+	shares     []choice  // of the leading candidates, those that have a weight: a copy that lies together
+	only       [1]choice // where that is one, it lies here
 	Trouble    Trouble
-	Reason     Reason // why the candidates with a weight are these
-	Holds      []Hold // what kept the split from its target
+	Candidates []Candidate // best first; those with a weight before those without
+	Reason     Reason      // why the candidates with a weight are these
+	Holds      []Hold      // what kept the split from its target
 }
 
 // Trouble says in one word in what way a split is less than its policy wants, so
@@ -53,6 +54,12 @@ type Candidate struct {
 type share struct {
 	seed    uint64
 	inverse float64 // 1/(Weight×Correction); finite
+}
+
+// choice is a share with whose it is.
+type choice struct {
+	share
+	endpoint *Endpoint
 }
 
 // Reason says in a closed code, and in words, why something is as it is.
@@ -176,9 +183,11 @@ func NewSplit(candidates []Candidate, ttl time.Duration, reason Reason, holds []
 	if picks > 0 && (sum < 1-1e-6 || sum > 1+1e-6) {
 		return nil, fmt.Errorf("split: weights sum to %v, want 1", sum)
 	}
-	s.shares = make([]share, picks)
+	if s.shares = s.only[:min(picks, 1)]; picks > 1 {
+		s.shares = make([]choice, picks)
+	}
 	for i := range s.shares {
-		s.shares[i] = candidates[i].share
+		s.shares[i] = choice{candidates[i].share, candidates[i].Endpoint}
 	}
 	return s, nil
 }

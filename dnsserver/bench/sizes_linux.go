@@ -37,8 +37,16 @@ func sizeOf(name string) (size, bool) {
 	return size{}, false
 }
 
-// questions are what both worlds are asked, each about as many names as it has.
-func questions() []string { return []string{"steered", "static", "missing"} }
+// questions are what both worlds are asked, each about as many names as it has: all of them
+// alike, which is the worst that there can be, and steered ones also as audiences are.
+func questions() []string { return []string{"steered", popular, "static", "missing"} }
+
+// popular asks for services and from regions by Zipf's law, a few of which have most of the
+// audience.
+const (
+	popular  = "steered, by popularity"
+	exponent = 1.05
+)
 
 // compareSizes measures our door in a small world and in a large one, turn by turn, and
 // prints what an answer costs in each.
@@ -169,9 +177,13 @@ func (z size) snapshot() (*steering.Snapshot, error) {
 // queries are as many as a load takes, about names and for clients at random.
 func (z size) queries(question string, seed uint64) []query {
 	random := rand.New(rand.NewPCG(seed, 250))
+	services, regions := rand.NewZipf(random, exponent, 1, uint64(z.services-1)), rand.NewZipf(random, exponent, 1, uint64(z.regions-1))
 	out := make([]query, load.MaxQueries)
 	for i := range out {
-		region := random.IntN(z.regions)
+		region, service := random.IntN(z.regions), random.IntN(z.services)
+		if question == popular {
+			region, service = int(regions.Uint64()), int(services.Uint64())
+		}
 		m := new(dns.Msg)
 		switch name := random.IntN(z.names); question {
 		case "static":
@@ -181,7 +193,6 @@ func (z size) queries(question string, seed uint64) []query {
 			m.SetQuestion(fmt.Sprintf("none%d.%s", name, zoneName), dns.TypeA)
 			out[i].target = "\x04host"
 		default:
-			service := random.IntN(z.services)
 			m.SetQuestion(z.hostname(service), dns.TypeA)
 			out[i].target = fmt.Sprintf("cdn-%s", cdns()[(service+region)%len(cdns())])
 		}
