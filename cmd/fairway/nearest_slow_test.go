@@ -42,7 +42,7 @@ func TestNearConsul(t *testing.T) {
 		t.Helper()
 		line := fmt.Sprintf("fairway_fleet_trouble{kind=\"fallback\"} %d\n", fallback)
 		for _, edge := range edges {
-			until(t, 2*patience, edge+" "+what, func() bool { return strings.Contains(f.doors[edge].scrape(), line) })
+			until(t, 2*patience, edge+" "+what, func() bool { return f.self(edge).Answers && strings.Contains(f.doors[edge].scrape(), line) })
 		}
 	}
 	cdn, drained := providerOf(want["eu"]), false
