@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +18,8 @@ import (
 
 	"fairway/cmd/fairway/demo"
 	"fairway/steering/store/consultest"
+
+	consul "github.com/hashicorp/consul/api"
 )
 
 // fleetUnderTest is a fleet of separate processes with emulated CDNs: the same
@@ -251,6 +254,57 @@ func TestFleet(t *testing.T) {
 	until(t, patience, "the edge answers without Consul", func() bool { return f.doors["dns-1"].cname("live.fairway.test.", clientIn["eu"]) != "" })
 	if now := cnames(f.doors["dns-1"]); !maps.Equal(now, last) {
 		t.Errorf("without Consul a restarted edge answers %v, before %v", now, last)
+	}
+}
+
+// TestDrainOrder: a node that is told to end leaves Consul's services first, and only then
+// says that it is not ready, so that nobody is sent to one that is not; it goes on
+// answering, and ends well.
+func TestDrainOrder(t *testing.T) {
+	f := startFleet(t, 1, map[string]string{"control-1": "control", "dns-1": "dns"})
+	want := f.settled("dns-1")
+	agent, err := consul.NewClient(&consul.Config{Address: f.consul[0].Address})
+	if err != nil {
+		t.Fatal(err)
+	}
+	registered := func() bool {
+		all, err := agent.Agent().Services()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(slices.Collect(maps.Values(all)), func(s *consul.AgentService) bool { return s.Meta["name"] == "dns-1" })
+	}
+	until(t, patience, "the edge is registered", registered)
+	node := f.nodes["dns-1"]
+	if err := node.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for began := time.Now(); ; {
+		select {
+		case <-node.exited:
+			if code := node.cmd.ProcessState.ExitCode(); code != 0 || registered() {
+				t.Errorf("it ends with %d; registered: %t", code, registered())
+			}
+			return
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Since(began) > patience {
+			t.Fatal("it does not end")
+		}
+		r, err := direct.Get("http://" + f.doors["dns-1"].api + "/readyz")
+		if err != nil {
+			continue // it has closed
+		}
+		r.Body.Close()
+		if r.StatusCode != http.StatusServiceUnavailable {
+			continue
+		}
+		if registered() {
+			t.Error("it is not ready any more, and still registered")
+		}
+		if now := f.given("dns-1")["eu"]; now != want["eu"] && now != "" { // nothing is told once it has closed
+			t.Errorf("while it drains it answers %q, want %q", now, want["eu"])
+		}
 	}
 }
 

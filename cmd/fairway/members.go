@@ -49,7 +49,7 @@ func (n *node) register(ctx context.Context) error {
 	for {
 		wait := again
 		n.registering.Lock()
-		if !n.draining.Load() {
+		if !n.leaving {
 			err := n.shared.Register(ctx, consulstore.Member{Name: n.name(), Address: n.advertised(), Version: version(), Roles: n.roles.names()})
 			if (err != nil) != failing && ctx.Err() == nil { // told when it changes
 				failing = err != nil
@@ -77,6 +77,7 @@ func (n *node) deregister(ctx context.Context) {
 	}
 	n.registering.Lock()
 	defer n.registering.Unlock()
+	n.leaving = true
 	if err := n.shared.Deregister(ctx, n.name()); err != nil {
 		n.log.Warn("this node stays among Consul's services until its check fails", "err", err)
 	}

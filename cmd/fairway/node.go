@@ -94,6 +94,7 @@ type node struct {
 
 	// Of a node of a fleet.
 	registering sync.Mutex
+	leaving     bool                                     // it is not to be registered any more; guarded by registering
 	heldBack    atomic.Pointer[withheld]                 // what is in force in the fleet and not taken up here; nil = nothing
 	lastMembers atomic.Pointer[[]consulstore.Registered] // that Consul knew last; nil = it was not asked yet
 	own         *policies.Node                           // what the files on this node's disk said at the start; nil = they were broken
@@ -676,7 +677,6 @@ func (n *node) serve(serving, stop context.Context, replace <-chan os.Signal) (r
 			return false
 		case <-stop.Done():
 			n.notify("STOPPING=1")
-			n.draining.Store(true)
 			n.deregister(serving)
 			n.drain(serving)
 			return false
