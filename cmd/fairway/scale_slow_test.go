@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"fairway/steering"
+	"fairway/steering/publish"
 	"fairway/steering/store/consulstore"
 	"fairway/steering/store/consultest"
 )
@@ -26,25 +27,132 @@ import (
 // thousand and ten thousand services with 250 regions and 8 endpoints each, and
 // writes what that costs into docs/SCALE.md. FAIRWAY_SCALE limits the services.
 func TestScale(t *testing.T) {
-	const changes = 60
+	const changes = 30
+	var table strings.Builder
+	for _, services := range scaleServices(t) {
+		f := measureScale(t, services, changes)
+		fmt.Fprintf(&table, "| %d | %.1f MB, %.1f s | %.1f KB | %.1f KB | %.1f ms | %.1f ms | %.0f ms | %.0f ms |\n",
+			services, f.base/1e6, f.first.Seconds(), f.sent/changes/1e3, f.received/changes/1e3, f.control/changes*1e3, f.edge/changes*1e3,
+			f.swaps[len(f.swaps)/2].Seconds()*1e3, f.swaps[len(f.swaps)-1].Seconds()*1e3)
+	}
+	writeTable(t, "../../docs/SCALE.md", t.Name(),
+		"| services | the world at the start: sent, read and restored | control → Consul, a change | Consul → an edge, a change | processor of control to send it | of an edge to take it up | publish to swap, median | most |\n|---|---|---|---|---|---|---|---|\n"+
+			table.String()+"\n"+otherLoad()+"\n")
+}
+
+// TestScaleOfDeciding has a control node judge and decide in the same worlds, where every
+// vantage has measured every endpoint, and writes what one changed verdict costs it.
+func TestScaleOfDeciding(t *testing.T) {
+	const changes = 30
+	var table strings.Builder
+	for _, services := range scaleServices(t) {
+		f := measureDeciding(t, services, changes)
+		fmt.Fprintf(&table, "| %d | %d | %.1f s | %.1f ms | %.1f ms | %d ms |\n",
+			services, services*scaleEndpoints*scaleColumns, f.first, f.idle*1e3, f.change*1e3, f.stored[len(f.stored)/2].Milliseconds())
+	}
+	writeTable(t, "../../docs/SCALE.md", t.Name(),
+		"| services | endpoints × vantages | processor: three measurements of each, and the first decision of everything | a second in which nothing changes | one change: judged, decided, sent | measurement to stored, median |\n|---|---|---|---|---|---|\n"+
+			table.String()+"\n"+otherLoad()+"\n")
+}
+
+// scaleServices are the sizes of worlds.
+func scaleServices(t *testing.T) []int {
 	most := 10_000
 	if text := os.Getenv("FAIRWAY_SCALE"); text != "" {
 		if _, err := fmt.Sscan(text, &most); err != nil {
 			t.Fatal(err)
 		}
 	}
-	var table strings.Builder
-	for _, services := range []int{1000, 10_000} {
-		if services > most {
-			continue
-		}
-		f := measureScale(t, services, changes)
-		fmt.Fprintf(&table, "| %d | %.1f MB, %.1f s | %.1f KB | %.1f KB | %.1f ms | %.1f ms | %.0f ms | %.0f ms |\n",
-			services, f.base/1e6, f.first.Seconds(), f.sent/changes/1e3, f.received/changes/1e3, f.control/changes*1e3, f.edge/changes*1e3,
-			f.swaps[len(f.swaps)/2].Seconds()*1e3, f.swaps[len(f.swaps)-1].Seconds()*1e3)
+	return slices.DeleteFunc([]int{1000, 10_000}, func(services int) bool { return services > most })
+}
+
+// decidingFigures are seconds of control's processor.
+type decidingFigures struct {
+	first  float64         // to decide everything once
+	idle   float64         // a second in which nothing changes
+	change float64         // a changed verdict: judged, decided, sent
+	stored []time.Duration // from the measurement to what Consul has, in order
+}
+
+// measureDeciding has a control node's loop decide a world in which 25 vantages have
+// measured every endpoint, and then turns one endpoint down a second, which one region
+// sees.
+func measureDeciding(t *testing.T, services, changes int) (f decidingFigures) {
+	server := consultest.Start(t, 1)[0]
+	shared, err := consulstore.Open(consulstore.Options{Address: server.Address, Scheme: "http", Prefix: "deciding", Writer: true})
+	if err != nil {
+		t.Fatal(err)
 	}
-	writeTable(t, "../../docs/SCALE.md", "TestScale",
-		"| services | the world at the start: sent, read and restored | control → Consul, a change | Consul → an edge, a change | processor of control, a change | of an edge | publish to swap, median | most |\n|---|---|---|---|---|---|---|---|\n"+table.String())
+	t.Cleanup(func() { shared.Close() })
+	layout, _ := scaleWorld(t, services)
+	var published, stored atomic.Uint64
+	loop, err := publish.New(publish.Config{
+		Layout: layout, SaveEvery: fleetSaves, RefreshEvery: fleetRefreshes, Publish: func(s *steering.Snapshot) { published.Store(s.Generation) },
+		Save: func(ctx context.Context, state steering.State) error {
+			err := shared.PutState(ctx, state)
+			if err == nil {
+				stored.Store(state.Generation)
+			}
+			return err
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { loop.Run(ctx) })
+	defer running.Wait()
+	defer stop()
+	measured := func(endpoint *steering.Endpoint, e, vantage int, outcome steering.Outcome) steering.Measurement {
+		return steering.Measurement{
+			Subject: endpoint.Subject(), Vantage: fmt.Sprint("vantage-", vantage), Region: fmt.Sprintf("region-%03d", vantage), Address: netip.AddrFrom4([4]byte{192, 0, 2, 1}), At: time.Now(), Outcome: outcome,
+			Phases: steering.Phases{TTFB: time.Duration(10+10*e) * time.Millisecond},
+		}
+	}
+	began := processorTime()
+	for range 3 { // so many make a latency known
+		for _, s := range layout.Revision.Services {
+			var batch []steering.Measurement
+			for e, endpoint := range s.Endpoints {
+				for v := range scaleColumns {
+					batch = append(batch, measured(endpoint, e, v, steering.OutcomeOK))
+				}
+			}
+			if err := loop.Observe(ctx, batch); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var last uint64
+	since := time.Now()
+	until(t, 20*patience, "everything is decided and stored", func() bool {
+		if now := published.Load(); now != last || stored.Load() != now {
+			last, since = now, time.Now()
+		}
+		return time.Since(since) > 5*time.Second
+	})
+	f.first = (processorTime() - began).Seconds()
+
+	const quiet = 10 * time.Second
+	used := processorTime()
+	time.Sleep(quiet)
+	f.idle = (processorTime() - used).Seconds() / quiet.Seconds()
+	began = processorTime()
+	from := time.Now()
+	for n := range changes {
+		at, before := time.Now(), stored.Load()
+		service := layout.Revision.Services[n*13%services]
+		if err := loop.Observe(ctx, []steering.Measurement{measured(service.Endpoints[0], 0, n%scaleColumns, steering.OutcomeTimeout)}); err != nil {
+			t.Fatal(err)
+		}
+		until(t, 2*patience, "the change is stored", func() bool { return stored.Load() > before })
+		f.stored = append(f.stored, time.Since(at))
+		time.Sleep(time.Until(at.Add(time.Second)))
+	}
+	f.change = max(0, (processorTime()-began).Seconds()-f.idle*time.Since(from).Seconds()) / float64(changes)
+	slices.Sort(f.stored)
+	return f
 }
 
 type scaleFigures struct {
@@ -166,16 +274,26 @@ func scaleWorld(t *testing.T, services int) (*steering.Layout, steering.State) {
 		name := fmt.Sprintf("region-%03d", i)
 		r.Regions = append(r.Regions, steering.Region{Name: name})
 		table = append(table, steering.Cell{Region: name})
+		if i < scaleColumns {
+			r.Vantages = append(r.Vantages, steering.Vantage{Name: fmt.Sprint("vantage-", i), Region: name})
+		}
 	}
+	probe := &steering.Probe{Name: "up", Every: 10 * time.Second, Stale: time.Hour, Window: time.Hour, Fall: 1, Rise: 1, Quorum: 1}
 	for i := range 200 {
-		r.Policies = append(r.Policies, &steering.Policy{Name: fmt.Sprint("policy-", i), Rules: []*steering.Rule{{Name: "all"}}, HashV4: 24, HashV6: 56})
+		rule := &steering.Rule{
+			Name: "all", ScoreText: "latency + weight", Split: steering.SplitSpec{Kind: steering.SplitBest}, Score: func(in *steering.Inputs) float64 { return in.Latency + in.Weight },
+		}
+		r.Policies = append(r.Policies, &steering.Policy{
+			Name: fmt.Sprint("policy-", i), Rules: []*steering.Rule{rule}, HashV4: 24, HashV6: 56, OnAllDown: steering.OnAllDown{Mode: steering.AllDownAll}, Degraded: steering.DegradedAvoid,
+		})
 	}
 	for i := range services {
 		key := fmt.Sprintf("service-%05d", i)
-		s := &steering.Service{Key: key, TTL: 30 * time.Second, Policy: r.Policies[i%len(r.Policies)]}
+		s := &steering.Service{Key: key, TTL: 30 * time.Second, Probe: probe, Policy: r.Policies[i%len(r.Policies)]}
 		for e := range scaleEndpoints {
 			s.Endpoints = append(s.Endpoints, &steering.Endpoint{ID: fmt.Sprintf("%s/provider-%d", key, e), Service: key, Provider: fmt.Sprint("provider-", e), Weight: 1})
 		}
+		s.Endpoints[0].Weight = 2 // it is everybody's choice while it is well
 		r.Services = append(r.Services, s)
 	}
 	layout, err := steering.NewLayout(r, table)
