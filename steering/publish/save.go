@@ -12,6 +12,11 @@ const verdictsEvery = 10 * time.Second
 // decisions takes seconds to write, and they must not be every second's.
 const savePart = 10
 
+// mostSaveRest is how long one may rest after a save, however long that took: edges of a
+// fleet hear of verdicts by saves, and after a first one, which tells of the whole
+// world, come short ones.
+const mostSaveRest = 10 * time.Second
+
 // saveLoop stores the newest view whenever a generation was made, and the
 // verdicts now and then; not oftener than SaveEvery. A failed save is tried
 // again with the next one: serving never depends on it. ended is closed after the
@@ -41,7 +46,7 @@ func (l *Loop) saveLoop(ctx context.Context, ended <-chan struct{}) {
 		}
 		began := time.Now()
 		l.save(ctx, by)
-		rest = time.After(max(l.config.SaveEvery, (savePart-1)*time.Since(began)))
+		rest = time.After(max(l.config.SaveEvery, min(mostSaveRest, (savePart-1)*time.Since(began))))
 	}
 }
 
