@@ -26,7 +26,7 @@ func TestVoices(t *testing.T) {
 		"sjc": {Heard: now, Runs: 2, Gaps: 3, Dropped: 500},
 	}, now)
 	want := []string{
-		"vantage ams: ill: 2 of 3 references fail, 2 must answer (a: timeout)", "vantage nyc: not heard of for 3m0s",
+		"vantage ams: ill: 2 of 3 references fail, 2 must answer (a: timeout)", "vantage nyc: not heard of for 3m",
 		"vantage sjc: 3 batches never came, 500 measurements were given up there", "vantage sjc: 2 agents report as it",
 	}
 	if *v != (voices{Known: 4, Heard: 3, Ill: 1}) || !slices.Equal(trouble, want) {
