@@ -63,30 +63,42 @@ func (t *TLS) overTCP() *tls.Config {
 // listenTLS binds the encrypted addresses.
 func (s *Server) listenTLS() error {
 	var failures []error
-	t := s.config.TLS
-	for _, address := range t.Listen {
-		l, err := s.config.Open("tcp", address)
+	for _, address := range s.config.TLS.Listen {
+		l, c, err := s.bindTLS(address)
 		if err != nil {
 			failures = append(failures, fmt.Errorf("http door: %w", err))
 			continue
 		}
 		s.secure = append(s.secure, s.accepting(l))
-		if !t.HTTP3 {
-			continue
+		if c != nil {
+			s.quic = append(s.quic, c)
 		}
-		open := t.OpenPacket
-		if open == nil {
-			open = net.ListenPacket
-		}
-		c, err := open("udp", l.Addr().String()) // the port that the system chose, where it did
-		if err != nil {
-			failures = append(failures, fmt.Errorf("http door: HTTP/3: %w", err))
-			continue
-		}
-		s.quic = append(s.quic, c)
 	}
 	s.altSvc = alternatives(s.quic)
 	return errors.Join(failures...)
+}
+
+// bindTLS opens an address, for HTTP/3 over UDP as well. With port 0 the system chooses one
+// for TCP; that UDP has it free too is likely but not certain, hence the attempts.
+func (s *Server) bindTLS(address string) (l net.Listener, c net.PacketConn, err error) {
+	open := s.config.TLS.OpenPacket
+	if open == nil {
+		open = net.ListenPacket
+	}
+	attempts := 1
+	if _, port, _ := net.SplitHostPort(address); port == "0" {
+		attempts = 20
+	}
+	for range attempts {
+		if l, err = s.config.Open("tcp", address); err != nil || !s.config.TLS.HTTP3 {
+			return l, nil, err
+		}
+		if c, err = open("udp", l.Addr().String()); err == nil {
+			return l, c, nil
+		}
+		l.Close()
+	}
+	return nil, nil, fmt.Errorf("HTTP/3: %w", err)
 }
 
 // alternatives is what tells clients where HTTP/3 is (RFC 7838 §3).

@@ -10,6 +10,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"io"
 	"math/big"
 	"net"
@@ -52,6 +53,38 @@ func startTLS(t testing.TB, c Config, change func(*Server)) (*running, *tls.Conf
 	server, client := certificate(t)
 	c.TLS = TLS{Listen: []string{"127.0.0.1:0"}, Config: server, HTTP3: true}
 	return start(t, c, change), client
+}
+
+// The port that the system chooses for TCP may be somebody's for UDP: it chooses again.
+// One that the operator chose is not left for another.
+func TestPortIsFreeForBoth(t *testing.T) {
+	config, _ := certificate(t)
+	taken := errors.New("address already in use")
+	asked := 0
+	open := func(network, address string) (net.PacketConn, error) {
+		if asked++; asked < 3 {
+			return nil, taken
+		}
+		return net.ListenPacket(network, address)
+	}
+	r := start(t, Config{TLS: TLS{Listen: []string{"127.0.0.1:0"}, Config: config, HTTP3: true, OpenPacket: open}}, nil)
+	if tcp, udp := r.TLSAddrs(), r.quic[0].LocalAddr().String(); len(tcp) != 1 || tcp[0] != udp || asked != 3 {
+		t.Errorf("after %d attempts TCP has %q, UDP %s", asked, tcp, udp)
+	}
+
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	asked = 0
+	s := &Server{config: Config{
+		Open: func(string, string) (net.Listener, error) { return l, nil },
+		TLS:  TLS{HTTP3: true, OpenPacket: open},
+	}}
+	if _, _, err := s.bindTLS(l.Addr().String()); !errors.Is(err, taken) || asked != 1 {
+		t.Errorf("a port that is taken, after %d attempts: %v", asked, err)
+	}
 }
 
 // Every version of HTTP gives the same redirect, over one port, and steering comes
