@@ -275,7 +275,7 @@ func TestTCPGarbage(t *testing.T) {
 			t.Fatal(err)
 		}
 		conn.Write(garbage)
-		conn.SetDeadline(time.Now().Add(2 * time.Second))
+		conn.SetDeadline(time.Now().Add(patience))
 		if n, err := conn.Read(make([]byte, 100)); err == nil {
 			t.Errorf("% x is answered with %d octets", garbage[:2], n)
 		} else if timeout, ok := err.(net.Error); ok && timeout.Timeout() {

@@ -45,9 +45,9 @@ func TestProbeOutcomes(t *testing.T) {
 		{"right body beyond MaxBytes", say("HTTP/1.1 200 OK\r\n\r\n.....#EXTM3U"),
 			func(_ *Target, p *steering.Probe) { p.BodyContains, p.MaxBytes = "#EXTM3U", 8 }, steering.OutcomeBody, `body lacks "#EXTM3U" (looked at 8 bytes)`, 200, 8},
 		{"broken chunks", say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), nil, steering.OutcomeBody, "the body's chunked coding is broken", 200, 0},
-		{"accepts and hangs", hang, nil, steering.OutcomeTimeout, "no response within 400ms (waited for the first byte)", 0, 0},
-		{"hangs in the header", func(c net.Conn) { say("HTTP/1.1 200 OK\r\n")(c); hang(c) }, nil, steering.OutcomeTimeout, "response header not complete within 400ms", 0, 0},
-		{"hangs in the body", func(c net.Conn) { say(okHeader + "#EX")(c); hang(c) }, nil, steering.OutcomeTimeout, "body not complete within 400ms (3 bytes received)", 200, 3},
+		{"accepts and hangs", hang, nil, steering.OutcomeTimeout, "no response within 2s (waited for the first byte)", 0, 0},
+		{"hangs in the header", func(c net.Conn) { say("HTTP/1.1 200 OK\r\n")(c); hang(c) }, nil, steering.OutcomeTimeout, "response header not complete within 2s", 0, 0},
+		{"hangs in the body", func(c net.Conn) { say(okHeader + "#EX")(c); hang(c) }, nil, steering.OutcomeTimeout, "body not complete within 2s (3 bytes received)", 200, 3},
 		{"closes before the response", func(net.Conn) {}, nil, steering.OutcomeReset, "connection closed before the response", 0, 0},
 		{"resets before the response", reset, nil, steering.OutcomeReset, "connection reset before the response", 0, 0},
 		{"closes in the header", say("HTTP/1.1 200 OK\r\nContent-"), nil, steering.OutcomeReset, "connection closed within the response header", 0, 0},
@@ -72,7 +72,7 @@ func TestProbeOutcomes(t *testing.T) {
 			server := serve(t, listen(t, "127.0.0.1:0"), test.answer)
 			m := measureOne(t, at(server, steering.ProbeHTTP, func(target *Target, p *steering.Probe) {
 				if test.outcome == steering.OutcomeTimeout {
-					p.Timeout = 400 * time.Millisecond
+					p.Timeout = 2 * time.Second
 				}
 				if test.change != nil {
 					test.change(target, p)
@@ -120,7 +120,7 @@ func TestProbeConnectTimeout(t *testing.T) {
 	}
 	server := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(name.(*syscall.SockaddrInet4).Port))
 	for range 10 {
-		conn, err := net.DialTimeout("tcp", server.String(), 100*time.Millisecond)
+		conn, err := net.DialTimeout("tcp", server.String(), time.Second)
 		if err != nil {
 			break
 		}

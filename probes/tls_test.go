@@ -3,6 +3,7 @@ package probes
 import (
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -87,7 +88,7 @@ func TestProbeBrokenHandshake(t *testing.T) {
 			tls.Server(c, &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, os.ErrNotExist }}).Handshake()
 		}, steering.OutcomeTLS, "the server refused the TLS handshake: tls: internal error"},
 		{"reset", func(c net.Conn) { c.Read(make([]byte, 1)); reset(c) }, steering.OutcomeTLS, "connection closed during the TLS handshake"},
-		{"hangs", func(c net.Conn) { c.Read(make([]byte, 1)); time.Sleep(time.Second) }, steering.OutcomeTimeout, "no TLS handshake within 200ms"},
+		{"hangs", func(c net.Conn) { io.Copy(io.Discard, c) }, steering.OutcomeTimeout, "no TLS handshake within 2s"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -103,7 +104,7 @@ func TestProbeBrokenHandshake(t *testing.T) {
 			m := measureOne(t, at(netip.MustParseAddrPort(l.Addr().String()), steering.ProbeHTTPS, func(_ *Target, p *steering.Probe) {
 				p.CAFile = ours.file
 				if test.outcome == steering.OutcomeTimeout {
-					p.Timeout = 200 * time.Millisecond
+					p.Timeout = 2 * time.Second
 				}
 			}))
 			if m.Outcome != test.outcome || m.Detail != test.detail {

@@ -15,14 +15,7 @@ import (
 // serve answers over UDP and TCP as a function says; nil is silence.
 func serve(t *testing.T, answer func(*dns.Msg) *dns.Msg) (address string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := net.ListenPacket("udp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	l, p := listen(t)
 	handler := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
 		if a := answer(q); a != nil {
 			w.WriteMsg(a)
@@ -36,6 +29,26 @@ func serve(t *testing.T, answer func(*dns.Msg) *dns.Msg) (address string) {
 		t.Cleanup(func() { s.Shutdown() })
 	}
 	return l.Addr().String()
+}
+
+// listen opens a port that is free for both transports.
+func listen(t *testing.T) (net.Listener, net.PacketConn) {
+	t.Helper()
+	var failed error
+	for range 20 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := net.ListenPacket("udp", l.Addr().String())
+		if err == nil {
+			return l, p
+		}
+		l.Close() // somebody has the port for UDP
+		failed = err
+	}
+	t.Fatal(failed)
+	return nil, nil
 }
 
 func reply(q *dns.Msg, rcode int) *dns.Msg { return new(dns.Msg).SetRcode(q, rcode) }
@@ -88,7 +101,7 @@ func TestCount(t *testing.T) {
 	for name, c := range map[string]Config{
 		"UDP": {}, "TCP": {TCP: true}, "spinning": {Spin: true}, "with a rate": {Rate: 50_000}, "one at a time": {Window: 1},
 	} {
-		c.Address = address
+		c.Address, c.Timeout = address, time.Minute
 		r := run(t, c, time.Hour, 1000)
 		if r.Sent != 1000 || r.Answered != 1000 || r.Lost != 0 || r.Wrong != 0 {
 			t.Errorf("%s: %+v", name, r)

@@ -258,9 +258,16 @@ func shakeHands(t *testing.T, to *net.UDPAddr, trust *tls.Config) (sent, arrived
 func TestQUICAmplification(t *testing.T) {
 	r, trust := startTLS(t, Config{}, hurried)
 	to := r.quic[0].LocalAddr().(*net.UDPAddr)
-	if sent, arrived := shakeHands(t, to, trust); arrived > 3*sent || arrived == 0 {
-		t.Errorf("%d octets came back for %d", arrived, sent)
+	for range 60 { // a busy machine may not answer within the second that one takes
+		sent, arrived := shakeHands(t, to, trust)
+		if arrived > 3*sent {
+			t.Fatalf("%d octets came back for %d", arrived, sent)
+		}
+		if arrived > 0 {
+			return
+		}
 	}
+	t.Error("nothing ever came back")
 }
 
 // A flood of handshakes that nobody ends holds no more than the bound, and what it

@@ -223,7 +223,7 @@ func TestHostile(t *testing.T) {
 
 func TestSlowClients(t *testing.T) {
 	r := start(t, Config{}, func(s *Server) {
-		s.limits.header, s.limits.body, s.limits.idle = time.Second, 1200*time.Millisecond, time.Second
+		s.limits.header, s.limits.body, s.limits.idle = 3*time.Second, 3*time.Second, 3*time.Second
 	})
 	drip := func(parts ...string) (string, time.Duration) {
 		nc, err := net.Dial("tcp", r.addr)
@@ -245,7 +245,7 @@ func TestSlowClients(t *testing.T) {
 		answer, _ := io.ReadAll(nc)
 		return string(answer), time.Since(began)
 	}
-	many := strings.Split(strings.Repeat("X: a\r\n|", 200), "|")
+	many := strings.Split(strings.Repeat("X: a\r\n|", 500), "|") // more than 3 s of them
 	var wg sync.WaitGroup
 	for name, parts := range map[string][]string{
 		"silent":      nil,

@@ -101,7 +101,7 @@ func TestDrain(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { nc.Close() })
-		_ = nc.SetDeadline(time.Now().Add(8 * time.Second))
+		_ = nc.SetDeadline(time.Now().Add(answerTime))
 		if _, err := io.WriteString(nc, send); err != nil {
 			t.Fatal(err)
 		}
@@ -204,7 +204,7 @@ func TestSwapsUnderLoad(t *testing.T) {
 // call.
 func goroutines(names ...string) string {
 	var found string
-	for range 50 {
+	for limit := time.Now().Add(answerTime); ; time.Sleep(2 * time.Millisecond) {
 		found = ""
 		buf := make([]byte, 1<<20)
 		for stack := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
@@ -214,12 +214,10 @@ func goroutines(names ...string) string {
 				}
 			}
 		}
-		if found == "" {
-			break
+		if found == "" || time.Now().After(limit) {
+			return found
 		}
-		time.Sleep(2 * time.Millisecond)
 	}
-	return found
 }
 
 func isTimeout(err error) bool {
