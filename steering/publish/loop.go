@@ -43,7 +43,7 @@ type Config struct {
 	// Larger saves work and delays every reaction by so much at most.
 	Coalesce time.Duration
 	// SaveEvery is the least time between two saves, default 1 s. Where a save takes
-	// long, the time between is longer: see savePart and mostSaveRest.
+	// long, the time between is longer: see restAfter.
 	SaveEvery time.Duration
 	// RefreshEvery is how old the figures beside verdicts, and the books of what
 	// providers carried, may be in what is saved; verdicts are always the newest. 0 =

@@ -8,9 +8,13 @@ import (
 // verdictsEvery is how often the state is stored for its verdicts alone.
 const verdictsEvery = 10 * time.Second
 
-// savePart is which part of the time saving may take: a state of a million
+// savePart is which part of the time long saves may take: a state of a million
 // decisions takes seconds to write, and they must not be every second's.
 const savePart = 10
+
+// shortSave is what a save may take without a rest that grows by it: in a fleet it waits
+// for the disks of Consul's servers, which is no work of this processor.
+const shortSave = 250 * time.Millisecond
 
 // mostSaveRest is how long one may rest after a save, however long that took: edges of a
 // fleet hear of verdicts by saves, and after a first one, which tells of the whole
@@ -46,8 +50,13 @@ func (l *Loop) saveLoop(ctx context.Context, ended <-chan struct{}) {
 		}
 		began := time.Now()
 		l.save(ctx, by)
-		rest = time.After(max(l.config.SaveEvery, min(mostSaveRest, (savePart-1)*time.Since(began))))
+		rest = time.After(l.restAfter(time.Since(began)))
 	}
+}
+
+// restAfter is how long no save begins after one that took so long.
+func (l *Loop) restAfter(took time.Duration) time.Duration {
+	return max(l.config.SaveEvery, min(mostSaveRest, (savePart-1)*(took-shortSave)))
 }
 
 func (l *Loop) save(ctx context.Context, by *scribe) {
