@@ -236,7 +236,8 @@ services:
 		}
 	}
 	until(t, patience, "all is well everywhere", func() bool {
-		return verdicts("eu", steering.Healthy) && verdicts("as", steering.Healthy) && status("lon").Agent != nil
+		return verdicts("eu", steering.Healthy) && verdicts("as", steering.Healthy) && status("lon").Agent != nil &&
+			d.counted("ams") > 0 && d.counted("fra") > 0 && d.counted("lon") > 0
 	})
 
 	// A clock that is half an hour slow: it is measured, and times are right all the same,
