@@ -89,7 +89,7 @@ type Learning interface {
 }
 
 // Observer counts what the door does. It is called on the request path by many
-// goroutines at once and must not wait. A door is one of Doors.
+// goroutines at once and must not wait.
 type Observer interface {
 	// Decided is called for every decision that was made for a client, also when
 	// it hands out nothing. The observer must not change it.
@@ -98,7 +98,7 @@ type Observer interface {
 	Answered(door string, status int, took time.Duration)
 }
 
-// The names under which an Observer hears of requests.
+// The doors that an Observer hears of.
 const (
 	doorRedirect = "redirect"
 	doorDecide   = "decide"
@@ -107,12 +107,6 @@ const (
 	doorReport   = "report"
 	doorOther    = "other" // what belongs to no door: refused before routing, or an unknown path
 )
-
-// Doors lists every name that an Observer may hear, for metrics that must know
-// them in advance.
-func Doors() []string {
-	return []string{doorRedirect, doorDecide, doorSteer, doorManifest, doorReport, doorOther}
-}
 
 // Server is the HTTP door.
 type Server struct {
