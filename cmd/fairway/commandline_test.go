@@ -3,13 +3,19 @@ package main
 import (
 	"bytes"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"fairway/steering"
+	"fairway/steering/api"
 )
 
 // typed runs a command line and returns its exit code and what it said.
@@ -209,6 +215,29 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// On a terminal a table keeps within its width: the last column goes on below itself, or
+// where there is no room for that, below its row. What is no terminal has whole lines.
+func TestTableFits(t *testing.T) {
+	draw := func(width int) string {
+		var b bytes.Buffer
+		table := newTable(&b, "NAME", "WHY")
+		table.width = width
+		table.row("größte", "best: 0.8 of 1 and a word-that-is-longer-than-any-line-of-this-table")
+		table.row("b", "")
+		table.flush()
+		return b.String()
+	}
+	for width, want := range map[int]string{
+		0:  "NAME    WHY\ngrößte  best: 0.8 of 1 and a word-that-is-longer-than-any-line-of-this-table\nb\n",
+		32: "NAME    WHY\ngrößte  best: 0.8 of 1 and a\n        word-that-is-longer-than-any-line-of-this-table\nb\n",
+		31: "NAME    WHY\ngrößte\n      best: 0.8 of 1 and a\n      word-that-is-longer-than-any-line-of-this-table\nb\n",
+	} {
+		if got := draw(width); got != want {
+			t.Errorf("%d columns: got\n%s\nwant\n%s", width, got, want)
+		}
+	}
+}
+
 // What others say, such as the name in a CDN's certificate, must not speak to the
 // operator's terminal.
 func TestPlainWriter(t *testing.T) {
@@ -285,26 +314,75 @@ func TestStartPage(t *testing.T) {
 // A shell completes what has few values.
 func TestCompletion(t *testing.T) {
 	for line, want := range map[string]string{
-		"status -o ":         "json",
-		"check -o ":          "sarif",
-		"explain --door ":    "steering",
-		"run --role ":        "probe",
-		"run --log ":         "debug",
-		"demo --log ":        "warn",
-		"mirror --log ":      "error",
-		"replay --metric ":   "rebuffering",
-		"token --scopes ":    "operate",
-		"sim --scenario ":    "S7",
-		"sim --study ":       "hysteresis",
-		"dnssec roll --key ": "zsk",
-		"import ":            "octodns",
-		"dns":                "dnssec",
-		"canary ":            "promote",
-		"completion ":        "bash",
+		"status -o ":           "json",
+		"check -o ":            "sarif",
+		"explain --door ":      "steering",
+		"run --role ":          "probe",
+		"run --log ":           "debug",
+		"demo --log ":          "warn",
+		"mirror --log ":        "error",
+		"replay --metric ":     "rebuffering",
+		"token --scopes ":      "operate",
+		"sim --scenario ":      "S7",
+		"sim --study ":         "hysteresis",
+		"dnssec roll --key ":   "zsk",
+		"demo fault --region ": "local",
+		"import ":              "octodns",
+		"dns":                  "dnssec",
+		"canary ":              "promote",
+		"completion ":          "bash",
 	} {
 		_, stdout, _ := typed(append([]string{"__complete"}, strings.Split(line, " ")...)...)
 		if !strings.Contains(stdout, want) {
 			t.Errorf("fairway %s: a shell offers\n%s, want %s among it", line, stdout, want)
+		}
+	}
+}
+
+// A shell completes names that the node knows, and shows nothing where no node answers in
+// time, as where it asks for a token that is not at hand.
+func TestCompletionFromNode(t *testing.T) {
+	status := api.Status{
+		Regions: []string{"eu", "na"}, Pools: []api.PoolStatus{{Name: "origin"}},
+		Services: []api.ServiceStatus{{Key: "live", Endpoints: []api.EndpointStatus{
+			{ID: "live/bravo", Provider: "bravo"}, {ID: "live/alpha/eu", Provider: "alpha"}, {ID: "live/alpha/na", Provider: "alpha"},
+		}}},
+		Overrides: []steering.Override{{ID: "o1", Kind: steering.Drain, Provider: "alpha", Reason: "ticket\x1b[2J"}},
+	}
+	node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		writeJSON(w, status)
+	}))
+	defer node.Close()
+	stuck := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	defer stuck.Close()
+	offered := func(api, line string) string {
+		t.Helper()
+		code, stdout, stderr := typed(append([]string{"__complete"}, strings.Split(strings.Replace(line, " ", " --api="+api+" ", 1), " ")...)...)
+		names, directive, _ := strings.Cut(stdout, ":")
+		if code != exitOK || !strings.HasPrefix(directive, "4") || strings.Contains(stderr, "rror") {
+			t.Errorf("fairway %s: exit %d, %q, %q; want no names of files, and no error", line, code, stdout, stderr)
+		}
+		return regexp.MustCompile(`(?m)^--.*\n`).ReplaceAllString(names, "") // flags that are required
+	}
+	for line, want := range map[string]string{
+		"explain --service ":    "live\n",
+		"explain -s ":           "live\n",
+		"drain ":                "alpha\nbravo\nlive/bravo\nlive/alpha/eu\nlive/alpha/na\n",
+		"weight ":               "alpha\nbravo\nlive/bravo\nlive/alpha/eu\nlive/alpha/na\n",
+		"drain alpha ":          "",
+		"drain alpha --region ": "eu\nna\n",
+		"undrain --pool ":       "origin\n",
+		"freeze --service ":     "live\n",
+		"lift ":                 "o1\tdrain alpha\n",
+	} {
+		if got := offered(node.URL, line); got != want {
+			t.Errorf("fairway %s: a shell offers %q, want %q", line, got, want)
+		}
+	}
+	for _, nobody := range []string{stuck.URL, "http://127.0.0.1:1", "::::"} {
+		if got := offered(nobody, "drain "); got != "" {
+			t.Errorf("without a node at %s a shell offers %q", nobody, got)
 		}
 	}
 }

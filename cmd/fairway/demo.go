@@ -174,6 +174,7 @@ and vantages of one region or of all. Faults add up; --clear mends.`,
 		},
 	}
 	c.Flags().StringVar(&fault.Region, "region", "", "only for this region: na, eu, as, sa, or local: clients on this machine")
+	offer(c, "region", "na", "eu", "as", "sa", "local")
 	durationFlag(c, &fault.Latency, "latency", 0, "delay the first byte by so much more")
 	c.Flags().Float64Var(&fault.ErrorRate, "error-rate", 0, "answer this share of requests with 503, 0..1")
 	c.Flags().BoolVar(&fault.Blackhole, "blackhole", false, "accept connections and never answer")

@@ -68,6 +68,7 @@ and what each door answers.`,
 	c.Flags().StringVar(&at, "at", "", "explain what was decided at this time, as 2026-03-01T20:15:00Z or 90m for so long ago")
 	c.Flags().BoolVar(&resolver, "resolver", false, "the address is that of a resolver which does not say who the client is")
 	offer(c, "door", "dns", "redirect", "steering", "decide")
+	ask.offer(c, "service", serviceNames)
 	c.MarkFlagRequired("service")
 	c.MarkFlagRequired("client")
 	ask.flags(c)
@@ -87,7 +88,12 @@ func printExplanation(w io.Writer, x *steering.Explanation) {
 		fmt.Fprintf(w, "schedule %s is open\n", x.Schedule)
 	}
 	fmt.Fprintf(w, "region %s%s; the answer holds for its /%d\n", x.Cell.Region, attributes(x.Cell), x.Scope)
-	fmt.Fprintf(w, "generation %d of %s, revision %.12s, TTL %d s\n\n", x.Generation, x.Published.Local().Format(time.DateTime), x.Revision, x.TTLSeconds)
+	fmt.Fprintf(w, "generation %d of %s, revision %.12s, TTL %d s\n", x.Generation, x.Published.Local().Format(time.DateTime), x.Revision, x.TTLSeconds)
+	places := placesOf(x)
+	if places.folder != "" {
+		fmt.Fprintf(w, "places are below %s\n", places.folder)
+	}
+	fmt.Fprintln(w)
 	if x.Canary {
 		fmt.Fprint(w, "CANARY: this client is among those of the revision on trial\n\n")
 	}
@@ -103,14 +109,14 @@ func printExplanation(w io.Writer, x *steering.Explanation) {
 		if r.Policy != "" {
 			r.Name += " of policy " + r.Policy
 		}
-		fmt.Fprintf(w, "  %-8s  %s  rule %s: %s\n", mark, r.Place, r.Name, when)
+		fmt.Fprintf(w, "  %-8s  %s  rule %s: %s\n", mark, places.at(r.Place), r.Name, when)
 	}
 	fmt.Fprintln(w, "\nstages")
 	for _, s := range x.Stages {
-		printStage(w, &s)
+		printStage(w, places, &s)
 	}
 	fmt.Fprintln(w, "\nendpoints, in the order in which this client should try them")
-	printEndpoints(w, x.Endpoints)
+	printEndpoints(w, places, x.Endpoints)
 	printReadings(w, x.Endpoints)
 	fmt.Fprintln(w, "\nwhat their health rests on")
 	printEvidence(w, x)
@@ -147,13 +153,13 @@ func attributes(c steering.Cell) string {
 	return " (" + strings.Join(list, ", ") + ")"
 }
 
-func printStage(w io.Writer, s *steering.StageTrace) {
+func printStage(w io.Writer, places placed, s *steering.StageTrace) {
 	fmt.Fprintf(w, "  %-12s %d left", s.Stage, len(s.Left))
 	if s.Note != "" {
 		fmt.Fprintf(w, "; %s", s.Note)
 	}
 	if s.Place != (steering.Place{}) {
-		fmt.Fprintf(w, "  [%s]", s.Place)
+		fmt.Fprintf(w, "  [%s]", places.at(s.Place))
 	}
 	fmt.Fprintln(w)
 	for _, a := range s.Aside {
@@ -161,7 +167,7 @@ func printStage(w io.Writer, s *steering.StageTrace) {
 	}
 }
 
-func printEndpoints(w io.Writer, endpoints []steering.EndpointTrace) {
+func printEndpoints(w io.Writer, places placed, endpoints []steering.EndpointTrace) {
 	t := newTable(w, "  ENDPOINT", "SHARE", "TARGET", "HEALTH", "SCORE", "P50", "P95", "AVAIL", "SAMPLES", "AGE", "PLACE", "WHY")
 	for _, e := range endpoints {
 		p50, p95, available, old := "-", "-", "-", "-"
@@ -172,7 +178,7 @@ func printEndpoints(w io.Writer, endpoints []steering.EndpointTrace) {
 			available, old = percent(e.Health.Availability), age(seconds(e.AgeSeconds))
 		}
 		t.row("  "+e.ID, percent(e.Weight), percent(e.Target), e.Health.Verdict.String(), fmt.Sprintf("%.3f", e.Score),
-			p50, p95, available, fmt.Sprint(e.Health.Samples), old, e.Place.String(), e.Reason.String())
+			p50, p95, available, fmt.Sprint(e.Health.Samples), old, places.at(e.Place), e.Reason.String())
 	}
 	t.flush()
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"fairway/policies"
@@ -50,28 +49,6 @@ func writeJSON(w io.Writer, value any) error {
 	e.SetEscapeHTML(false)
 	return e.Encode(value)
 }
-
-// apart has what would take a table apart as blanks.
-var apart = strings.NewReplacer("\t", " ", "\n", " ", "\v", " ", "\f", " ")
-
-// table writes rows with aligned columns.
-type table struct{ w *tabwriter.Writer }
-
-func newTable(w io.Writer, head ...string) table {
-	t := table{tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)}
-	t.row(head...)
-	return t
-}
-
-// row writes one line, whatever is in the cells.
-func (t table) row(cells ...string) {
-	whole := make([]string, len(cells))
-	for i, cell := range cells {
-		whole[i] = apart.Replace(cell)
-	}
-	fmt.Fprintln(t.w, strings.Join(whole, "\t"))
-}
-func (t table) flush() { t.w.Flush() }
 
 // percent writes a share of 0..1.
 func percent(share float64) string {

@@ -24,10 +24,14 @@ type scope struct {
 
 func (s *scope) flags(c *cobra.Command, targets bool) {
 	if targets {
+		s.offerFirst(c, targetNames)
 		c.Flags().StringVar(&s.pool, "pool", "", "only endpoints of this pool; stands for a provider or endpoint too")
+		s.offer(c, "pool", poolNames)
 	}
 	c.Flags().StringVar(&s.region, "region", "", "only for clients of this region")
 	c.Flags().StringVar(&s.service, "service", "", "only for this service")
+	s.offer(c, "region", regionNames)
+	s.offer(c, "service", serviceNames)
 	c.Flags().StringVar(&s.labels, "labels", "", "only for services with these labels, as KEY=GLOB,KEY=GLOB")
 	s.asking.flags(c)
 }
@@ -123,6 +127,7 @@ func liftCommand(kind steering.OverrideKind, c *cobra.Command) *cobra.Command {
 	}
 	c.Flags().StringVar(&author, "author", "", "who (default: you, "+whoAmI()+")")
 	if kind == "" {
+		s.offerFirst(c, orderNames)
 		s.asking.flags(c)
 	} else {
 		s.flags(c, kind != steering.Freeze)

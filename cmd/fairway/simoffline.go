@@ -74,7 +74,7 @@ func (t *offlineTally) add(o *sim.Offline) {
 	}
 }
 
-func (t *offlineTally) row(rows table, scenario, policy string) {
+func (t *offlineTally) row(rows *table, scenario, policy string) {
 	n := float64(t.worlds)
 	off := func(name string) string { return percent(math.Sqrt(t.off[name] / n)) }
 	rows.row(scenario, policy, fmt.Sprint(t.worlds), fmt.Sprint(t.held), off("dr"), off("snips"), off("ips"), off("model"),
