@@ -1,6 +1,7 @@
 package estimate
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"slices"
@@ -23,6 +24,7 @@ type Book struct {
 	weights  map[string]float64 // part of a region → its part of the region's traffic
 	usual    map[key]float64    // endpoint × region, parts too: the logarithm of what surveys found
 	changed  bool
+	seen     []belief // room to work in
 }
 
 // post is where a vantage stands.
@@ -174,6 +176,9 @@ type Players struct {
 	LogMsSq  float64 // sum of their squares
 }
 
+// toldFor is for how many seconds players count as some that tell.
+const toldFor = 3600
+
 // playerNoise is the variance of the logarithm of what one player reports, where too
 // few report to tell.
 const playerNoise = 0.5 * 0.5
@@ -191,6 +196,7 @@ func (b *Book) Players(p *Players) {
 	o.usual = b.usualOffset(p.Endpoint, p.Region)
 	l.players.add(p.Fails, p.Tries, at)
 	o.players.add(p.Fails, p.Tries, at)
+	o.told = max(o.told, at)
 	if ok > 0 {
 		spread := playerNoise
 		if ok >= 10 {
@@ -234,6 +240,7 @@ type Estimate struct {
 	Sigma  float64 // standard deviation of the logarithm of that, by which it may be wrong
 	Errors float64 // share of fetches that fail
 	Own    bool    // players or a vantage of this very region told, not only of the region that it is a part of
+	Told   bool    // players of this very region told of it within the last hour
 }
 
 // Table sums up what is known at a time.
@@ -248,21 +255,60 @@ func (b *Book) Table(now time.Time) *Table {
 		probed := l.probed(b.watching[k.region], at)
 		l.players.forget(max(at, l.players.at))
 		parts, row := b.parts[k.region], b.index.row(k.endpoint)
-		others := b.others(l, parts)
+		rest := b.rest(l, k.region, at)
 		for _, column := range parts {
-			*t.at(row, column) = b.estimate(l, k.endpoint, b.index.regions[column], others, probed, at)
+			*t.at(row, column) = b.estimate(l, k.endpoint, b.index.regions[column], rest, probed, at)
 		}
 	}
 	return t
+}
+
+// rest is how far from its level a region is where nobody tells: with a survey as far as
+// what is known of its parts leaves; without one as far as all that tell are, together.
+func (b *Book) rest(l *level, whole string, at float64) belief {
+	if l.survey {
+		return belief{mean: b.others(l, b.parts[whole])}
+	}
+	return b.centre(l, whole, at)
+}
+
+// centre is the mean of the offsets of all places that tell, each counted as far as it is
+// known, and how far the region may be from that. What changes everywhere at once is
+// neither surely the level's nor the places', so both filters take a part of it, and
+// after faults and hours a level by itself no longer lies among its places. What these
+// have in common is the region's. A place that is further from the median than places
+// are counts as one that is as far as they are: what is wrong there is wrong there alone.
+func (b *Book) centre(l *level, whole string, at float64) belief {
+	b.seen = b.seen[:0]
+	add := func(place string) {
+		if o := l.places[place]; o != nil && o.seen {
+			b.seen = append(b.seen, belief{o.mean, offsetPrior + o.variance + offsetDrift*max(0, at-o.at)})
+		}
+	}
+	for _, vantage := range b.watching[whole] {
+		add(vantage)
+	}
+	for _, column := range b.parts[whole] {
+		add(b.index.regions[column])
+	}
+	if len(b.seen) == 0 {
+		return belief{}
+	}
+	slices.SortFunc(b.seen, func(x, y belief) int { return cmp.Or(cmp.Compare(x.mean, y.mean), cmp.Compare(x.variance, y.variance)) })
+	n := len(b.seen)
+	median := (b.seen[(n-1)/2].mean + b.seen[n/2].mean) / 2
+	sum, weights := 0.0, 0.0
+	for _, o := range b.seen {
+		sum += max(-farthest, min(farthest, o.mean-median)) / o.variance
+		weights += 1 / o.variance
+	}
+	return belief{median + sum/weights, 1 / weights}
 }
 
 // others is how far parts of which nobody tells are from a level that a survey found.
 // A survey is of the region as a whole, so what is known of some of its parts tells of
 // the rest: where those with a vantage are far away, the others are nearer.
 func (b *Book) others(l *level, parts []int) float64 {
-	if !l.survey {
-		return 0
-	}
 	rest, left := 1.0, 1.0
 	for _, column := range parts {
 		region := b.index.regions[column]
@@ -287,13 +333,14 @@ const (
 )
 
 // estimate is what is known of an endpoint in a region that shares a level.
-func (b *Book) estimate(l *level, endpoint, region string, others, probed, at float64) Estimate {
+func (b *Book) estimate(l *level, endpoint, region string, rest belief, probed, at float64) Estimate {
 	e := Estimate{Errors: max(probed, l.players.share())}
 	is := l.now(at)
 	mean, variance := is.mean, is.variance
 	o := l.places[region]
 	if o != nil {
 		o.players.forget(max(at, o.players.at))
+		e.Told = o.told > 0 && at-o.told < toldFor
 		e.Errors = max(probed, o.players.within(l.players.share()))
 	}
 	if o == nil || !o.seen { // a vantage that stands there stands for it
@@ -302,13 +349,15 @@ func (b *Book) estimate(l *level, endpoint, region string, others, probed, at fl
 	switch {
 	case o != nil:
 		mean, variance, e.Own = mean+o.mean, variance+o.variance+offsetDrift*max(0, at-o.at), true
-	case b.wholes[region] != region:
+	case b.wholes[region] == region:
+		mean, variance = mean+rest.mean, variance+rest.variance
+	default:
 		if len(b.usual) > 0 {
 			if _, stated := b.usual[key{endpoint, region}]; stated {
-				others = b.usualOffset(endpoint, region)
+				rest = belief{mean: b.usualOffset(endpoint, region)}
 			}
 		}
-		mean, variance = mean+others, variance+offsetPrior
+		mean, variance = mean+rest.mean, variance+rest.variance+offsetPrior
 	}
 	e.Ms, e.Sigma = math.Exp(mean), math.Sqrt(variance)
 	return e

@@ -11,9 +11,11 @@
 // region shares, and an offset of the place: a network whose players report, or a
 // vantage. Both are followed by scalar Kalman filters (Kalman 1960) that share each
 // observation in proportion to their uncertainty. So what few players tell of a
-// network is shrunk towards its region, and a network of which nobody tells anything
-// has its region's level. Levels and offsets wander at rates that are constants here:
-// by about a tenth within an hour, and within half an hour.
+// network is shrunk towards its region. Levels and offsets wander at rates that are
+// constants here: by about a tenth within an hour, and within half an hour. The two
+// filters do not say which of them a change belongs to, only their sum; so a network of
+// which nobody tells anything has the mean of those that tell (a place far off counts
+// as one that is as far off as places are), and no level by itself.
 //
 // Where the operator states what a fetch usually takes (a survey), a region's level
 // wanders around that and comes back to it within hours, and what vantages are off from

@@ -63,6 +63,12 @@ func TestNetworksLeanOnTheirRegion(t *testing.T) {
 	if big.Sigma > 0.1 || small.Sigma < 0.2 || !big.Own || small.Own {
 		t.Errorf("big %+v, small %+v: who told is sure, and nobody else", big, small)
 	}
+	if !big.Told || small.Told || region.Told {
+		t.Errorf("players told of big only: region %+v, big %+v, small %+v", region, big, small)
+	}
+	if got, _ := b.Table(begin.Add(90*time.Minute)).Get("live/alpha", "de-big"); got.Told {
+		t.Errorf("%+v: players are silent for more than an hour", got)
+	}
 }
 
 // Where no player tells, a vantage that stands in a network stands for it.
@@ -110,6 +116,39 @@ func TestJumps(t *testing.T) {
 	b.want(t, "de-big", 330*time.Second, 42, 8)
 }
 
+// A network of which nobody tells is taken for the mean of those that tell, whatever the
+// region has been through: hours, and faults that all meet or some.
+func TestWhatNobodyTellsIsTheMean(t *testing.T) {
+	b, e := country()
+	own := map[string]float64{"fra": 30, "ber": 40, "muc": 60}
+	at := time.Duration(0)
+	see := func(rounds int, change func(round int, vantage string) float64) {
+		for i := range rounds {
+			at += 10 * time.Second
+			for _, vantage := range []string{"fra", "ber", "muc"} {
+				b.Probe(probe(e, vantage, at, own[vantage]*change(i, vantage), true))
+			}
+		}
+	}
+	mean := math.Cbrt(30 * 40 * 60)
+	see(60, func(int, string) float64 { return 1 })
+	b.want(t, "de-small", at, mean, 0.02*mean)
+	see(180, func(round int, _ string) float64 { return 1 + 0.5*float64(round)/180 }) // the evening comes
+	b.want(t, "de-small", at, 1.5*mean, 0.03*mean)
+	for range 3 {
+		see(60, func(_ int, vantage string) float64 {
+			if vantage == "muc" {
+				return 1.5
+			}
+			return 4
+		})
+		see(60, func(int, string) float64 { return 3 })
+		b.want(t, "de-small", at, 3*mean, 0.06*mean)
+		see(60, func(int, string) float64 { return 1 })
+		b.want(t, "de-small", at, mean, 0.02*mean)
+	}
+}
+
 // A single failed probe says nothing; an outage is plain after a few; and it is
 // forgotten when it is over.
 func TestFailures(t *testing.T) {
@@ -155,7 +194,7 @@ func TestOneVantageMovesLittle(t *testing.T) {
 			b.Probe(probe(e, vantage, time.Duration(i)*10*time.Second, ms, true))
 		}
 	}
-	b.want(t, "de", 20*time.Minute, 42, 10)
+	b.want(t, "de", 20*time.Minute, 46, 6) // two at 40 ms, one that counts as far off as places are
 }
 
 // What probes cannot see players tell, and a network that fails alone is told apart.

@@ -9,6 +9,7 @@ const (
 	offsetDrift = 2 * 0.10 * 0.10 / 1800
 	offsetPrior = 0.25*0.25 + 0.10*0.10
 	levelPrior  = 1.0
+	farthest    = 0.54 // from the median, that a place may be: two standard deviations
 	surveyPrior = 0.10 * 0.10
 	surveyTau   = 6 * 3600 // seconds in which a level comes back to what a survey found
 	jump        = 9        // squared standard deviations
@@ -38,8 +39,9 @@ type offset struct {
 	usual   float64 // what surveys say that it is; 0 = they say nothing
 	outlier float64 // the last observation, if it was disbelieved
 	doubted bool
-	probes  rate // of a vantage
-	players rate // of a network
+	probes  rate    // of a vantage
+	players rate    // of a network
+	told    float64 // Unix seconds of the last word of players; 0 = they never told
 }
 
 // observe takes in an observation of a logarithm with its variance, at a time.
