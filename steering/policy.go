@@ -51,7 +51,7 @@ type Rule struct {
 type Auto struct {
 	Failure time.Duration // that a failed fetch is worth as bad, default 2 s
 	// Explore is the share of a group's clients, all together, that go to endpoints
-	// which may be the best for all that is known; 0 = none.
+	// which may be the best for all that is known, where players tell of it; 0 = none.
 	Explore float64
 	// Players tells whether what players report counts.
 	Players bool

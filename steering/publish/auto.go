@@ -227,6 +227,9 @@ const (
 // that nobody who is sent away for it is back within minutes.
 const tryFor = 6 * time.Minute
 
+// askFor is how long none is tried where no players told, before that is asked again.
+const askFor = time.Minute
+
 // trying is what is tried of a group: endpoints, each with its share.
 type trying struct {
 	since time.Time // zero = that was never thought over
@@ -249,12 +252,15 @@ func (t *track) explored(s *steering.Split, service, group int, now time.Time) *
 	}
 	is := &t.trying[service][group]
 	if age := now.Sub(is.since); is.since.IsZero() || age < 0 || age >= tryFor {
-		those, known := t.worthTrying(s, of.Groups[group].Region, auto, is.those)
+		those, known, told := t.worthTrying(s, of.Groups[group].Region, auto, is.those)
 		those = slices.DeleteFunc(those, t.slots[service][group].memory.gaveUp) // it would fetch back who just left
 		if !known {
 			return s
 		}
 		*is = trying{since: now, those: those, share: auto.Explore / float64(max(1, len(those)))}
+		if !told {
+			is.since = now.Add(askFor - tryFor)
+		}
 	}
 	if is.from != s {
 		is.from, is.made = s, is.with(s)
@@ -285,16 +291,22 @@ func (is *trying) with(s *steering.Split) *steering.Split {
 }
 
 // worthTrying are the endpoints without clients that may be better than those with, for
-// whom was tried already with more doubt; false when it is not known how those are.
-func (t *track) worthTrying(s *steering.Split, region string, auto steering.Auto, tried []*steering.Endpoint) (those []*steering.Endpoint, known bool) {
+// whom was tried already with more doubt; not known when it is not known how those are.
+// Where no players told how they fare nothing is: viewers would pay for what nobody
+// learns.
+func (t *track) worthTrying(s *steering.Split, region string, auto steering.Auto, tried []*steering.Endpoint) (those []*steering.Endpoint, known, told bool) {
 	served, column := 0.0, t.estimates.Column(region)
 	for _, c := range s.Picks() {
 		e, known := t.estimates.At(t.estimates.Row(c.Endpoint.ID), column)
 		if !known {
-			return nil, false
+			return nil, false, false
 		}
 		f := fetch{Estimate: e}
 		served += c.Weight * f.cost(auto.Failure)
+		told = told || e.Told
+	}
+	if !told {
+		return nil, true, false
 	}
 	for k := len(s.Picks()); k < len(s.Candidates); k++ {
 		c := &s.Candidates[k]
@@ -309,5 +321,5 @@ func (t *track) worthTrying(s *steering.Split, region string, auto steering.Auto
 			those = append(those, c.Endpoint)
 		}
 	}
-	return those, true
+	return those, true, true
 }

@@ -207,6 +207,22 @@ func TestExploringIsBounded(t *testing.T) {
 	s.want("na", map[string]float64{"a": 1})
 }
 
+// Where no player tells anything, nobody is sent anywhere to find out: neither where none
+// ever did, nor once they have been silent for an hour.
+func TestNothingIsTriedWhereNobodyTells(t *testing.T) {
+	s := newScoring(t, 0.02, 1000, 1000, 1000)
+	near := map[string]float64{"a": 20, "b": 22, "c": 300}
+	s.pass(60, near, nil)
+	s.want("eu", map[string]float64{"a": 1})
+	s.want("na", map[string]float64{"a": 1})
+	s.pass(90, near, map[string]float64{"a": 20})
+	s.want("eu", map[string]float64{"a": 1})
+	s.want("na", map[string]float64{"a": 0.98, "b": 0.02})
+	s.now = s.now.Add(time.Hour)
+	s.pass(30, near, nil)
+	s.want("na", map[string]float64{"a": 1})
+}
+
 // explain tells what a fetch is taken to be, and what follows from it.
 func TestAutoIsExplained(t *testing.T) {
 	s := newScoring(t, 0, 1000, 1000)
