@@ -3,7 +3,6 @@ package consulstore
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -39,17 +38,8 @@ type Candidate struct {
 	Lead func(ctx context.Context, term uint64)
 }
 
-const (
-	// sessionTTL is the least that Consul's servers allow unless told otherwise. They
-	// take a session for lost after twice that at most, and hold its lock for
-	// lockDelay more: a leader that dies is followed after 21 s at most, and nothing
-	// but fresh verdicts waits for it.
-	sessionTTL = 10 * time.Second
-	lockDelay  = time.Second
-	renewEvery = sessionTTL / 4
-	// askEvery is the least time between two attempts to become leader.
-	askEvery = 250 * time.Millisecond
-)
+// askEvery is the least time between two attempts to become leader.
+const askEvery = 250 * time.Millisecond
 
 // Campaign stands for election until the context ends, leads when it wins, and
 // stands again when it has lost. From its first call on nothing is written but by
@@ -87,7 +77,11 @@ func (s *Store) term(ctx context.Context, c Candidate) error {
 	var renewing sync.WaitGroup
 	defer renewing.Wait()
 	defer lost(nil)
-	renewing.Go(func() { s.renew(alive, session, lost) })
+	renewing.Go(func() {
+		if err := keepAlive(alive, func(ctx context.Context) (bool, error) { return s.renew(ctx, session) }); err != nil {
+			lost(err)
+		}
+	})
 	for alive.Err() == nil {
 		number, index, err := s.acquire(alive, session, c)
 		if err != nil {
@@ -99,29 +93,6 @@ func (s *Store) term(ctx context.Context, c Candidate) error {
 		}
 	}
 	return context.Cause(alive)
-}
-
-// newSession makes a session that depends on nothing but this process: a Consul
-// agent that is restarted deposes nobody.
-func (s *Store) newSession(ctx context.Context, c Candidate) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	var o consul.WriteOptions
-	id, _, err := s.client.Session().CreateNoChecks(&consul.SessionEntry{
-		Name: "fairway control " + c.Node, TTL: sessionTTL.String(), LockDelay: lockDelay, Behavior: consul.SessionBehaviorRelease,
-	}, o.WithContext(ctx))
-	if err != nil {
-		return "", fmt.Errorf("make a session in consul: %w", err)
-	}
-	return id, nil
-}
-
-// endSession lets go of the lock at once, when it was held.
-func (s *Store) endSession(session string) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	var o consul.WriteOptions
-	_, _ = s.client.Session().Destroy(session, o.WithContext(ctx)) // else it ends by its TTL
 }
 
 // Readdress says at which address the leader is reached, where this store's node
@@ -141,31 +112,6 @@ func (s *Store) Readdress(ctx context.Context, address string) error {
 	}
 	_, err = s.commit(ctx, op)
 	return err
-}
-
-var errSessionLost = errors.New("the session with consul has ended")
-
-// renew keeps a session alive, and says so when that has failed for as long as
-// the session may live without.
-func (s *Store) renew(ctx context.Context, session string, lost context.CancelCauseFunc) {
-	good := time.Now()
-	for pause(ctx, renewEvery) {
-		asked := time.Now()
-		limited, cancel := context.WithTimeout(ctx, renewEvery)
-		var o consul.WriteOptions
-		entry, _, err := s.client.Session().Renew(session, o.WithContext(limited))
-		cancel()
-		switch {
-		case err == nil && entry == nil:
-			lost(errSessionLost)
-			return
-		case err == nil:
-			good = asked
-		case time.Since(good) > sessionTTL-renewEvery:
-			lost(fmt.Errorf("%w: %w", errSessionLost, err))
-			return
-		}
-	}
 }
 
 // acquire waits until the lock may be free, for a while, and tries to take it. The
