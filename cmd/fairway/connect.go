@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"fairway/steering/api/client"
 	"fairway/steering/certs"
@@ -19,10 +20,20 @@ import (
 )
 
 // connection is how a command finds a running node.
-type connection struct{ address, tokenFile, caFile string }
+type connection struct {
+	address, tokenFile, caFile string
+	// waiting is where it is said that a command waits for a control node to lead;
+	// nil = it does not wait.
+	waiting func() io.Writer
+}
+
+// orderPatience is how long a command waits while no control node leads. Another one
+// leads after 21 s at most, where Consul itself is well.
+const orderPatience = 45 * time.Second
 
 // flags adds --api, --token-file and --ca-file to a command.
 func (c *connection) flags(cmd *cobra.Command) {
+	c.waiting = cmd.ErrOrStderr
 	cmd.Flags().StringVar(&c.address, "api", "", "the node's API (default $FAIRWAY_API, else the running demo, else http://127.0.0.1:8400)")
 	cmd.Flags().StringVar(&c.caFile, "ca-file", "", "PEM file of the authority of the API's certificate (default $FAIRWAY_CA_FILE, else the running demo's, else the system's)")
 	cmd.Flags().StringVar(&c.tokenFile, "token-file", "", "file with the API's token (default $FAIRWAY_TOKEN_FILE, else the running demo's)")
@@ -53,14 +64,20 @@ func (c *connection) open() (*client.Client, error) {
 			return nil, err
 		}
 	}
-	if caFile == "" || !strings.HasPrefix(address, "https://") {
-		return client.New(address, token)
+	var options []client.Option
+	if caFile != "" && strings.HasPrefix(address, "https://") {
+		over, err := certs.Trust(caFile)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, client.Over(over))
 	}
-	over, err := certs.Trust(caFile)
-	if err != nil {
-		return nil, err
+	if c.waiting != nil {
+		options = append(options, client.Patient(orderPatience, func(why error) {
+			fmt.Fprintf(plainWriter{c.waiting()}, "fairway: %v\n    trying again for up to %v\n", why, orderPatience)
+		}))
 	}
-	return client.New(address, token, client.Over(over))
+	return client.New(address, token, options...)
 }
 
 // asking is what the commands that ask a node have in common: where it is, and

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -124,10 +125,17 @@ func (c *control) PutOverride(ctx context.Context, o steering.Override) (steerin
 	if c.loop == nil {
 		return o, errNotControl
 	}
-	o.ID = strings.ToLower(rand.Text()[:8])
+	known := o.ID != "" // so it may come again
+	if !known {
+		o.ID = strings.ToLower(rand.Text()[:8])
+	}
 	if err := c.store.PutOverride(ctx, o); err != nil {
 		c.metrics.StoreError("put_override")
-		return o, fmt.Errorf("the override is not in force, since it could not be stored: %w", err)
+		err = fmt.Errorf("the override is not in force, since it could not be stored: %w", err)
+		if known && c.replica != nil {
+			return o, &api.Error{Status: http.StatusServiceUnavailable, Message: err.Error(), Remedy: "see fairway fleet for what troubles this node", RetryAfter: askAgain}
+		}
+		return o, deposed(err)
 	}
 	return o, c.enforce(ctx)
 }
@@ -141,7 +149,7 @@ func (c *control) DeleteOverrides(ctx context.Context, match api.OverrideMatch) 
 	for _, o := range lifted {
 		if err := c.store.DeleteOverride(ctx, o.ID, match.By); err != nil {
 			c.metrics.StoreError("delete_override")
-			return nil, fmt.Errorf("override %s is still in force, since its end could not be stored: %w", o.ID, err)
+			return nil, deposed(fmt.Errorf("override %s is still in force, since its end could not be stored: %w", o.ID, err))
 		}
 	}
 	return lifted, c.enforce(ctx)

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,8 +48,10 @@ func TestHeldOverTakeOver(t *testing.T) {
 
 	f.nodes["dns-1"].kill()
 	f.start("dns-1")
+	ordered := f.orderWithoutLeader("dns-1")
 	f.start("control-1")
 	f.leader("control-1")
+	ordered()
 	until(t, patience, "what serves is in force again", func() bool {
 		r, force, known, err := store.Serving(t.Context(), shared)
 		return err == nil && known && r.Hash != bad.Hash && force.Vouched == r.Hash
@@ -62,6 +67,43 @@ func TestHeldOverTakeOver(t *testing.T) {
 		told := f.self("control-1")
 		return told.Revision == bad.Hash && f.self("dns-1").Revision == bad.Hash && len(told.Trouble) == 0
 	})
+}
+
+// orderWithoutLeader gives an order to a node of a fleet that nobody leads. The command
+// says that it waits, and why; the function that is returned waits until it has been taken,
+// once.
+func (f *fleetUnderTest) orderWithoutLeader(node string) (taken func()) {
+	f.t.Helper()
+	until(f.t, patience, "the node hears that nobody leads", func() bool { return f.self(node).Leader == "" && f.self(node).Name != "" })
+	order := command(f.t, f.temp, "freeze", "--reason", "nobody leads", "--for", "1h", "--api", f.doors[node].api, "--token-file", filepath.Join(filepath.Dir(f.config), "token"))
+	var out bytes.Buffer
+	order.Stdout = &out
+	errs, err := order.StderrPipe()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if err := order.Start(); err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { order.Process.Kill() })
+	said := bufio.NewScanner(errs)
+	var text strings.Builder
+	for said.Scan() && !strings.Contains(said.Text(), "trying again") {
+		text.WriteString(said.Text())
+	}
+	if !strings.Contains(said.Text(), "for up to 45s") || !strings.Contains(text.String(), "no control node leads") {
+		f.t.Errorf("an order that waits says %q, %q", &text, said.Text())
+	}
+	return func() {
+		f.t.Helper()
+		rest, _ := io.ReadAll(errs)
+		if err := order.Wait(); err != nil || !strings.Contains(out.String(), "in force until") {
+			f.t.Errorf("the order that waited: %v\n%s%s", err, &out, rest)
+		}
+		if all := f.command(node, "overrides"); strings.Count(all, "nobody leads") != 1 {
+			f.t.Errorf("the order counts other than once:\n%s", all)
+		}
+	}
 }
 
 // putInForce puts a revision in force as somebody does who can write to Consul, and

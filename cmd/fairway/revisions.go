@@ -182,6 +182,8 @@ func told(err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, store.ErrDeposed):
+		return deposed(err)
 	case errors.Is(err, store.ErrConflict):
 		e.Status, e.Remedy = http.StatusConflict, "look at what is in force (fairway revisions, fairway diff), and decide again"
 	case errors.Is(err, rollout.ErrNoCanary):

@@ -82,6 +82,7 @@ var bundled = []struct{ file, path string }{
 // collect asks a node for everything. One that does not answer is no reason to have
 // no bundle: what is here is in it.
 func collect(ctx context.Context, to *connection, config string, now time.Time) (*support.Bundle, error) {
+	to.waiting = nil // what cannot be asked now is what the bundle is about
 	node, err := to.open()
 	if err != nil {
 		return nil, err

@@ -26,7 +26,8 @@ type Control interface {
 	// Overrides returns those in force.
 	Overrides() []steering.Override
 	// PutOverride makes an override durable and puts it in force. The one given
-	// is valid and names things that exist; the one returned has ID and Created.
+	// is valid and names things that exist; the one returned has an ID, that of the
+	// one given where it has one: then it may come again, and is made once.
 	PutOverride(context.Context, steering.Override) (steering.Override, error)
 	// DeleteOverrides lifts those that match and returns them; see
 	// OverrideMatch.Matches.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
+	"time"
 
 	"fairway/policies"
 )
@@ -16,6 +18,17 @@ type Error struct {
 	Remedy  string `json:"remedy,omitempty"` // what the caller can do about it
 	// Findings are all that is wrong with a configuration that was sent.
 	Findings policies.Findings `json:"findings,omitempty"`
+	// RetryAfter is when the same request may be sent again, as the header Retry-After
+	// (RFC 9110 §10.2.3); 0 = it is not said. It promises that nothing happens twice:
+	// either nothing was done, or the request is known by its Idempotency-Key.
+	RetryAfter time.Duration `json:"-"`
+}
+
+// TellRetry puts RetryAfter into the header of an answer, in whole seconds.
+func (e *Error) TellRetry(h http.Header) {
+	if e.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.FormatInt(int64((e.RetryAfter+time.Second-1)/time.Second), 10))
+	}
 }
 
 // Error gives the message, and the remedy on a line of its own.

@@ -3,10 +3,13 @@ package api
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
+	"encoding/base32"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,12 +34,44 @@ func (s *Server) postOverride(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	override.ID = orderID(r)
+	if made, err := s.given(&override); made != nil || err != nil {
+		return made, err
+	}
 	made, err := s.config.Control.PutOverride(r.Context(), override)
 	if err != nil {
 		return nil, err
 	}
 	s.logOverride("override added", &made)
 	return made, nil
+}
+
+// orderID is the ID of the override that a request with an Idempotency-Key makes
+// (draft-ietf-httpapi-idempotency-key-header), so that one that is sent again is known,
+// also to another control node; empty without such a key.
+func orderID(r *http.Request) string {
+	key := r.Header.Get("Idempotency-Key")
+	if key == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(key))
+	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:5]))
+}
+
+// given is the override that an earlier request with the same key has made; nil when
+// there is none. A key that was used for another order is refused, §2.7 of the draft.
+func (s *Server) given(o *steering.Override) (any, error) {
+	all := s.config.Control.Overrides()
+	i := slices.IndexFunc(all, func(other steering.Override) bool { return o.ID != "" && other.ID == o.ID })
+	if i < 0 {
+		return nil, nil
+	}
+	same := all[i]
+	same.Created, same.Expires = o.Created, o.Expires
+	if same != *o {
+		return nil, &Error{Status: http.StatusUnprocessableEntity, Message: "this Idempotency-Key was used for another order", Remedy: "use a new key for each order"}
+	}
+	return all[i], nil
 }
 
 func (s *Server) deleteOverrides(r *http.Request) (any, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -92,6 +93,38 @@ func TestControlErrorsBecomeStatuses(t *testing.T) {
 		wantError(t, f.ask("POST", "/api/v1/measurements", batchOf(oneMeasurement)), want)
 		if logged := strings.Contains(f.log.String(), "request failed"); logged != (want >= 500) {
 			t.Errorf("%v: logged %v", err, logged)
+		}
+	}
+}
+
+// An order that comes again with its key was given once, whatever became of the first
+// answer; a key is that of one order alone.
+func TestIdempotencyKey(t *testing.T) {
+	f := newFixture(t, nil)
+	give := func(body, key string) *httptest.ResponseRecorder {
+		return f.ask("POST", "/api/v1/overrides", body, "Idempotency-Key: "+key)
+	}
+	first, again := give(drainAlpha, `"one"`), give(drainAlpha, `"one"`)
+	if first.Code != http.StatusOK || again.Code != http.StatusOK || first.Body.String() != again.Body.String() || len(f.node.Overrides()) != 1 {
+		t.Errorf("given twice: %d %s, then %d %s", first.Code, first.Body, again.Code, again.Body)
+	}
+	wantError(t, give(strings.Replace(drainAlpha, "alpha", "bravo", 1), `"one"`), http.StatusUnprocessableEntity, "another order", "new key")
+	if w := give(drainAlpha, `"two"`); w.Code != http.StatusOK || len(f.node.Overrides()) != 2 {
+		t.Errorf("with another key: %d %s", w.Code, w.Body)
+	}
+	if w := f.ask("POST", "/api/v1/overrides", drainAlpha); w.Code != http.StatusOK || len(f.node.Overrides()) != 3 {
+		t.Errorf("without a key: %d %s", w.Code, w.Body)
+	}
+}
+
+// Retry-After (RFC 9110 §10.2.3) is in whole seconds, never sooner than meant, and
+// stands only where sending again is safe.
+func TestRetryAfter(t *testing.T) {
+	for after, want := range map[time.Duration]string{0: "", time.Millisecond: "1", time.Second: "1", 1500 * time.Millisecond: "2"} {
+		f := newFixture(t, nil)
+		f.node.fail = &Error{Status: http.StatusServiceUnavailable, Message: "not now", RetryAfter: after}
+		if got := f.ask("POST", "/api/v1/overrides", drainAlpha).Header().Get("Retry-After"); got != want {
+			t.Errorf("after %v: Retry-After %q, want %q", after, got, want)
 		}
 	}
 }

@@ -15,29 +15,38 @@ const (
 	assignmentPath   = "/api/v1/assignment"
 )
 
+// paths are the API's own, as the patterns of http.ServeMux.
+func (s *Server) paths() map[string]methods {
+	return map[string]methods{
+		"/api/v1/status":                     {"GET": s.getStatus},
+		"/api/v1/explain":                    {"GET": s.getExplain},
+		"/api/v1/revision":                   {"GET": s.getRevision},
+		"/api/v1/state":                      {"GET": s.getState},
+		"/api/v1/queries":                    {"GET": s.getQueries},
+		"/api/v1/overrides":                  {"GET": s.getOverrides, "POST": s.postOverride, "DELETE": s.deleteOverrides},
+		"/api/v1/overrides/log":              {"GET": s.getOverrideLog},
+		"/api/v1/overrides/{id}":             {"DELETE": s.deleteOverrides},
+		assignmentPath:                       {"GET": s.getAssignment},
+		measurementsPath:                     {"POST": s.postMeasurements},
+		"/api/v1/usage":                      {"GET": s.getUsage, "POST": s.postUsage},
+		"/api/v1/players":                    {"GET": s.getPlayers, "POST": s.postPlayers},
+		"/api/v1/history":                    {"GET": s.getHistory},
+		"/api/v1/history/curves":             {"GET": s.getCurves},
+		"/api/v1/history/state":              {"GET": s.getHistoryState},
+		revisionsPath:                        {"GET": s.getRevisions, "POST": s.postRevision},
+		revisionsPath + "/{number}":          {"GET": s.getStoredRevision},
+		revisionsPath + "/{number}/rollback": {"POST": s.postRollback},
+		"/api/v1/canary/{action}":            {"POST": s.postCanary},
+		"/api/":                              {}, // so that a caller without the token learns no paths
+	}
+}
+
 // routes is the whole surface of the server.
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/api/v1/status", s.protect(methods{"GET": s.getStatus}))
-	mux.Handle("/api/v1/explain", s.protect(methods{"GET": s.getExplain}))
-	mux.Handle("/api/v1/revision", s.protect(methods{"GET": s.getRevision}))
-	mux.Handle("/api/v1/state", s.protect(methods{"GET": s.getState}))
-	mux.Handle("/api/v1/queries", s.protect(methods{"GET": s.getQueries}))
-	mux.Handle("/api/v1/overrides", s.protect(methods{"GET": s.getOverrides, "POST": s.postOverride, "DELETE": s.deleteOverrides}))
-	mux.Handle("/api/v1/overrides/log", s.protect(methods{"GET": s.getOverrideLog}))
-	mux.Handle("/api/v1/overrides/{id}", s.protect(methods{"DELETE": s.deleteOverrides}))
-	mux.Handle(assignmentPath, s.protect(methods{"GET": s.getAssignment}))
-	mux.Handle(measurementsPath, s.protect(methods{"POST": s.postMeasurements}))
-	mux.Handle("/api/v1/usage", s.protect(methods{"GET": s.getUsage, "POST": s.postUsage}))
-	mux.Handle("/api/v1/players", s.protect(methods{"GET": s.getPlayers, "POST": s.postPlayers}))
-	mux.Handle("/api/v1/history", s.protect(methods{"GET": s.getHistory}))
-	mux.Handle("/api/v1/history/curves", s.protect(methods{"GET": s.getCurves}))
-	mux.Handle("/api/v1/history/state", s.protect(methods{"GET": s.getHistoryState}))
-	mux.Handle(revisionsPath, s.protect(methods{"GET": s.getRevisions, "POST": s.postRevision}))
-	mux.Handle(revisionsPath+"/{number}", s.protect(methods{"GET": s.getStoredRevision}))
-	mux.Handle(revisionsPath+"/{number}/rollback", s.protect(methods{"POST": s.postRollback}))
-	mux.Handle("/api/v1/canary/{action}", s.protect(methods{"POST": s.postCanary}))
-	mux.Handle("/api/", s.protect(methods{})) // so that a caller without the token learns no paths
+	for path, handler := range s.paths() {
+		mux.Handle(path, s.protect(handler))
+	}
 	for path, handler := range s.config.Extra {
 		mux.Handle(path, s.protectFor(s.neededExtra, handler))
 	}
@@ -150,6 +159,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if e.Status >= http.StatusInternalServerError {
 		s.config.Logger.Error("api: request failed", "method", r.Method, "path", r.Pattern, "error", e.Message)
 	}
+	e.TellRetry(w.Header())
 	s.answer(w, r, e.Status, e)
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -22,52 +23,76 @@ func tokensFor() []Token {
 	}
 }
 
-// TestScopes asks every kind of path with every token: what a scope does not allow is
-// 403 with the scope that is necessary (RFC 6750 §3.1), and what it allows is not.
+// TestScopes asks every path that there is, by every method that it takes, with every
+// token: what a scope does not allow is 403 with the scope that is necessary (RFC 6750
+// §3.1), what it allows is not, and nobody without a token is answered.
 func TestScopes(t *testing.T) {
 	f := newFixture(t, func(c *Config) {
 		c.Tokens = tokensFor
 		c.Extra = map[string]http.Handler{"/extra": http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
 	})
-	handler := f.Handler()
-	for _, row := range []struct {
-		method, path string
-		needs        Scope
-		allowed      string
-	}{
-		{"GET", "/api/v1/status", ScopeRead, "read operate admin"},
-		{"GET", "/api/v1/overrides", ScopeRead, "read operate admin"},
-		{"GET", "/api/v1/usage", ScopeRead, "read operate admin"},
-		{"GET", "/extra", ScopeRead, "read operate admin"},
-		{"GET", "/api/v1/nowhere", ScopeRead, "read operate admin"},
-		{"POST", "/api/v1/measurements", ScopeMeasure, "measure fra admin"},
-		{"GET", "/api/v1/assignment?vantage=fra", ScopeMeasure, "measure fra admin"},
-		{"POST", "/api/v1/usage", ScopeMeasure, "measure fra admin"},
-		{"POST", "/api/v1/players", ScopeMeasure, "measure fra admin"},
-		{"POST", "/api/v1/overrides", ScopeOperate, "operate admin"},
-		{"DELETE", "/api/v1/overrides/x", ScopeOperate, "operate admin"},
-		{"POST", "/api/v1/canary/abort", ScopeOperate, "operate admin"},
-		{"POST", "/api/v1/revisions/1/rollback", ScopeOperate, "operate admin"},
-		{"POST", "/api/v1/revisions", ScopeAdmin, "admin"},
-		{"PUT", "/api/v1/nowhere", ScopeAdmin, "admin"},
-		{"POST", "/extra", ScopeAdmin, "admin"},
+	needs := map[string]Scope{
+		"GET /api/v1/status":                       ScopeRead,
+		"GET /api/v1/explain":                      ScopeRead,
+		"GET /api/v1/revision":                     ScopeRead,
+		"GET /api/v1/state":                        ScopeRead,
+		"GET /api/v1/queries":                      ScopeRead,
+		"GET /api/v1/overrides":                    ScopeRead,
+		"GET /api/v1/overrides/log":                ScopeRead,
+		"GET /api/v1/usage":                        ScopeRead,
+		"GET /api/v1/players":                      ScopeRead,
+		"GET /api/v1/history":                      ScopeRead,
+		"GET /api/v1/history/curves":               ScopeRead,
+		"GET /api/v1/history/state":                ScopeRead,
+		"GET /api/v1/revisions":                    ScopeRead,
+		"GET /api/v1/revisions/{number}":           ScopeRead,
+		"GET /api/v1/assignment":                   ScopeMeasure,
+		"POST /api/v1/measurements":                ScopeMeasure,
+		"POST /api/v1/usage":                       ScopeMeasure,
+		"POST /api/v1/players":                     ScopeMeasure,
+		"POST /api/v1/overrides":                   ScopeOperate,
+		"DELETE /api/v1/overrides":                 ScopeOperate,
+		"DELETE /api/v1/overrides/{id}":            ScopeOperate,
+		"POST /api/v1/canary/{action}":             ScopeOperate,
+		"POST /api/v1/revisions/{number}/rollback": ScopeOperate,
+		"POST /api/v1/revisions":                   ScopeAdmin,
+	}
+	for path, methods := range f.paths() {
+		for method := range methods {
+			if _, stated := needs[method+" "+path]; !stated {
+				t.Errorf("which scope %s %s needs is not stated here", method, path)
+			}
+		}
+	}
+	for request, scope := range map[string]Scope{ // what there is not, and what the node adds
+		"GET /extra": ScopeRead, "POST /extra": ScopeAdmin, "GET /api/v1/nowhere": ScopeRead, "PUT /api/v1/nowhere": ScopeAdmin, "PATCH /api/v1/revisions": ScopeAdmin,
 	} {
-		for _, secret := range []string{"read", "measure", "operate", "admin", "admin, the new one", "fra"} {
-			name, _, _ := strings.Cut(secret, ",")
-			q := httptest.NewRequest(row.method, row.path, strings.NewReader("{}"))
-			q.Header.Set("Authorization", "Bearer "+secret)
-			q.Header.Set("Content-Type", "application/json")
-			w := httptest.NewRecorder()
-			handler.ServeHTTP(w, q)
-			may := false
-			for allowed := range strings.FieldsSeq(row.allowed) {
-				may = may || allowed == name
-			}
-			if refused := w.Code == http.StatusForbidden; w.Code == http.StatusUnauthorized || refused == may {
-				t.Errorf("%s %s with the token %q: %d %s", row.method, row.path, secret, w.Code, w.Body)
-			}
-			if challenge := w.Header().Get("WWW-Authenticate"); !may && !strings.Contains(challenge, `scope="`+string(row.needs)+`"`) {
-				t.Errorf("%s %s with the token %q is challenged with %q", row.method, row.path, secret, challenge)
+		needs[request] = scope
+	}
+	may := map[string][]Scope{
+		"read": {ScopeRead}, "measure": {ScopeMeasure}, "fra": {ScopeMeasure}, "operate": {ScopeRead, ScopeOperate},
+		"admin": {ScopeRead, ScopeMeasure, ScopeOperate, ScopeAdmin}, "admin, the new one": {ScopeRead, ScopeMeasure, ScopeOperate, ScopeAdmin},
+		"": nil, "guessed": nil,
+	}
+	fill := strings.NewReplacer("{id}", "x", "{number}", "1", "{action}", "abort", "/assignment", "/assignment?vantage=fra")
+	for request, scope := range needs {
+		method, path, _ := strings.Cut(request, " ")
+		for secret, scopes := range may {
+			w := f.ask(method, fill.Replace(path), "{}", "Authorization: Bearer "+secret)
+			challenge := w.Header().Get("WWW-Authenticate")
+			switch {
+			case scopes == nil:
+				if w.Code != http.StatusUnauthorized || challenge == "" {
+					t.Errorf("%s with the token %q: %d %s", request, secret, w.Code, w.Body)
+				}
+			case slices.Contains(scopes, scope):
+				if w.Code == http.StatusForbidden || w.Code == http.StatusUnauthorized {
+					t.Errorf("%s with the token %q: %d %s", request, secret, w.Code, w.Body)
+				}
+			default:
+				if w.Code != http.StatusForbidden || !strings.Contains(challenge, `scope="`+string(scope)+`"`) {
+					t.Errorf("%s with the token %q: %d %s, challenged with %q", request, secret, w.Code, w.Body, challenge)
+				}
 			}
 		}
 	}

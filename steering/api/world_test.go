@@ -116,7 +116,9 @@ func (n *node) PutOverride(_ context.Context, o steering.Override) (steering.Ove
 	if n.fail != nil {
 		return o, n.fail
 	}
-	o.ID = fmt.Sprintf("o%d", len(n.overrides)+1)
+	if o.ID == "" {
+		o.ID = fmt.Sprintf("o%d", len(n.overrides)+1)
+	}
 	n.overrides = append(n.overrides, o)
 	return o, nil
 }

@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -33,9 +35,10 @@ const maxAnswer = 256 << 20
 
 // Client speaks to one node. Make one with New.
 type Client struct {
-	base  string // without a final slash
-	token string
-	http  *http.Client
+	base    string // without a final slash
+	token   string
+	http    *http.Client
+	patient *patience // nil = what nobody can answer now has failed
 }
 
 // Option changes how a Client speaks.
@@ -233,7 +236,23 @@ func (c *Client) Text(ctx context.Context, path string) (text string, status int
 	return string(answer), response.StatusCode, nil
 }
 
+// send has one exchange with the node, or several where it says that it can be asked
+// again.
 func (c *Client) send(ctx context.Context, method, path string, body []byte, encoding string, out any) error {
+	key := ""
+	if c.patient != nil && method == http.MethodPost {
+		key = rand.Text()
+	}
+	for {
+		began := time.Now()
+		err := c.exchange(ctx, method, path, body, encoding, key, out)
+		if !c.patient.again(ctx, err, time.Since(began)) {
+			return err
+		}
+	}
+}
+
+func (c *Client) exchange(ctx context.Context, method, path string, body []byte, encoding, key string, out any) error {
 	request, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", method, path, err)
@@ -244,6 +263,9 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte, enc
 	}
 	if encoding != "" {
 		request.Header.Set("Content-Encoding", encoding)
+	}
+	if key != "" {
+		request.Header.Set("Idempotency-Key", strconv.Quote(key))
 	}
 	if c.token != "" {
 		request.Header.Set("Authorization", "Bearer "+c.token)
@@ -262,7 +284,7 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte, enc
 		return c.unreachable(ctx, err)
 	}
 	if response.StatusCode/100 != 2 {
-		return c.refused(response.StatusCode, answer)
+		return c.refused(response, answer)
 	}
 	if out == nil {
 		return nil
@@ -274,8 +296,9 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte, enc
 }
 
 // refused is the node's own error, with what only the client knows added.
-func (c *Client) refused(status int, answer []byte) error {
-	e := &api.Error{Status: status}
+func (c *Client) refused(response *http.Response, answer []byte) error {
+	status := response.StatusCode
+	e := &api.Error{Status: status, RetryAfter: retryAfter(response.Header)}
 	if err := json.Unmarshal(answer, e); err != nil || e.Message == "" {
 		e.Message = fmt.Sprintf("the node answers HTTP %d without a reason", status)
 	}
