@@ -18,7 +18,8 @@ import (
 // TestRollingUpgrade replaces the program of every role by one of another version and
 // back, node by node, control first and then control last, under an oracle: no query and
 // no request is lost, no answer wrong, and nodes of two versions make one fleet at every
-// step.
+// step. The other version is this program by another name, or, by FAIRWAY_PREVIOUS, the
+// program of an earlier release.
 func TestRollingUpgrade(t *testing.T) {
 	vantages := []string{"ams", "fra", "lon"}
 	roles := map[string]string{"control-1": "control", "control-2": "control", "dns-1": "dns", "dns-2": "dns", "http-1": "http", "http-2": "http"}
@@ -45,13 +46,13 @@ func TestRollingUpgrade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next := builtAs(t, "0.2.0-next")
+	other, version := otherProgram(t)
 	step := 0
 	for _, turn := range []struct {
 		program, version string
 		order            []string
 	}{
-		{next, "0.2.0-next", []string{"control-1", "control-2", "dns-1", "http-1", "ams", "fra", "dns-2", "http-2", "lon"}},
+		{other, version, []string{"control-1", "control-2", "dns-1", "http-1", "ams", "fra", "dns-2", "http-2", "lon"}},
 		{built, f.self("control-1").Version, []string{"lon", "http-2", "dns-2", "fra", "ams", "control-2", "http-1", "dns-1", "control-1"}},
 	} {
 		program, err := os.ReadFile(turn.program)
@@ -85,6 +86,21 @@ func TestRollingUpgrade(t *testing.T) {
 		}
 	}
 	o.faultless(t)
+}
+
+// otherProgram is fairway in another version, and that version.
+func otherProgram(t *testing.T) (program, version string) {
+	t.Helper()
+	program = os.Getenv("FAIRWAY_PREVIOUS")
+	if program == "" {
+		return builtAs(t, "0.2.0-next"), "0.2.0-next"
+	}
+	out, err := exec.Command(program, "--version").Output()
+	name, version, _ := strings.Cut(strings.TrimSpace(string(out)), " ")
+	if err != nil || name != "fairway" || version == release {
+		t.Fatalf("%s --version says %q, %v; it has to be of another release than %s", program, out, err, release)
+	}
+	return program, version
 }
 
 // builtAs is fairway with another version.
