@@ -129,10 +129,6 @@ func (p *Provider) Limited() bool {
 // it is used up evenly, less below the pace, more above. Pull is the factor by
 // which a score follows from it: above 1 attracts, below 1 repels. Both are 1
 // without a commit.
-//
-// The formula is the one of Openmix's monthly targets. With q = used ÷ (commit ×
-// elapsed), a penalty of 1 - (1-q) × (elapsed + (1-elapsed) × strictness) grows
-// with the distance from the pace and with the month; Pull is one by it.
 type Pace struct {
 	Ratio float64
 	Pull  float64
@@ -142,11 +138,14 @@ type Pace struct {
 // known.
 var OnPace = Pace{Ratio: 1, Pull: 1}
 
-// The bounds of a pace: in the first hours of a month any ratio can come about,
-// and none of them says much.
+// The bounds of a pace. In the first hours of a month any ratio can come about, and
+// none of them says much; in the last ones a lag of any size would need whatever there
+// is.
 const (
 	leastElapsed = 0.02 // about half a day
+	leastLeft    = 0.02
 	mostRatio    = 3
+	mostPull     = 10
 )
 
 // Pace gives the pace of a month's volume at a time within the month.
@@ -154,10 +153,27 @@ func (p *Provider) Pace(usedGB float64, now time.Time) Pace {
 	if p == nil || p.Commit.GBMonth <= 0 {
 		return OnPace
 	}
-	elapsed := max(leastElapsed, MonthElapsed(now))
-	q := min(mostRatio, usedGB/(p.Commit.GBMonth*elapsed))
-	weight := elapsed + (1-elapsed)*p.Commit.Strictness
-	return Pace{Ratio: q, Pull: 1 / max(0.1, 1-(1-q)*weight)}
+	used, elapsed := usedGB/p.Commit.GBMonth, MonthElapsed(now)
+	return Pace{Ratio: min(mostRatio, used/max(leastElapsed, elapsed)), Pull: p.Commit.pull(used, elapsed)}
+}
+
+// pull is the factor on the score where a part of the commit is used after a part of
+// the month. It grows with the distance from the pace and with the month, by a weight of
+// elapsed + (1-elapsed) × strictness.
+//
+// What is ahead is repelled by the formula of Openmix's monthly targets, 1 ÷ (1 + (pace -
+// 1) × weight). By that formula what is behind would come to rest where the lag itself
+// pulls enough, a third below the pace where it takes a third of the score, and stay
+// there until the month is over. So a lag is how much faster than so far the rest of the
+// month must go, and pulls by its power: as less is left, less of a lag pulls as much.
+func (c *Commit) pull(used, elapsed float64) float64 {
+	pace := (used + leastElapsed) / (elapsed + leastElapsed) // as if half a day before had been on the pace
+	weight := elapsed + (1-elapsed)*c.Strictness
+	if pace >= 1 {
+		return 1 / (1 + (min(mostRatio, pace)-1)*weight)
+	}
+	rest := (1 - used) / max(leastLeft, 1-elapsed)
+	return min(mostPull, math.Pow(max(1, rest/pace), 3*weight))
 }
 
 // MonthOf is when the billing month of a time began: the calendar month, UTC.

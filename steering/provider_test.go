@@ -67,14 +67,36 @@ func TestPace(t *testing.T) {
 		t.Errorf("strictness grows: half of the pace pulls by %v early and by %v late", early.Pull, late.Pull)
 	}
 	strict := &Provider{Commit: Commit{GBMonth: 1000, Strictness: 1}}
-	if got := strict.Pace(50, at(0.1)).Pull; math.Abs(got-2) > 1e-9 {
-		t.Errorf("strict from the first day: pull %v, want 2 at half the pace", got)
+	if loose, tight := p.Pace(50, at(0.1)).Pull, strict.Pace(50, at(0.1)).Pull; loose >= tight {
+		t.Errorf("half of the pace pulls by %v early, and strictly by %v", loose, tight)
 	}
-	if got := p.Pace(0, at(0)); got.Ratio != 0 || math.IsInf(got.Pull, 0) || math.IsNaN(got.Pull) {
-		t.Errorf("at the first moment of the month: %+v", got)
+	if got := p.Pace(0, at(0)); got.Ratio != 0 || got.Pull != 1 {
+		t.Errorf("at the first moment of the month: %+v, want no pull", got)
 	}
-	if got := strict.Pace(0, at(1).Add(-time.Second)).Pull; got > 10+1e-9 {
+	if got := strict.Pace(0, at(1).Add(-time.Second)).Pull; got != 10 {
 		t.Errorf("the pull is %v, want 10 at most", got)
+	}
+	if got := strict.Pace(1000, at(0.9)).Pull; got >= 1 {
+		t.Errorf("what is used up pulls by %v", got)
+	}
+}
+
+// A commit is met where it can be: what carries a fifth of the volume by its score, and
+// is paid for nearly a third, is used for at least 97 % of it at the end of the month,
+// and not much more.
+func TestPaceMeetsCommits(t *testing.T) {
+	for _, strictness := range []float64{0, 0.3, 1} {
+		p := &Provider{Commit: Commit{GBMonth: 300, Strictness: strictness}}
+		used := 0.0 // of 1000 in all, the same every hour
+		month := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
+		for hour := range 30 * 24 {
+			pull := p.Pace(used, month.Add(time.Duration(hour)*time.Hour)).Pull
+			share := 0.2 * pull * pull / (0.2*pull*pull + 0.8)
+			used += share * 1000 / (30 * 24)
+		}
+		if used < 0.97*300 || used > 1.05*300 {
+			t.Errorf("strictness %v: %.0f GB of 300 at the end of the month", strictness, used)
+		}
 	}
 }
 

@@ -20,12 +20,13 @@ func (c *chain) cost() {
 	c.note("cost", spec.Place, "")
 }
 
-// followCommits moves every score by its provider's pull, by a part at most.
+// followCommits moves every score by its provider's pull: down by a part at most, and up
+// so far that this much less of it is what it was.
 func (c *chain) followCommits(part float64) {
 	for i := range c.options {
 		o := &c.options[i]
 		o.plain = o.score
-		o.score *= min(max(o.inputs.Pull, 1-part), 1+part)
+		o.score *= min(max(o.inputs.Pull, 1-part), 1/(1-part))
 	}
 }
 
