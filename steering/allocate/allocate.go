@@ -44,15 +44,19 @@ type Terms struct {
 	// Frozen is until when nothing moves voluntarily, and why; zero = now.
 	Frozen    time.Time
 	FrozenWhy string
-	// Surged is when caps last sent many of the group's clients to others; zero = never,
-	// or of no interest. Where all groups of a region see the same, all would leave what
+	// Surged is when a crowd last came, or caps last sent many of the group's clients to
+	// others; zero = never, or of no interest. Where all groups of a region see the same, all would leave what
 	// a crowd has made slow, and crowd the next.
 	Surged time.Time
+	// Shared tells that the scores follow from what others see as well, who will choose
+	// the same.
+	Shared bool
 }
 
 // Clock is what the bounds remember of a group as a whole.
 type Clock struct {
 	Chosen time.Time // when the target last changed
+	Lured  time.Time // since when another is better than a target that is at its cap; zero = none is
 	Moved  time.Time // up to when the shift allowance is used up
 	Spec   uint64    // that the target follows
 }
@@ -133,7 +137,7 @@ func (a *allocation) flag(set int) []bool {
 // forgetFuture brings times that lie ahead back to now: the clock was set back,
 // and nothing may be held until it has caught up.
 func (a *allocation) forgetFuture() {
-	for _, t := range []*time.Time{&a.clock.Chosen, &a.clock.Moved} {
+	for _, t := range []*time.Time{&a.clock.Chosen, &a.clock.Moved, &a.clock.Lured} {
 		*t = notAfter(*t, a.now)
 	}
 	for i := range a.entries {
@@ -206,6 +210,8 @@ func (a *allocation) target() []float64 {
 	if kept < 1-tolerance { // part of the old target is gone: this choice is forced
 		return a.choose(want)
 	}
+	lured := a.clock.Lured
+	a.clock.Lured = time.Time{} // unless it is still
 	old := a.take()
 	for i := range a.entries {
 		if e := &a.entries[i]; e.Serves() { // who cannot may have had less than the tolerance
@@ -245,11 +251,29 @@ func (a *allocation) target() []float64 {
 		a.hold(steering.HoldDwell, until, "the present choice is too young")
 		return old
 	}
+	if until, crowded := a.crowded(lured); crowded && !edited {
+		a.hold(steering.HoldDwell, until, "the present choice is at its cap: a crowd that is not known of yet may be what makes it slow")
+		return old
+	}
 	if until := notAfter(a.Surged, a.now).Add(a.bounds.Failback * 6 / 10); !a.Surged.IsZero() && a.now.Before(until) {
-		a.hold(steering.HoldDwell, until, "caps have just sent many to others")
+		a.hold(steering.HoldDwell, until, "a crowd has just come, or caps have just sent many to others")
 		return old
 	}
 	return a.choose(want)
+}
+
+// crowded tells whether the target is at its cap and that another is better is too young
+// to follow, and until when. A crowd is felt before it is known how large it is: all who
+// feel it would leave together, and crowd the next.
+func (a *allocation) crowded(lured time.Time) (until time.Time, yes bool) {
+	if !a.Shared || !slices.ContainsFunc(a.entries, func(e Entry) bool { return e.Full && e.Target > 0 && e.Serves() }) {
+		return until, false
+	}
+	if a.clock.Lured = lured; lured.IsZero() {
+		a.clock.Lured = a.now
+	}
+	until = a.clock.Lured.Add(a.bounds.Dwell)
+	return until, a.now.Before(until)
 }
 
 // bar marks those that are full, or were given up too lately to be chosen again

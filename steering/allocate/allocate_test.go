@@ -26,6 +26,7 @@ type group struct {
 	split   steering.SplitSpec
 	spec    uint64 // of what the operator wrote
 	surged  time.Time
+	shared  bool
 	now     time.Time
 	out     Outcome
 }
@@ -40,7 +41,7 @@ func newGroup(split steering.SplitSpec, bounds steering.Switch, scores ...float6
 }
 
 func (g *group) decide(free bool) {
-	g.out = Allocate(g.entries, Terms{Split: g.split, Bounds: g.bounds, Spec: g.spec, Free: free, Surged: g.surged}, &g.clock, g.now)
+	g.out = Allocate(g.entries, Terms{Split: g.split, Bounds: g.bounds, Spec: g.spec, Free: free, Surged: g.surged, Shared: g.shared}, &g.clock, g.now)
 }
 
 // after lets time pass and decides again.
@@ -462,4 +463,43 @@ func TestNothingIsChosenInASurge(t *testing.T) {
 	if g.after(time.Second); g.entries[1].Share != 0 {
 		t.Errorf("what fails in a surge is left: %v", g.shares())
 	}
+}
+
+// Who is at its cap may be slow because of a crowd of which nothing is known yet. Where
+// others see the same and would leave with it, a group waits a dwell before it believes
+// that another is better.
+func TestCrowdIsWaitedFor(t *testing.T) {
+	crowded := func() *group {
+		g := newGroup(best, steering.Switch{Margin: 0.1, Dwell: time.Minute}, 100, 50)
+		g.shared = true
+		g.after(time.Hour)
+		g.entries[0].Full = true
+		g.entries[1].Score = 200
+		return g
+	}
+	g := crowded()
+	g.after(time.Second).want(t, "at once", 1, 0)
+	g.heldBy(t, steering.HoldDwell)
+	if left := g.out.Next.Sub(g.now); left != time.Minute {
+		t.Errorf("it thinks again in %v, want a minute", left)
+	}
+	g.after(59*time.Second).want(t, "within the dwell", 1, 0)
+	g.after(time.Second).want(t, "after it", 0, 1)
+
+	g = crowded()
+	g.after(30*time.Second).want(t, "at first", 1, 0)
+	g.entries[1].Score = 50
+	g.after(10*time.Second).want(t, "it was a moment", 1, 0)
+	g.entries[1].Score = 200
+	g.after(50*time.Second).want(t, "and it counts anew", 1, 0)
+
+	g = crowded()
+	g.shared = false
+	g.after(time.Second).want(t, "its own clients say so", 0, 1)
+	g = crowded()
+	g.entries[0].Full = false
+	g.after(time.Second).want(t, "there is room: it is no crowd", 0, 1)
+	g = crowded()
+	g.fail(0)
+	g.after(time.Second).want(t, "what fails is left at once", 0, 1)
 }

@@ -163,9 +163,20 @@ func TestWhoWasLeftIsAvoided(t *testing.T) {
 		t.Errorf("b was left: %+v, before %+v", is.memory, was.memory)
 	}
 	options := []allocate.Option{{Share: 1}, {Class: 1}, {Class: 2}}
-	avoid(old, &is.memory, options)
+	avoid(old, &is.memory, options, noon.Add(time.Minute))
 	if options[0].Class != 0 || options[1].Class <= options[2].Class {
 		t.Errorf("classes %+v, want b last", options)
+	}
+	// Who has only become less has not been left: those who stayed would be sent away.
+	options = []allocate.Option{{Share: 1}, {Class: 1, Held: 0.2}, {Class: 2}}
+	avoid(old, &is.memory, options, noon.Add(time.Minute))
+	if options[1].Class != 1 {
+		t.Errorf("classes %+v, want b before c: it has a fifth of the clients", options)
+	}
+	// In the round in which it is left it has them still.
+	is.memory.ends = append(is.memory.ends, past{endpoint: c, left: noon.Add(-time.Minute)})
+	if avoid(old, &is.memory, options, noon); options[1].Class <= options[0].Class || options[1].Class >= options[2].Class {
+		t.Errorf("classes %+v, want b, which is just being left, after a, and before c, which was before", options)
 	}
 }
 

@@ -180,7 +180,7 @@ func (t *track) fit(now time.Time) *fitting {
 		}
 		if policy.Switch.Failback > 0 {
 			hold(want, t.serving(i, g), c.Options)
-			avoid(want, &t.slots[i][g].memory, c.Options)
+			avoid(want, &t.slots[i][g].memory, c.Options, now)
 		}
 		s.stays(want, c.Options, now)
 		f.claims = append(f.claims, c)
@@ -191,11 +191,7 @@ func (t *track) fit(now time.Time) *fitting {
 	at := 0
 	t.eachSpill(func(i, g int, policy *steering.Policy, s *spilled) {
 		s.keep(t.slots[i][g].split, f.claims[at].Options, policy.Switch.Failback, now)
-		if was := t.slots[i][g]; !was.memory.surged.Equal(s.surged) {
-			noted := *was
-			noted.memory.surged = s.surged
-			t.note(i, g, &noted)
-		}
+		t.surge(i, g, s.surged)
 		at++
 	})
 	return f

@@ -220,7 +220,8 @@ func (d *decision) allocate(free bool) {
 	policy := d.policy
 	terms := allocate.Terms{Split: d.spec, Bounds: policy.Switch, Spec: d.specHere(), Free: free}
 	terms.Frozen, terms.FrozenWhy = d.frozen()
-	if d.prev != nil && !d.toldOfItself() {
+	terms.Shared = !d.toldOfItself()
+	if d.prev != nil {
 		terms.Surged = d.prev.memory.surged
 	}
 	all := policy.Switch.MaxShiftAll

@@ -21,7 +21,7 @@ type slot struct {
 // endpoints may be those of an earlier revision.
 type memory struct {
 	measured bool
-	surged   time.Time // when caps last sent many away at once; zero = never
+	surged   time.Time // when a crowd last came, or caps last sent many away at once; zero = never
 	clock    allocate.Clock
 	ends     []past // of endpoints of which there is something to remember
 }
@@ -48,13 +48,17 @@ func (m *memory) target(e *steering.Endpoint) float64 {
 }
 
 // gaveUp tells whether an endpoint was given up so lately that it is not chosen again.
-func (m *memory) gaveUp(e *steering.Endpoint) bool {
+func (m *memory) gaveUp(e *steering.Endpoint) bool { return !m.leftAt(e).IsZero() }
+
+// leftAt is when an endpoint was given up; zero = it was not, or that is of no interest
+// any more.
+func (m *memory) leftAt(e *steering.Endpoint) time.Time {
 	for i := range m.ends {
 		if m.ends[i].endpoint == e {
-			return !m.ends[i].left.IsZero()
+			return m.ends[i].left
 		}
 	}
-	return false
+	return time.Time{}
 }
 
 // leaving is the slot with a note of the endpoints that clients were sent away from: who

@@ -19,7 +19,7 @@ type spilled struct {
 	want   []portion
 	shares []portion
 	until  time.Time
-	surged time.Time // when caps last sent many away at once
+	surged time.Time // when a crowd last came, or caps last sent many away at once
 }
 
 // portion is an endpoint's share of a group.
@@ -68,13 +68,14 @@ func (s *spilled) restore(want *steering.Split, options []allocate.Option) {
 	}
 }
 
-// hold notes what a group is served now: of what is over a cap, that leaves last.
+// hold notes what a group is served now, but for what is only tried: of what is over a
+// cap, that leaves last.
 func hold(want, served *steering.Split, options []allocate.Option) {
 	if served == nil {
 		return
 	}
 	for _, c := range served.Picks() {
-		if at := candidateAt(want, c.Endpoint); at >= 0 {
+		if at := candidateAt(want, c.Endpoint); at >= 0 && c.Reason.Code != steering.ReasonExplored {
 			options[at].Held = c.Weight
 		}
 	}
@@ -100,15 +101,21 @@ func (t *track) note(service, group int, noted *slot) {
 }
 
 // avoid has what a group was sent away from not long ago take what others may not only
-// when nobody else has room.
-func avoid(want *steering.Split, memory *memory, options []allocate.Option) {
-	most := 0
+// when nobody else has room, and what it is just leaving before that: who stays has not
+// come back. Where some of the group have stayed since, it is as good as any.
+func avoid(want *steering.Split, memory *memory, options []allocate.Option, now time.Time) {
+	classes := 1
 	for k := range options {
-		most = max(most, options[k].Class)
+		classes = max(classes, options[k].Class+1)
 	}
 	for k := range options {
-		if options[k].Class >= 0 && options[k].Share == 0 && memory.gaveUp(want.Candidates[k].Endpoint) {
-			options[k].Class += most + 1
+		o, left := &options[k], memory.leftAt(want.Candidates[k].Endpoint)
+		switch {
+		case o.Class < 0 || o.Share > 0 || left.IsZero():
+		case o.Held == 0:
+			o.Class += 2 * classes
+		case !left.Before(now):
+			o.Class += classes
 		}
 	}
 }

@@ -73,6 +73,7 @@ type track struct {
 	flows    usage.Flows
 	demand   demand            // of the regions
 	coming   map[int]*expected // by service: a crowd that its schedule expects
+	rises    map[string]*rise  // by region: whether one comes that nobody expects
 	parts    [][]float64       // service × group: part of its region's traffic
 	stretch  float64           // by which the caps had to be stretched; 1 = they hold
 	correct  corrections
@@ -204,6 +205,7 @@ var tradeWords = regexp.MustCompile(`\b(load|pace|pull|cost|price_per_gb)\b`)
 func (t *track) see(traffic Traffic, d demand, now time.Time) {
 	t.carried, t.flows, t.demand = traffic.Carried, traffic.Flows, d
 	t.expect(now)
+	t.crowds(now)
 	t.unserved = true
 	for i, traded := range t.traded {
 		t.services[i].all = t.services[i].all || traded
