@@ -70,7 +70,7 @@ func TestFailback(t *testing.T) {
   stated: {defaults: {score: latency}, switch: {failback: 2m}}
 `)
 	for name, want := range map[string]time.Duration{
-		"itself": 10 * time.Minute, "one-rule": 10 * time.Minute, "at-once": 0, "by-latency": 0, "stated": 2 * time.Minute,
+		"itself": 6 * time.Minute, "one-rule": 6 * time.Minute, "at-once": 0, "by-latency": 0, "stated": 2 * time.Minute,
 	} {
 		if got := policyOf(t, r, name).Switch.Failback; got != want {
 			t.Errorf("failback of %s = %v, want %v", name, got, want)

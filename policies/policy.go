@@ -22,7 +22,7 @@ const autoScore = "auto"
 const (
 	defaultMargin   = 0.10
 	defaultDwell    = time.Minute
-	defaultFailback = 10 * time.Minute // of policies with score: auto; none of others
+	defaultFailback = 6 * time.Minute // of policies with score: auto; none of others
 	defaultRampStep = 30 * time.Second
 	mostCorrect     = 0.5
 	defaultFailure  = 2 * time.Second

@@ -131,7 +131,7 @@ func switchSchema() *schema {
 	return object("",
 		key("margin", "Who serves now stays until a challenger scores better by this part.", percentage()).by("10%"),
 		key("dwell", "The present choice stands for at least so long: 0s to 24h.", duration()).by("60s"),
-		key("failback", "Whoever was given up is not chosen again of free will for so long: 0s to 24h. Default: 10m in policies with score: auto, none in others.", duration()).like("10m"),
+		key("failback", "Whoever was given up is not chosen again of free will for so long: 0s to 24h. Default: 6m in policies with score: auto, none in others.", duration()).like("6m"),
 		key("max_shift", "At most this share of a group's clients moves in a minute. Default: no bound.", matching(`^[^/%]*%\s*/\s*m\s*i\s*n\s*$`)).like("20%/min"),
 		key("max_shift_global", "At most this share of all the policy's clients moves in a minute, over all regions and services together. Default: no bound.", matching(`^[^/%]*%\s*/\s*m\s*i\s*n\s*$`)).like("5%/min"),
 		key("brake", "In a region nothing is emptied while more than this part of the policy's endpoints turned down at once, whichever provider is left out; off = never.",

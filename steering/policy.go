@@ -171,7 +171,7 @@ type PolicyShare struct {
 type Switch struct {
 	Margin   float64       // a challenger must score better by this part, default 0.10
 	Dwell    time.Duration // a choice stands at least so long, default 60 s; the first measured choice does not
-	Failback time.Duration // who was given up is not chosen again voluntarily for so long, default none, 10 min with score: auto
+	Failback time.Duration // who was given up is not chosen again voluntarily for so long, default none, 6 min with score: auto
 	MaxShift float64       // share of a region's clients moved per minute at most; 0 = no bound
 	Ramp     []float64     // shares of its target that a recovered endpoint may have, step by step
 	RampStep time.Duration // how long each step lasts, default 30 s

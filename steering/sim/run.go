@@ -8,7 +8,7 @@ import (
 )
 
 // WarmUp is how much of a world should not count: policies begin from nothing, and
-// what they choose in the first minutes is bound for ten more.
+// what they choose in the first minutes is bound for six more.
 const WarmUp = 15 * time.Minute
 
 // Plan is what is to be simulated.

@@ -87,7 +87,7 @@ func granularity(v *Inquiry) (Finding, error) {
 func hysteresis(v *Inquiry) (Finding, error) {
 	f := Finding{
 		Text: "S3, the shipped policy with players' reports under other margins and dwells, without `failback`, " + v.sized() +
-			". The shipped one has 10 %, 60 s and 10 min of failback.",
+			". The shipped one has 10 %, 60 s and 6 min of failback.",
 		Head: []string{"margin", "dwell", "regret", "moves/h", "back and forth, % of viewers' hours"},
 	}
 	type point struct {
