@@ -27,6 +27,10 @@
 // generation finds them made. That both paths give the same answer but for the
 // compression of names is tested over random and spoiled queries.
 //
+// Where a world is larger than the processor's caches, an answer is a chain of waits
+// for memory. There a batch of queries is looked ahead over before the first is
+// answered, so that they wait together (ahead.go).
+//
 // A query that asks for proof finds it with the octets (fastsigned.go): they are
 // made by the same preparer when they are first asked for, those of steered names
 // before their layout serves.

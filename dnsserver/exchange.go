@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"fairway/steering"
 )
 
 const (
@@ -94,9 +96,7 @@ func (s *Server) exchangeFast(m *scratch, packet []byte, client netip.Addr, tran
 	if s.config.General || snapshot == nil {
 		return nil
 	}
-	if layout := snapshot.Layout.Base(); m.layout != layout { // what time changes of a layout changes no zone
-		m.layout, m.names = layout, s.zones.of(layout).names
-	}
+	s.attend(m, snapshot)
 	if m.names == nil || !m.query.read(packet) {
 		return nil
 	}
@@ -110,6 +110,13 @@ func (s *Server) exchangeFast(m *scratch, packet []byte, client netip.Addr, tran
 		return s.exchangeSigned(m, snapshot, s.behind(client), transport)
 	}
 	return m.fast(m.names, snapshot, s.behind(client), transport)
+}
+
+// attend has the scratch know the names of a snapshot.
+func (s *Server) attend(m *scratch, snapshot *steering.Snapshot) {
+	if layout := snapshot.Layout.Base(); m.layout != layout { // what time changes of a layout changes no zone
+		m.layout, m.names = layout, s.zones.of(layout).names
+	}
 }
 
 // exchangeGeneral answers whatever it is.

@@ -33,6 +33,7 @@ type scratch struct {
 	unixAt   time.Duration // … when it was asked for, on the server's clock
 	began    time.Duration // on the server's clock, when the messages at hand had arrived
 	answered int           // of these
+	ahead    *ahead        // nil until it pays
 	rest     *rest         // of an answer of several messages; nil for none
 }
 

@@ -21,6 +21,7 @@ type nameTable struct {
 	endpoints []*steering.Endpoint // of the steered names, one name's after the other's
 	signed    bool                 // some zone is signed
 	proofs    *proofs              // nil unless signed
+	far       bool                 // with its splits it is larger than nearMemory
 }
 
 // slot is where a name's entry lies, 0 for none, and a part of its hash, which

@@ -48,7 +48,18 @@ func prepareNames(z *zoneSet) *nameTable {
 	}
 	hugePages(t.slots)
 	hugePages(t.octets)
+	t.far = t.isFar(z.layout)
 	return t
+}
+
+// isFar tells whether what answers are made from is more than nearMemory: the table, and
+// for each service and group the place of a split and of a counter.
+func (t *nameTable) isFar(layout *steering.Layout) bool {
+	groups := 0
+	for _, sl := range layout.Services {
+		groups += len(sl.Groups)
+	}
+	return len(t.octets)+8*len(t.slots)+2*8*groups > nearMemory
 }
 
 // name adds one name of a zone; false when the table is full.

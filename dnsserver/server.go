@@ -74,6 +74,7 @@ type Server struct {
 	now      func() time.Time // the time of day, for cookies
 	current  *steering.Current
 	observer Observer
+	expecter Expecter // the observer; nil = it does not look ahead
 	log      *slog.Logger
 
 	zones     zoneCache
@@ -112,6 +113,7 @@ func New(c Config) (*Server, error) {
 	if err := s.cookies.fill(c.Cookies); err != nil {
 		s.log.Error("dns door: the cookie secrets cannot be read; one of this process alone stands in until they can", "error", err)
 	}
+	s.expecter, _ = c.Observer.(Expecter)
 	s.guard = newGuard(c.Limits, c.Cookies.Require && !c.Cookies.Off)
 	s.quarantine = newQuarantine()
 	s.retired = make(chan struct{})

@@ -46,6 +46,10 @@ type answerer interface {
 	// have been sent, which gives the time on the server's clock.
 	begin(m *scratch)
 	end(m *scratch) time.Duration
+	// expect is called before the first answer, with packets that will be answered, as
+	// long as it returns true; lookAhead when there are no more. They change no answer.
+	expect(m *scratch, packet []byte, client netip.Addr) bool
+	lookAhead(m *scratch)
 	// answer answers one of these packets, which it does not keep; nil is silence. The
 	// answer may lie in the scratch.
 	answer(m *scratch, packet []byte, client netip.Addr) []byte
@@ -56,6 +60,12 @@ type overUDP struct{ *Server }
 
 func (o overUDP) begin(m *scratch)             { o.Server.begin(m) }
 func (o overUDP) end(m *scratch) time.Duration { return o.Server.end(m, transportUDP) }
+
+func (o overUDP) lookAhead(m *scratch) { o.Server.lookAhead(m) }
+
+func (o overUDP) expect(m *scratch, packet []byte, client netip.Addr) bool {
+	return o.Server.expect(m, packet, client)
+}
 
 func (o overUDP) answer(m *scratch, packet []byte, client netip.Addr) []byte {
 	return o.respond(m, packet, client, transportUDP)

@@ -253,6 +253,11 @@ func (w *mmsgWorker) work(ctx context.Context, answer answerer) bool {
 func (w *mmsgWorker) answer(answer answerer) time.Duration {
 	b := w.batch
 	answer.begin(w.scratch)
+	if w.count >= fewestAhead {
+		for i := 0; i < w.count && answer.expect(w.scratch, b.packet(i), b.client(i)); i++ {
+		}
+		answer.lookAhead(w.scratch)
+	}
 	for i := range w.count {
 		w.scratch.out = b.replies[i][:]
 		if reply := answer.answer(w.scratch, b.packet(i), b.client(i)); len(reply) > 0 {

@@ -21,6 +21,9 @@ type echo struct{}
 func (echo) begin(*scratch)             {}
 func (echo) end(*scratch) time.Duration { return time.Duration(time.Now().UnixNano()) }
 
+func (echo) expect(*scratch, []byte, netip.Addr) bool { return false }
+func (echo) lookAhead(*scratch)                       {}
+
 func (echo) answer(m *scratch, packet []byte, client netip.Addr) []byte {
 	return append(m.out[:0], fmt.Sprintf("%s %s", packet, client)...)
 }

@@ -14,9 +14,9 @@ import (
 // further part of memory is one more to wait for.
 type Split struct {
 	TTL        time.Duration
-	shares     []choice  // of the leading candidates, those that have a weight: a copy that lies together
-	only       [1]choice // where that is one, it lies here
+	shares     []choice // of the leading candidates, those that have a weight: a copy that lies together
 	Trouble    Trouble
+	only       [1]choice   // where there is one share, it lies here
 	Candidates []Candidate // best first; those with a weight before those without
 	Reason     Reason      // why the candidates with a weight are these
 	Holds      []Hold      // what kept the split from its target
@@ -58,8 +58,8 @@ type share struct {
 
 // choice is a share with whose it is.
 type choice struct {
-	share
 	endpoint *Endpoint
+	share
 }
 
 // Reason says in a closed code, and in words, why something is as it is.
@@ -187,7 +187,7 @@ func NewSplit(candidates []Candidate, ttl time.Duration, reason Reason, holds []
 		s.shares = make([]choice, picks)
 	}
 	for i := range s.shares {
-		s.shares[i] = choice{candidates[i].share, candidates[i].Endpoint}
+		s.shares[i] = choice{candidates[i].Endpoint, candidates[i].share}
 	}
 	return s, nil
 }

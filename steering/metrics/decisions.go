@@ -46,11 +46,8 @@ func newDecisions(snapshot func() *steering.Snapshot, bound int) *decisions {
 
 func (d *decisions) count(door string, decision *steering.Decision) {
 	t := (*tally)(nil)
-	for _, at := range *d.doors.Load() {
-		if at.door == door {
-			t = at.find(decision)
-			break
-		}
+	if at := d.at(door); at != nil {
+		t = at.find(decision)
 	}
 	if t == nil {
 		t = d.begin(door, decision)
@@ -62,6 +59,16 @@ func (d *decisions) count(door string, decision *steering.Decision) {
 		d.follow()
 		d.add(t)
 	}
+}
+
+// at gives a door's tallies, nil where it has counted nothing yet.
+func (d *decisions) at(door string) *doorTallies {
+	for _, at := range *d.doors.Load() {
+		if at.door == door {
+			return at
+		}
+	}
+	return nil
 }
 
 // begin gives the tally of a decision that none was found for.
@@ -95,14 +102,11 @@ func (d *decisions) late(decision *steering.Decision) bool {
 
 // door gives a door's tallies.
 func (d *decisions) door(name string) *doorTallies {
-	known := *d.doors.Load()
-	for _, at := range known {
-		if at.door == name {
-			return at
-		}
+	if at := d.at(name); at != nil {
+		return at
 	}
 	at := &doorTallies{door: name}
-	more := append(slices.Clone(known), at)
+	more := append(slices.Clone(*d.doors.Load()), at)
 	d.doors.Store(&more)
 	return at
 }

@@ -47,6 +47,13 @@ func newDNS(decisions *decisions) *DNS {
 // Decided counts a decision that was handed out.
 func (d *DNS) Decided(door string, decision *steering.Decision) { d.decisions.count(door, decision) }
 
+// Expect is told of decisions that are near.
+func (d *DNS) Expect(door string, soon []steering.Soon) {
+	if at := d.decisions.at(door); at != nil {
+		at.lookAhead(soon)
+	}
+}
+
 // Answered counts an answer. Type and response code are as in the IANA
 // registries, in capitals; those that are not worth a series become "other".
 func (d *DNS) Answered(transport, qtype, rcode string) {

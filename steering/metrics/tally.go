@@ -67,6 +67,28 @@ func (a *doorTallies) find(d *steering.Decision) *tally {
 	return t
 }
 
+// lookAhead brings near where decisions will be counted. It finds its way as find and
+// count do, for all at once: see steering.Snapshot.LookAhead.
+func (a *doorTallies) lookAhead(soon []steering.Soon) (touched uint64) {
+	services := a.services[side(false)].Load()
+	if services == nil {
+		return 0
+	}
+	var at [64]*tally
+	soon = soon[:min(len(soon), len(at))]
+	for i := range soon {
+		if service := soon[i].Service; service < len(*services) {
+			at[i] = (*services)[service].Load()
+		}
+	}
+	for i := range soon {
+		if t := at[i]; t != nil && soon[i].Group >= 0 && soon[i].Group < len(t.splits) {
+			touched += t.counts[soon[i].Group*t.picks].Load()
+		}
+	}
+	return touched
+}
+
 // put makes a tally the one of a service, and returns the one that it was.
 func (a *doorTallies) put(service int, t *tally) (old *tally) {
 	at := &a.services[side(t.canary)]
