@@ -171,10 +171,9 @@ func (a *ahead) prepared(t *nameTable) {
 			a.offsets[i] += binary.BigEndian.Uint32(name.octets[steeredFixed+4*endpoint:])
 		}
 	}
-	const line = 64
 	sum := uint32(0)
 	for _, at := range a.offsets[:a.soon] {
-		sum += uint32(t.octets[at]) + uint32(t.octets[min(int(at)+line, len(t.octets)-1)])
+		sum += uint32(t.octets[at]) + uint32(t.octets[min(int(at)+64, len(t.octets)-1)])
 	}
 	a.touched += sum
 }

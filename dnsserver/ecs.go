@@ -26,7 +26,7 @@ type subnet struct {
 
 var errTwoSubnets = errors.New("two client subnets: which one is the client?")
 
-// parseSubnet reads the data of an ECS option as strictly as RFC 7871 asks:
+// read reads the data of an ECS option as strictly as RFC 7871 asks:
 //
 //   - §7.2.1: "A query with a wrongly formatted option (e.g., an unknown FAMILY)
 //     MUST be rejected and a FORMERR response MUST be returned to the sender";
@@ -35,35 +35,63 @@ var errTwoSubnets = errors.New("two client subnets: which one is the client?")
 //     SOURCE PREFIX-LENGTH field, padding with 0 bits to pad to the end of the
 //     last octet needed"; one with too few or too many octets, or with bits set
 //     beyond, is answered FORMERR as well.
-func parseSubnet(data []byte) (subnet, error) {
+//
+// After an error, what was read means nothing.
+func (n *subnet) read(data []byte) error {
 	if len(data) < 4 {
-		return subnet{}, errors.New("client subnet: shorter than its fixed part")
+		return errors.New("client subnet: shorter than its fixed part")
 	}
-	n := subnet{family: binary.BigEndian.Uint16(data), source: int(data[2])}
+	n.family, n.source = binary.BigEndian.Uint16(data), int(data[2])
 	scope, octets := data[3], data[4:]
 	width, known := addressWidth(n.family)
 	switch {
 	case !known:
-		return subnet{}, fmt.Errorf("client subnet: unknown family %d", n.family)
+		return fmt.Errorf("client subnet: unknown family %d", n.family)
 	case n.source > width:
-		return subnet{}, fmt.Errorf("client subnet: source length %d in family %d", n.source, n.family)
+		return fmt.Errorf("client subnet: source length %d in family %d", n.source, n.family)
 	case scope != 0:
-		return subnet{}, errors.New("client subnet: a scope in a query")
+		return errors.New("client subnet: a scope in a query")
 	case len(octets) != (n.source+7)/8:
-		return subnet{}, fmt.Errorf("client subnet: %d octets of address for %d bits", len(octets), n.source)
-	case n.family == familyNone:
-		return n, nil
-	}
-	var full [16]byte
-	copy(full[:], octets)
-	n.address = netip.AddrFrom16(full)
-	if n.family == familyIPv4 {
-		n.address = netip.AddrFrom4([4]byte(full[:4]))
+		return fmt.Errorf("client subnet: %d octets of address for %d bits", len(octets), n.source)
 	}
 	if within := n.source % 8; within > 0 && octets[len(octets)-1]<<within != 0 {
-		return subnet{}, errors.New("client subnet: bits set beyond the source length")
+		return errors.New("client subnet: bits set beyond the source length")
 	}
-	return n, nil
+	switch n.family {
+	case familyIPv4:
+		n.address = ipv4From(octets)
+	case familyIPv6:
+		n.address = ipv6From(octets)
+	}
+	return nil
+}
+
+// ipv4From is the address that begins with these octets, at most 4. It goes through a
+// number, since to write octets and read them together at once makes a processor wait.
+func ipv4From(octets []byte) netip.Addr {
+	var bits uint32
+	for i, octet := range octets {
+		bits |= uint32(octet) << (24 - 8*i)
+	}
+	var four [4]byte
+	binary.BigEndian.PutUint32(four[:], bits)
+	return netip.AddrFrom4(four)
+}
+
+// ipv6From is the same for at most 16.
+func ipv6From(octets []byte) netip.Addr {
+	var high, low uint64
+	for i, octet := range octets {
+		if i < 8 {
+			high |= uint64(octet) << (56 - 8*i)
+		} else {
+			low |= uint64(octet) << (120 - 8*i)
+		}
+	}
+	var sixteen [16]byte
+	binary.BigEndian.PutUint64(sixteen[:8], high)
+	binary.BigEndian.PutUint64(sixteen[8:], low)
+	return netip.AddrFrom16(sixteen)
 }
 
 // addressWidth is the length of a family's addresses in bits.

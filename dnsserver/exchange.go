@@ -29,6 +29,7 @@ func (s *Server) begin(m *scratch) { m.began, m.answered = s.clock(), 0 }
 
 func (s *Server) end(m *scratch, transport string) time.Duration {
 	now := s.clock()
+	s.tellAlike(m, transport)
 	if m.answered > 0 {
 		s.observer.Took(transport, m.answered, now-m.began)
 	}
@@ -71,9 +72,28 @@ func (s *Server) respond(m *scratch, packet []byte, client netip.Addr, transport
 	return answer
 }
 
+// answered counts an answer. Those behind each other that are alike are told together,
+// at the latest when what has arrived together is answered.
 func (s *Server) answered(m *scratch, transport, qtype string, rcode int) {
 	m.answered++
-	s.observer.Answered(transport, qtype, rcodeLabel(rcode))
+	if of := (kind{qtype, rcode}); m.alike.kind != of {
+		s.tellAlike(m, transport)
+		m.alike.kind = of
+	}
+	m.alike.answers++
+}
+
+func (s *Server) tellAlike(m *scratch, transport string) {
+	if m.alike.answers > 0 {
+		s.observer.Answered(transport, m.alike.qtype, rcodeLabel(m.alike.rcode), m.alike.answers)
+		m.alike.answers = 0
+	}
+}
+
+// kind is what an answer is counted as.
+type kind struct {
+	qtype string
+	rcode int
 }
 
 // clock is the time since the server was made: half the price of time.Now, which

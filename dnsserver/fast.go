@@ -33,8 +33,12 @@ type scratch struct {
 	unixAt   time.Duration // … when it was asked for, on the server's clock
 	began    time.Duration // on the server's clock, when the messages at hand had arrived
 	answered int           // of these
-	ahead    *ahead        // nil until it pays
-	rest     *rest         // of an answer of several messages; nil for none
+	alike    struct {      // the last of these, of one kind
+		kind
+		answers int
+	}
+	ahead *ahead // nil until it pays
+	rest  *rest  // of an answer of several messages; nil for none
 }
 
 func newScratch() *scratch { return &scratch{out: make([]byte, maxUDP)} }

@@ -18,9 +18,9 @@ type Observer interface {
 	// Decided is called for every answer that hands out an endpoint, or fails
 	// because the decision has none to hand out.
 	Decided(door string, d *steering.Decision)
-	// Answered is called for every answer. All values are from small, closed sets; a
-	// query type that is not in ours is "other".
-	Answered(transport, qtype, rcode string)
+	// Answered is called for so many answers that are alike. All values are from small,
+	// closed sets; a query type that is not in ours is "other".
+	Answered(transport, qtype, rcode string, answers int)
 	// Took is called for answers to queries that were read together, once they are
 	// written: how many there are, and how long that took.
 	Took(transport string, answers int, took time.Duration)
@@ -29,9 +29,9 @@ type Observer interface {
 // silent is the observer of those who want none.
 type silent struct{}
 
-func (silent) Decided(string, *steering.Decision) {}
-func (silent) Answered(string, string, string)    {}
-func (silent) Took(string, int, time.Duration)    {}
+func (silent) Decided(string, *steering.Decision)   {}
+func (silent) Answered(string, string, string, int) {}
+func (silent) Took(string, int, time.Duration)      {}
 
 // typeLabel names the type that a request asks for.
 func typeLabel(request *dns.Msg) string {

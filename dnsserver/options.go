@@ -49,8 +49,10 @@ func (o *options) readOption(code uint16, data []byte) (err error) {
 		if o.subnetData != nil {
 			return errTwoSubnets
 		}
-		if o.subnet, err = parseSubnet(data); err == nil {
+		if err = o.subnet.read(data); err == nil {
 			o.subnetData = data
+		} else {
+			o.subnet = subnet{}
 		}
 		return err
 	case dns.EDNS0COOKIE:

@@ -120,8 +120,8 @@ func (c *counting) Decided(_ string, d *steering.Decision) {
 	c.decided[first.Endpoint.ID]++
 }
 
-func (c *counting) Answered(string, string, string) {}
-func (c *counting) Took(string, int, time.Duration) {}
+func (c *counting) Answered(string, string, string, int) {}
+func (c *counting) Took(string, int, time.Duration)      {}
 
 func (c *counting) of(id string) int {
 	c.mu.Lock()

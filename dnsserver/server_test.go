@@ -304,10 +304,12 @@ func (r *recorder) Decided(door string, d *steering.Decision) {
 	r.decided = append(r.decided, door+" "+endpoint)
 }
 
-func (r *recorder) Answered(transport, qtype, rcode string) {
+func (r *recorder) Answered(transport, qtype, rcode string, answers int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.answered = append(r.answered, transport+" "+qtype+" "+rcode)
+	for range answers {
+		r.answered = append(r.answered, transport+" "+qtype+" "+rcode)
+	}
 }
 
 func (r *recorder) Took(transport string, answers int, took time.Duration) {
@@ -353,6 +355,27 @@ func TestObserver(t *testing.T) {
 		if r.timed != 1 {
 			t.Errorf("%s: the time of %d answers was told, want that of one", c.name, r.timed)
 		}
+	}
+}
+
+// TestAlikeAnswersAreToldTogether: each answer of a batch is told once, with its kind, when
+// the batch has ended.
+func TestAlikeAnswersAreToldTogether(t *testing.T) {
+	r := &recorder{}
+	s, _ := newServer(t, func(c *Config) { c.Observer = r })
+	m, client := newScratch(), netip.MustParseAddr(inEU)
+	for range 2 {
+		s.begin(m)
+		for _, asked := range []string{"www A", "www A", "live A", "www AAAA", "nothing A", "nothing A", "www A"} {
+			name, qtype, _ := strings.Cut(asked, " ")
+			s.respond(m, packed(t, query(name+".fairway.test.", dns.StringToType[qtype])), client, transportUDP)
+		}
+		s.end(m, transportUDP)
+		const ok, none = "udp A NOERROR,", "udp A NXDOMAIN,"
+		if got, want := strings.Join(r.answered, ",")+",", ok+ok+ok+"udp AAAA NOERROR,"+none+none+ok; got != want {
+			t.Errorf("told %s, want %s", got, want)
+		}
+		r.answered = nil
 	}
 }
 

@@ -259,7 +259,7 @@ func (w *mmsgWorker) answer(answer answerer) time.Duration {
 		answer.lookAhead(w.scratch)
 	}
 	for i := range w.count {
-		w.scratch.out = b.replies[i][:]
+		w.scratch.out = b.room()
 		if reply := answer.answer(w.scratch, b.packet(i), b.client(i)); len(reply) > 0 {
 			b.reply(i, reply)
 		}

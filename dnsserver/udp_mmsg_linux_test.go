@@ -310,3 +310,31 @@ func TestMmsgUnsendable(t *testing.T) {
 		}
 	}
 }
+
+// TestMmsgReplies: the answers of a batch do not lie in each other's place, as large as they
+// may be, whether they lie in the batch or elsewhere.
+func TestMmsgReplies(t *testing.T) {
+	for _, length := range []int{1, line - 1, line, line + 1, maxUDP} {
+		b := newMmsgBatch(false)
+		for i := range batchSize {
+			answer := b.room()[:length]
+			if i%3 == 2 {
+				answer = make([]byte, length)
+			}
+			for at := range answer {
+				answer[at] = byte(i)
+			}
+			b.reply(i, answer)
+		}
+		for i := range batchSize {
+			for at, got := range unsafe.Slice(b.outIov[i].Base, b.outIov[i].Len) {
+				if got != byte(i) {
+					t.Fatalf("answers of %d octets: octet %d of answer %d is of answer %d", length, at, i, got)
+				}
+			}
+		}
+		if b.reset(batchSize); &b.room()[0] != &b.replies[0] {
+			t.Error("the next batch does not begin where this one did")
+		}
+	}
+}

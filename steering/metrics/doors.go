@@ -54,16 +54,16 @@ func (d *DNS) Expect(door string, soon []steering.Soon) {
 	}
 }
 
-// Answered counts an answer. Type and response code are as in the IANA
+// Answered counts answers that are alike. Type and response code are as in the IANA
 // registries, in capitals; those that are not worth a series become "other".
-func (d *DNS) Answered(transport, qtype, rcode string) {
+func (d *DNS) Answered(transport, qtype, rcode string, answers int) {
 	l := dnsLabels{transport, qtype, rcode}
 	count, known := d.known.peek(l.hint(), l)
 	if !known {
 		l = dnsLabels{within(transports, transport), within(queryTypes, qtype), within(responseCodes, rcode)}
 		count = d.known.get(l.hint(), l)
 	}
-	count.Inc()
+	count.Add(float64(answers))
 }
 
 // Took counts how long answers took that were read and written together.

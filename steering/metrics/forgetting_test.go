@@ -238,15 +238,15 @@ func TestCountingAllocatesNothing(t *testing.T) {
 	for range 20 {
 		f.decide("dns", 0, 1, 50)
 		f.decide("redirect", 1, 0, 50)
-		f.DNS().Answered("udp", "AAAA", "NOERROR")
-		f.DNS().Answered("tcp", "A", "NXDOMAIN")
+		f.DNS().Answered("udp", "AAAA", "NOERROR", 1)
+		f.DNS().Answered("tcp", "A", "NXDOMAIN", 1)
 		f.HTTP().Answered("redirect", 302, time.Microsecond)
 	}
 	d := f.current().Decide(steering.Query{})
 	for name, call := range map[string]func(){
 		"Decided":       func() { f.DNS().Decided("dns", &d) },
-		"DNS Answered":  func() { f.DNS().Answered("udp", "AAAA", "NOERROR") },
-		"DNS junk":      func() { f.DNS().Answered("udp", "TYPE4711", "NOERROR") },
+		"DNS Answered":  func() { f.DNS().Answered("udp", "AAAA", "NOERROR", 1) },
+		"DNS junk":      func() { f.DNS().Answered("udp", "TYPE4711", "NOERROR", 1) },
 		"HTTP Answered": func() { f.HTTP().Answered("redirect", 302, time.Microsecond) },
 	} {
 		for range 100 {
