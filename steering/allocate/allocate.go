@@ -23,6 +23,7 @@ type Entry struct {
 	Recovered time.Time // when its ramp began; zero = not ramping
 	Left      time.Time // when it was given up as a target; zero = it is one, or never was
 	Full      bool      // at its cap: who is not there should not choose it of free will
+	Near      bool      // near its cap: it may be slow because of a crowd
 
 	barred bool // full, or given up too lately to be chosen again of free will
 }
@@ -56,7 +57,7 @@ type Terms struct {
 // Clock is what the bounds remember of a group as a whole.
 type Clock struct {
 	Chosen time.Time // when the target last changed
-	Lured  time.Time // since when another is better than a target that is at its cap; zero = none is
+	Lured  time.Time // since when another is better than a target that is near its cap; zero = none is
 	Moved  time.Time // up to when the shift allowance is used up
 	Spec   uint64    // that the target follows
 }
@@ -252,7 +253,7 @@ func (a *allocation) target() []float64 {
 		return old
 	}
 	if until, crowded := a.crowded(lured); crowded && !edited {
-		a.hold(steering.HoldDwell, until, "the present choice is at its cap: a crowd that is not known of yet may be what makes it slow")
+		a.hold(steering.HoldDwell, until, "the present choice is near its cap: a crowd that is not known of yet may be what makes it slow")
 		return old
 	}
 	if until := notAfter(a.Surged, a.now).Add(a.bounds.Failback * 6 / 10); !a.Surged.IsZero() && a.now.Before(until) {
@@ -262,11 +263,11 @@ func (a *allocation) target() []float64 {
 	return a.choose(want)
 }
 
-// crowded tells whether the target is at its cap and that another is better is too young
+// crowded tells whether the target is near its cap and that another is better is too young
 // to follow, and until when. A crowd is felt before it is known how large it is: all who
 // feel it would leave together, and crowd the next.
 func (a *allocation) crowded(lured time.Time) (until time.Time, yes bool) {
-	if !a.Shared || !slices.ContainsFunc(a.entries, func(e Entry) bool { return e.Full && e.Target > 0 && e.Serves() }) {
+	if !a.Shared || !slices.ContainsFunc(a.entries, func(e Entry) bool { return e.Near && e.Target > 0 && e.Serves() }) {
 		return until, false
 	}
 	if a.clock.Lured = lured; lured.IsZero() {

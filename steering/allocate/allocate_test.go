@@ -465,7 +465,7 @@ func TestNothingIsChosenInASurge(t *testing.T) {
 	}
 }
 
-// Who is at its cap may be slow because of a crowd of which nothing is known yet. Where
+// Who is near its cap may be slow because of a crowd of which nothing is known yet. Where
 // others see the same and would leave with it, a group waits a dwell before it believes
 // that another is better.
 func TestCrowdIsWaitedFor(t *testing.T) {
@@ -473,7 +473,7 @@ func TestCrowdIsWaitedFor(t *testing.T) {
 		g := newGroup(best, steering.Switch{Margin: 0.1, Dwell: time.Minute}, 100, 50)
 		g.shared = true
 		g.after(time.Hour)
-		g.entries[0].Full = true
+		g.entries[0].Near = true
 		g.entries[1].Score = 200
 		return g
 	}
@@ -497,7 +497,7 @@ func TestCrowdIsWaitedFor(t *testing.T) {
 	g.shared = false
 	g.after(time.Second).want(t, "its own clients say so", 0, 1)
 	g = crowded()
-	g.entries[0].Full = false
+	g.entries[0].Near = false
 	g.after(time.Second).want(t, "there is room: it is no crowd", 0, 1)
 	g = crowded()
 	g.fail(0)

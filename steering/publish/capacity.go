@@ -160,7 +160,9 @@ func (t *track) fit(now time.Time) *fitting {
 		return new(fitting)
 	}
 	f := &fitting{limits: t.limits, capacities: t.limits.at(t.carried, now)}
-	if !t.spilling(now) && !t.over(f.capacities) {
+	wanted := t.wanted(f.capacities)
+	t.near = &fullness{f.limits, f.from(wanted, nearCap)}
+	if !t.spilling(now) && !slices.Contains(f.from(wanted, 1), true) {
 		t.filled(nil)
 		return f
 	}
@@ -222,8 +224,8 @@ func (t *track) spilling(now time.Time) bool {
 	return false
 }
 
-// over tells whether what is wanted is over any cap.
-func (t *track) over(capacities []allocate.Capacity) bool {
+// wanted is what would be asked of each capacity if all had what was decided.
+func (t *track) wanted(capacities []allocate.Capacity) []float64 {
 	loads := make([]float64, len(capacities))
 	for i, sl := range t.layout.Services {
 		for g, group := range sl.Groups {
@@ -242,12 +244,7 @@ func (t *track) over(capacities []allocate.Capacity) bool {
 			}
 		}
 	}
-	for x := range loads {
-		if loads[x] > capacities[x].Limit {
-			return true
-		}
-	}
-	return false
+	return loads
 }
 
 func (f *fitting) claim(want *steering.Split, group steering.Group, of [2]float64) allocate.Claim {
@@ -302,12 +299,15 @@ type fullness struct {
 	full []bool // by capacity
 }
 
-func (f *fitting) fullness() *fullness {
-	full := make([]bool, len(f.capacities))
+func (f *fitting) fullness() *fullness { return &fullness{f.limits, f.from(f.loads, atCap)} }
+
+// from tells of which capacities loads take more than a part.
+func (f *fitting) from(loads []float64, part float64) []bool {
+	full := make([]bool, len(loads))
 	for x := range full {
-		full[x] = f.loads[x] > atCap*f.capacities[x].Limit
+		full[x] = loads[x] > part*f.capacities[x].Limit
 	}
-	return &fullness{f.limits, full}
+	return full
 }
 
 // filled takes in who is at its cap now: where that is news, whoever may choose thinks
@@ -374,8 +374,12 @@ func (f *fitting) split(want *steering.Split, c *allocate.Claim, coming string) 
 	return reweighed(want, candidates, append(slices.Clone(want.Holds), steering.Hold{By: steering.HoldCap, Note: note}))
 }
 
-// atCap is the part of a limit from which on it counts as used up.
-const atCap = 0.99
+// atCap is the part of a limit from which on it counts as used up, and nearCap that from
+// which on what is slow may be so because of a crowd of which nothing is known yet.
+const (
+	atCap   = 0.99
+	nearCap = 0.9
+)
 
 // full names the capacities of an option that are used up.
 func (f *fitting) full(draws []int) string {

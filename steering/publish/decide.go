@@ -164,7 +164,9 @@ func (d *decision) load() {
 		o := &d.options[i]
 		d.entries = append(d.entries, allocate.Entry{
 			Eligible: o.left, Spare: o.spare() && d.why.Code != steering.ReasonForced, Gone: o.gone,
-			Score: o.score, Weight: d.weight(o.endpoint), Full: d.policy.Switch.Failback > 0 && d.full.at(o.endpoint.Provider, d.group.Region),
+			Score: o.score, Weight: d.weight(o.endpoint),
+			Full: d.policy.Switch.Failback > 0 && d.full.at(o.endpoint.Provider, d.group.Region),
+			Near: d.policy.Switch.Failback > 0 && d.near.at(o.endpoint.Provider, d.group.Region),
 		})
 	}
 	d.position = slices.Grow(d.position[:0], len(d.options))[:len(d.options)]

@@ -24,6 +24,7 @@ type evidence struct {
 	moved     map[string]time.Time     // as steering.State.Moved; it is written to
 	groups    map[*steering.Policy]int // service × region groups of a policy that bounds what moves in all
 	full      *fullness                // who is at its cap
+	near      *fullness                // … or will be soon
 	now       time.Time
 }
 

@@ -69,7 +69,7 @@ func (v *View) ExplainDecision(q steering.Query, d steering.Decision) *steering.
 	ev := newDecider(&evidence{
 		revision: layout.Revision, health: v.Health, poolDown: decided.poolDown, overrides: v.Overrides,
 		market: market{v.Traffic.Carried}, estimates: v.Estimates, signals: v.Signals, now: v.At,
-		brakes: decided.held, moved: maps.Clone(decided.moved), groups: decided.groups, full: decided.full,
+		brakes: decided.held, moved: maps.Clone(decided.moved), groups: decided.groups, full: decided.full, near: decided.near,
 	})
 	ev.begin(sl.Service, nil)
 	fresh := ev.decide(ev.spot(d.Group), prev, &x.Stages)

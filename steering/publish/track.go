@@ -68,6 +68,7 @@ type track struct {
 	limits   *limits         // nil = nothing is capped
 	spills   [][]spilled     // service × group: what caps have made of it
 	full     *fullness       // after the last fit
+	near     *fullness       // before it: who is wanted for nearly all that he may carry
 	traded   []bool          // per service: its policy reads prices, commits or load
 	carried  *usage.Standing // by the providers, as last looked at
 	flows    usage.Flows
@@ -320,7 +321,7 @@ func (t *track) decide(overrides []steering.Override, now time.Time) (next time.
 		ev := &evidence{
 			revision: t.layout.Revision, health: t.health, poolDown: t.poolDown, overrides: overrides,
 			market: market{t.carried}, estimates: t.estimates, signals: t.signals, now: now,
-			brakes: t.held, moved: t.moved, groups: t.groups, full: t.full,
+			brakes: t.held, moved: t.moved, groups: t.groups, full: t.full, near: t.near,
 		}
 		changed = t.decideAll(due, func() *decider {
 			d := newDecider(ev)
@@ -453,8 +454,9 @@ type side struct {
 	moved    map[string]time.Time
 	groups   map[*steering.Policy]int
 	full     *fullness
+	near     *fullness
 }
 
 func (t *track) side() *side {
-	return &side{slots: slices.Clone(t.slots), poolDown: t.poolDown, held: t.held, moved: maps.Clone(t.moved), groups: t.groups, full: t.full}
+	return &side{slots: slices.Clone(t.slots), poolDown: t.poolDown, held: t.held, moved: maps.Clone(t.moved), groups: t.groups, full: t.full, near: t.near}
 }
