@@ -363,7 +363,7 @@ func TestAutomaticRevert(t *testing.T) {
 
 	// A canary, with the node killed in between.
 	breakBravo(false)
-	until(t, patience, "bravo is whole again, and the failures have left the window", func() bool { return a.whole("bravo") })
+	until(t, 3*patience, "bravo is whole again, and the failures have left the window", func() bool { return a.whole("bravo") })
 	a.says(0, []string{"on trial for 30 %"}, append([]string{"apply", bravoOnly, "--canary", "30%", "--detach"}, watch...)...)
 	p.kill()
 	p = node()

@@ -16,11 +16,13 @@ import (
 type browser struct {
 	t       *testing.T
 	in      io.WriteCloser
+	ordered int // how often
 	answers chan browserAnswer
 	said    *lockedBuffer
 }
 
 type browserAnswer struct {
+	Of    int             `json:"of"` // the order that it is for
 	Value json.RawMessage `json:"value"`
 	Error string          `json:"error"`
 }
@@ -58,9 +60,9 @@ func openBrowser(t *testing.T) *browser {
 		lines := bufio.NewScanner(out)
 		lines.Buffer(nil, 16<<20)
 		for lines.Scan() {
-			a := browserAnswer{Error: "the driver wrote no answer: " + lines.Text()}
-			if json.Unmarshal(lines.Bytes(), &a) == nil && a.Value != nil {
-				a.Error = ""
+			var a browserAnswer
+			if err := json.Unmarshal(lines.Bytes(), &a); err != nil {
+				a.Error = "the driver wrote no answer: " + lines.Text()
 			}
 			b.answers <- a
 		}
@@ -81,8 +83,11 @@ func openBrowser(t *testing.T) *browser {
 	return b
 }
 
-// order has the driver do something and returns what came of it.
+// order has the driver do something and returns what came of it. What comes of one that
+// was given up is not for the next.
 func (b *browser) order(command map[string]any) (json.RawMessage, error) {
+	b.ordered++
+	command["order"] = b.ordered
 	line, err := json.Marshal(command)
 	if err != nil {
 		return nil, err
@@ -90,17 +95,21 @@ func (b *browser) order(command map[string]any) (json.RawMessage, error) {
 	if _, err := b.in.Write(append(line, '\n')); err != nil {
 		return nil, err
 	}
-	select {
-	case a, ok := <-b.answers:
-		if !ok {
-			return nil, errors.New("the browser's driver has ended: " + b.said.String())
+	for late := time.After(2 * patience); ; {
+		select {
+		case a, ok := <-b.answers:
+			switch {
+			case !ok:
+				return nil, errors.New("the browser's driver has ended: " + b.said.String())
+			case a.Of != b.ordered && a.Of != 0:
+				continue
+			case a.Error != "":
+				return nil, errors.New(a.Error)
+			}
+			return a.Value, nil
+		case <-late:
+			return nil, errors.New("the browser did not answer")
 		}
-		if a.Error != "" {
-			return nil, errors.New(a.Error)
-		}
-		return a.Value, nil
-	case <-time.After(patience):
-		return nil, errors.New("the browser did not answer")
 	}
 }
 

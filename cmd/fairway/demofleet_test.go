@@ -37,7 +37,7 @@ func TestDemoFleet(t *testing.T) {
 	}
 	folder := regexp.MustCompile(`Files: ([^;]+);`).FindStringSubmatch(said)[1]
 
-	until(t, patience, "all nodes are ready", func() bool {
+	until(t, 3*patience, "all nodes are ready", func() bool {
 		var table struct{ Nodes []fleetNode }
 		out, _, _ := run(t, temp, "fleet", "-o", "json")
 		if json.Unmarshal([]byte(out), &table) != nil || len(table.Nodes) != 9 {

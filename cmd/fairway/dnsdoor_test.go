@@ -43,7 +43,7 @@ services: {live: {hostnames: live.video.example, endpoints: [{provider: alpha, h
 	request := new(dns.Msg).SetQuestion("ns1.video.example.", dns.TypeA)
 	plain, encrypted := n.dns.Addrs()[0], n.dns.TLSAddrs()[0]
 	until(t, patience, "plain DNS is served", func() bool {
-		reply, _, err := (&dns.Client{Timeout: time.Second}).Exchange(request, plain)
+		reply, _, err := (&dns.Client{Timeout: oneAnswer}).Exchange(request, plain)
 		return err == nil && len(reply.Answer) == 1
 	})
 	// serial is the certificate's, 0 when there is no answer over TLS.

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/miekg/dns"
 
@@ -45,7 +44,7 @@ services:
 		request := new(dns.Msg)
 		request.SetQuestion(name, qtype)
 		request.SetEdns0(1232, true)
-		client := dns.Client{Timeout: time.Second}
+		client := dns.Client{Timeout: oneAnswer}
 		reply, _, err := client.Exchange(request, d.dns)
 		if err != nil {
 			return new(dns.Msg)

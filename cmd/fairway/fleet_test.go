@@ -115,7 +115,7 @@ func (f *fleetUnderTest) self(name string) (told fleetNode) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), oneAnswer)
 	defer cancel()
 	if node.Do(ctx, "GET", fleetPath+"node", nil, &told) != nil {
 		return fleetNode{}

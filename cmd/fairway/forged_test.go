@@ -127,9 +127,13 @@ policies:
 		}
 		return false
 	})
-	if up, down := judged(); up != 3 || down != 0 {
-		t.Errorf("%d verdicts are up and %d down", up, down)
-	}
+	until(t, patience, "every verdict is up, and none down", func() bool {
+		up, down := judged()
+		if down > 0 {
+			t.Fatalf("%d verdicts are down", down)
+		}
+		return up == 3
+	})
 	if answer, err := d.decide("live", clientIn["eu"]); err != nil || answer.Endpoints[0].Provider != "alpha" {
 		t.Errorf("%+v, %v", answer, err)
 	}

@@ -70,7 +70,11 @@ func TestOneDecision(t *testing.T) {
 	other.http = fmt.Sprintf("127.0.0.1:%d", freeport.Find(t, "127.0.0.1"))
 	door := start(t, temp, "run", "--config", config, "--data", data, "--role", "http", "--http", other.http,
 		"--api", fmt.Sprintf("127.0.0.1:%d", freeport.Find(t, "127.0.0.1")))
-	until(t, patience, "the other HTTP door answers", func() bool { _, err := other.decide("live", clientIn["eu"]); return err == nil })
+	until(t, patience, "the other HTTP door answers by the same generation", func() bool {
+		here, err := d.decide("live", clientIn["eu"])
+		there, failed := other.decide("live", clientIn["eu"])
+		return err == nil && failed == nil && here.Generation == there.Generation
+	})
 
 	t.Run("doors", func(t *testing.T) { doorsAgree(t, d, &other) })
 

@@ -43,9 +43,6 @@ func startBreakable(t *testing.T) (*demo.World, *doors) {
 	if err := world.Listen(); err != nil {
 		t.Fatal(err)
 	}
-	// Half the demo's probes: the emulated CDNs may run under the race detector.
-	calm := strings.NewReplacer("every: 1s", "every: 2s", "timeout: 1s", "timeout: 2s").Replace(string(world.Config()))
-	write(t, filepath.Dir(world.ConfigFile()), filepath.Base(world.ConfigFile()), calm)
 	ctx, cancel := context.WithCancel(context.Background())
 	var done sync.WaitGroup
 	done.Go(func() { world.Run(ctx) })
@@ -57,7 +54,7 @@ func startBreakable(t *testing.T) (*demo.World, *doors) {
 }
 
 // TestKill9 kills the node again and again under a steady load: no answer is
-// ever wrong, and answers are back within a second of each start.
+// ever wrong, and answers are back within a second of each start, as promised.
 func TestKill9(t *testing.T) {
 	config, d := startWorld(t)
 	data, temp := t.TempDir(), t.TempDir()
@@ -102,7 +99,7 @@ func killUnderLoad(t *testing.T, d *doors, p **process, again func() *process) e
 		d.answering("live.fairway.test.", "live", patience)
 		took := time.Since(began)
 		t.Logf("answers %v after the start", took.Round(time.Millisecond))
-		if took > time.Second {
+		if took > promised(time.Second) {
 			late++
 		}
 		time.Sleep(time.Duration(100+time.Now().UnixNano()%700) * time.Millisecond)
@@ -111,7 +108,7 @@ func killUnderLoad(t *testing.T, d *doors, p **process, again func() *process) e
 	clients.Wait()
 	t.Logf("%d answers, %d wrong", answers.Load(), wrong.Load())
 	if wrong.Load() > 0 || answers.Load() < 500 || late > 0 {
-		return fmt.Errorf("%d of %d answers were wrong, %d of 6 starts took more than a second\n%s", wrong.Load(), answers.Load(), late, (*p).output)
+		return fmt.Errorf("%d of %d answers were wrong, %d of 6 starts took more than %v\n%s", wrong.Load(), answers.Load(), late, promised(time.Second), (*p).output)
 	}
 	return nil
 }
@@ -374,7 +371,7 @@ func TestWiringUnderRace(t *testing.T) {
 		t.Errorf("explain: exit %d\n%s", code, errs)
 	}
 	a := newApplier(t, config, d)
-	a.fairway(0, "apply", a.withTTL(7), "--canary", "50%", "--watch", "1m", "--revert-if", "availability < 0.01", "--detach", "--yes")
+	a.fairway(0, "apply", a.withTTL(7), "--canary", "50%", "--watch", "1h", "--revert-if", "availability < 0.01", "--detach", "--yes")
 	agree(t, d, 50)
 	d.scrape()
 	a.fairway(0, "canary", "promote")

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
@@ -146,12 +145,12 @@ func TestNodeOnlyWarnsOfReview(t *testing.T) {
 		t.Errorf("check: exit %d\n%s", code, out)
 	}
 	p := start(t, t.TempDir(), "run", "--config", config, "--data", t.TempDir())
-	d.answering("live.fairway.test.", "live", 20*time.Second)
+	d.answering("live.fairway.test.", "live", patience)
 	if !strings.Contains(p.output.String(), `warning: policy "live": rule "vain" can never match`) {
 		t.Errorf("no warning at the start:\n%s", p.output)
 	}
 	write(t, filepath.Dir(config), filepath.Base(config), withRule("IT"))
-	until(t, 10*time.Second, "the reload is taken up", func() bool { return strings.Contains(p.output.String(), "files changed") })
+	until(t, patience, "the reload is taken up", func() bool { return strings.Contains(p.output.String(), "files changed") })
 	if n := strings.Count(p.output.String(), `rule "vain" can never match`); n != 2 || strings.Contains(p.output.String(), "reload refused") {
 		t.Errorf("%d warnings, want one at the start and one at the reload:\n%s", n, p.output)
 	}

@@ -77,14 +77,13 @@ const (
 )
 
 // apply puts the demo's configuration in force with another score, and with probes
-// that leave the machine to the players, and that it answers in time when it is busy:
-// only from where players here are measured. An endpoint of which it does not answer a
+// that leave the machine to the players: only from where players here are measured. An endpoint of which it does not answer a
 // few serves all the same.
 func (s *stage) apply(score string) {
 	s.t.Helper()
 	text := regexp.MustCompile(`score: .*`).ReplaceAllLiteralString(s.config, "score: '"+score+"'")
 	text = regexp.MustCompile(`(?m)^  (na|as|sa)-\d: .*\n`).ReplaceAllLiteralString(text, "")
-	text = strings.NewReplacer("every: 1s", "every: 2s", "timeout: 1s", "timeout: 2s", "    on_all_down: all", "    on_all_down: all\n    degraded: allow").Replace(text)
+	text = strings.ReplaceAll(text, "    on_all_down: all", "    on_all_down: all\n    degraded: allow")
 	s.fairway("apply", write(s.t, s.temp, "applied.yaml", text), "--reason", "the test", "--yes")
 }
 
@@ -282,17 +281,21 @@ func (s *stage) move(seats []*seat, why string) error {
 			seat.player, seat.from, v.cdn(), max(0, took).Seconds(), why, len(v.Requests), len(v.Stalls), v.Lag, v.Ahead)
 		seat.from = v.cdn()
 		// TTL with its jitter, a segment, and what a poll and a request take.
-		if limit := 5*time.Second*115/100 + 2*time.Second + time.Second; took > limit {
+		if limit := promised(5*time.Second*115/100 + 2*time.Second + time.Second); took > limit {
 			return fmt.Errorf("it followed after %v, want one TTL and one segment (%v)", took, limit)
 		}
 		return v.smooth(seat.starts)
 	})
 }
 
-// smooth wants playback with no more stalls than it had before. How late the page's
-// timers came tells whether the machine may have been what stalled it.
+// tooLate is by how many milliseconds the timers of a page come late on a machine that is
+// too busy to play: a stall there tells nothing of steering.
+const tooLate = 1000
+
+// smooth wants playback with no more stalls than it had before, unless the machine was what
+// stalled it.
 func (p *playback) smooth(before int) error {
-	if len(p.Stalls) > before {
+	if len(p.Stalls) > before && p.Lag < tooLate {
 		return fmt.Errorf("stalls %v, want %d (the page's timers were up to %.0f ms late)", p.Stalls, before, p.Lag)
 	}
 	return nil

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/miekg/dns"
 )
@@ -35,7 +34,7 @@ zones: [{name: video.example, primary: {address: %q}, dnssec: {}}]
 `+services, d.dns, d.http, d.api, primary.dns))
 
 	answered := func(name string) bool {
-		client := dns.Client{Timeout: time.Second}
+		client := dns.Client{Timeout: oneAnswer}
 		reply, _, err := client.Exchange(new(dns.Msg).SetQuestion(name, dns.TypeA), d.dns)
 		return err == nil && reply.Rcode == dns.RcodeSuccess && len(reply.Answer) == 1
 	}

@@ -9,13 +9,15 @@
 // Each may name a "page": pages of other names are like other people's browsers, and
 // stay as they are.
 //
-// An answer is {"value": ...} or {"error": "..."}. What the page complains of goes
-// to standard error. It ends with its input.
+// An answer is {"of": ORDER, "value": ...} or {"of": ORDER, "error": "..."}, with the
+// number that the command has as "order". What the page complains of goes to standard
+// error. It ends with its input.
 import { createInterface } from 'node:readline'
 import { chromium } from 'playwright-core'
 
 const browser = await chromium.launch({
   executablePath: process.argv[2],
+  timeout: 110_000, // a busy machine takes its time
   // The tests run as root in containers, where Chromium's sandbox cannot be had;
   // they open nothing but their own pages. There is no graphics card either, and
   // emulating one costs more than the players.
@@ -35,7 +37,7 @@ async function open(name, { open, dark = false, width = 1200, height = 800 }) {
   pages.set(name, page)
   page.on('pageerror', (e) => console.error(`page ${name}:`, e.message))
   page.on('console', (m) => { if (m.type() === 'error') console.error(`page ${name}:`, m.text()) })
-  await page.goto(open)
+  await page.goto(open, { timeout: 110_000 })
 }
 
 async function obey({ page: name = '', ...command }) {
@@ -50,10 +52,11 @@ async function obey({ page: name = '', ...command }) {
 
 for await (const line of createInterface({ input: process.stdin })) {
   let answer
+  const { order, ...command } = JSON.parse(line)
   try {
-    answer = { value: (await obey(JSON.parse(line))) ?? null }
+    answer = { of: order, value: (await obey(command)) ?? null }
   } catch (e) {
-    answer = { error: String(e.message ?? e) }
+    answer = { of: order, error: String(e.message ?? e) }
   }
   process.stdout.write(JSON.stringify(answer) + '\n')
 }

@@ -1,0 +1,5 @@
+//go:build slow
+
+package main
+
+const slack = 1
