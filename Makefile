@@ -5,7 +5,7 @@ SHELL       := /bin/bash
 
 # How long `make fuzz` gives each fuzz target, and how long a test run may take.
 FUZZTIME     ?= 10s
-TEST_TIMEOUT ?= 20m
+TEST_TIMEOUT ?= 60m
 SLOW_TIMEOUT ?= 180m
 
 # How many turns each server has in `make compare-dns` and `make compare-http`.

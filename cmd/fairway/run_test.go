@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -43,6 +45,7 @@ func startBreakable(t *testing.T) (*demo.World, *doors) {
 	if err := world.Listen(); err != nil {
 		t.Fatal(err)
 	}
+	slower(t, world.ConfigFile(), "3s") // the emulated CDNs may run under the race detector
 	ctx, cancel := context.WithCancel(context.Background())
 	var done sync.WaitGroup
 	done.Go(func() { world.Run(ctx) })
@@ -53,17 +56,38 @@ func startBreakable(t *testing.T) (*demo.World, *doors) {
 	return world, d
 }
 
+// slower has the demo's configuration probe so often, and wait as long for answers.
+func slower(t *testing.T, config, every string) {
+	t.Helper()
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := regexp.MustCompile(`every: \w+, timeout: \w+, (rise: 2, fall: 2, quorum: 2, window:) \w+`).
+		ReplaceAll(text, []byte("every: "+every+", timeout: "+every+", $1 15s"))
+	if bytes.Equal(changed, text) {
+		t.Fatal("the demo's configuration has no probes of endpoints")
+	}
+	write(t, filepath.Dir(config), filepath.Base(config), string(changed))
+}
+
 // TestKill9 kills the node again and again under a steady load: no answer is
 // ever wrong, and answers are back within a second of each start, as promised.
 func TestKill9(t *testing.T) {
 	config, d := startWorld(t)
+	// Nothing but a start may be what changes an answer: not how long a busy machine takes.
+	slower(t, config, "5s")
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Dir(config), filepath.Base(config), scoredBy(string(text), cheapest))
 	data, temp := t.TempDir(), t.TempDir()
 	again := func() *process {
 		return start(t, temp, "run", "--config", config, "--data", data, "--log", "warn")
 	}
 	p := again()
 	d.answering("live.fairway.test.", "live", patience)
-	// Nothing but a start may be what changes an answer.
 	tries(t, func() error { return killUnderLoad(t, d, &p, again) })
 }
 
@@ -84,12 +108,20 @@ func settled(t *testing.T, d *doors) map[string]string {
 // killUnderLoad kills and starts the node six times while each region's client
 // asks for what it got before.
 func killUnderLoad(t *testing.T, d *doors, p **process, again func() *process) error {
-	want := settled(t, d)
+	const want = "charlie" // the cheapest
+	until(t, 3*patience, "all have "+want, func() bool {
+		for _, cdn := range everywhere(t, d) {
+			if cdn != want {
+				return false
+			}
+		}
+		return true
+	})
 	load, stop := context.WithCancel(context.Background())
 	var wrong, answers atomic.Int64
 	var clients sync.WaitGroup
-	for region, client := range clientIn {
-		clients.Go(func() { loadDNS(load, d, client, want[region], &answers, &wrong) })
+	for _, client := range clientIn {
+		clients.Go(func() { loadDNS(load, d, client, want, &answers, &wrong) })
 	}
 	late := 0
 	for range 6 {
@@ -102,12 +134,14 @@ func killUnderLoad(t *testing.T, d *doors, p **process, again func() *process) e
 		if took > promised(time.Second) {
 			late++
 		}
-		time.Sleep(time.Duration(100+time.Now().UnixNano()%700) * time.Millisecond)
+		heard := answers.Load()
+		until(t, patience, "answers of this one", func() bool { return answers.Load() > heard+100 })
+		time.Sleep(time.Duration(time.Now().UnixNano()%500) * time.Millisecond)
 	}
 	stop()
 	clients.Wait()
 	t.Logf("%d answers, %d wrong", answers.Load(), wrong.Load())
-	if wrong.Load() > 0 || answers.Load() < 500 || late > 0 {
+	if wrong.Load() > 0 || late > 0 {
 		return fmt.Errorf("%d of %d answers were wrong, %d of 6 starts took more than %v\n%s", wrong.Load(), answers.Load(), late, promised(time.Second), (*p).output)
 	}
 	return nil
@@ -354,6 +388,7 @@ func TestCheckCommand(t *testing.T) {
 // race detector sees every part work together: reload, drain, and the end.
 func TestWiringUnderRace(t *testing.T) {
 	config, d := startWorld(t)
+	slower(t, config, "10s") // the node's probes are under it, too
 	n, err := newNode(nodeOptions{path: config, data: t.TempDir(), roles: roles{true, true, true, true}, log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)

@@ -81,10 +81,15 @@ const (
 // few serves all the same.
 func (s *stage) apply(score string) {
 	s.t.Helper()
-	text := regexp.MustCompile(`score: .*`).ReplaceAllLiteralString(s.config, "score: '"+score+"'")
+	text := scoredBy(s.config, score)
 	text = regexp.MustCompile(`(?m)^  (na|as|sa)-\d: .*\n`).ReplaceAllLiteralString(text, "")
 	text = strings.ReplaceAll(text, "    on_all_down: all", "    on_all_down: all\n    degraded: allow")
 	s.fairway("apply", write(s.t, s.temp, "applied.yaml", text), "--reason", "the test", "--yes")
+}
+
+// scoredBy is the demo's configuration with another score.
+func scoredBy(config, score string) string {
+	return regexp.MustCompile(`score: .*`).ReplaceAllLiteralString(config, "score: '"+score+"'")
 }
 
 // seat is where a player plays: those of a scenario play at the same time, each in a
