@@ -109,13 +109,14 @@ func settled(t *testing.T, d *doors) map[string]string {
 // asks for what it got before.
 func killUnderLoad(t *testing.T, d *doors, p **process, again func() *process) error {
 	const want = "charlie" // the cheapest
-	until(t, 3*patience, "all have "+want, func() bool {
+	since := time.Now()
+	until(t, 3*patience, "all have "+want+", and have had it for three probes", func() bool {
 		for _, cdn := range everywhere(t, d) {
 			if cdn != want {
-				return false
+				since = time.Now()
 			}
 		}
-		return true
+		return time.Since(since) > 16*time.Second
 	})
 	load, stop := context.WithCancel(context.Background())
 	var wrong, answers atomic.Int64
