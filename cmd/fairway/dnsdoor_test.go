@@ -1,19 +1,24 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/big"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,12 +75,61 @@ services: {live: {hostnames: live.video.example, endpoints: [{provider: alpha, h
 	for _, want := range []int64{1, 2} {
 		certify(t, folder, want)
 		until(t, patience, "the certificate is used", func() bool { return serial() == want })
+		trustedByOthers(t, encrypted, filepath.Join(folder, "cert.pem"), request)
 	}
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
 }
+
+// trustedByOthers asks by programs that are not made of Go, which take no certificate but
+// this one, for its name, and no protocol but DNS over TLS.
+func trustedByOthers(t *testing.T, address, certificate string, request *dns.Msg) {
+	t.Helper()
+	host, port, _ := net.SplitHostPort(address)
+	kdig := exec.Command("kdig", "@"+host, "-p", port, "+tls-ca="+certificate, "+tls-hostname=ns1.video.example", "+timeout=30", "+norec", request.Question[0].Name, "A")
+	if out, err := kdig.CombinedOutput(); err != nil || !strings.Contains(string(out), "status: NOERROR") || !strings.Contains(string(out), "127.0.0.1") {
+		t.Errorf("kdig: %v\n%s", err, out)
+	}
+	ctx, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	client := exec.CommandContext(ctx, "openssl", "s_client", "-quiet", "-connect", address, "-alpn", "dot",
+		"-CAfile", certificate, "-verify_return_error", "-verify_hostname", "ns1.video.example")
+	var said bytes.Buffer
+	client.Stderr = &said
+	in, err := client.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := client.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Start(); err != nil {
+		t.Fatal(err)
+	}
+	framed := &dns.Conn{Conn: pipes{reader: out, writer: in}}
+	if err := framed.WriteMsg(request); err != nil {
+		t.Error(err)
+	}
+	reply, err := framed.ReadMsg()
+	stop() // ends the client, which waits for more
+	_ = client.Wait()
+	if err != nil || reply.Id != request.Id || len(reply.Answer) != 1 {
+		t.Errorf("openssl: %v, %v\n%s", reply, err, said.String())
+	}
+}
+
+// pipes are those of a program, as a connection.
+type pipes struct {
+	net.Conn
+	reader io.Reader
+	writer io.Writer
+}
+
+func (p pipes) Read(b []byte) (int, error)  { return p.reader.Read(b) }
+func (p pipes) Write(b []byte) (int, error) { return p.writer.Write(b) }
 
 // certify writes a certificate with a serial number, and its key.
 func certify(t *testing.T, folder string, serial int64) {
@@ -84,7 +138,7 @@ func certify(t *testing.T, folder string, serial int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(serial), DNSNames: []string{"ns1.video.example"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "ns1.video.example"}, DNSNames: []string{"ns1.video.example"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
 	certificate, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)

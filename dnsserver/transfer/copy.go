@@ -135,15 +135,13 @@ func (c *Copy) apply(zone string, rrs []dns.RR) (*Copy, error) {
 }
 
 // write stores the copy as a zone file, which the same, or another, name server can
-// read.
+// read. Data are written in the form of RFC 3597 §5, octet by octet: the text form of some
+// types does not say everything that a primary may have sent.
 func (c *Copy) write(w io.StringWriter) error {
 	_, err := w.WriteString(c.SOA.String() + "\n")
 	for _, r := range slices.SortedFunc(maps.Values(c.records), dnsserver.CompareRecords) {
-		rr, unreadable := dnsserver.Unpack(r)
-		if unreadable != nil {
-			return unreadable
-		}
-		if _, err = w.WriteString(rr.String() + "\n"); err != nil {
+		line := fmt.Sprintf("%s %d IN %s \\# %d %x\n", r.Name, r.TTL/time.Second, dns.Type(r.Type), len(r.Data), r.Data)
+		if _, err = w.WriteString(line); err != nil {
 			return err
 		}
 	}
