@@ -12,16 +12,19 @@ import (
 // measurements by time, and the run that they end with.
 type track struct {
 	address netip.Addr
-	ring    []sample
-	start   int // index of the oldest sample
-	n       int // samples in the ring
-	before  run // the run just before the oldest sample
-	run     run // the run now
+	ring    []sample // as long as was needed so far, at most as the limits say
+	start   int      // index of the oldest sample
+	n       int      // samples in the ring
+	before  run      // the run just before the oldest sample
+	run     run      // the run now
 
 	failed  int64 // time of the newest failure; 0 = none
 	outcome steering.Outcome
 	detail  string
 }
+
+// ringFirst is how long a ring is at first.
+const ringFirst = 8
 
 // sample is what is kept of one measurement.
 type sample struct {
@@ -93,6 +96,9 @@ func (t *track) insert(s sample, l *limits) bool {
 	if at > 0 && t.sample(at-1).at == s.at {
 		return false
 	}
+	if t.n == len(t.ring) && t.n < l.ring {
+		t.grow(l)
+	}
 	if t.n == len(t.ring) {
 		if at == 0 {
 			return false
@@ -116,6 +122,16 @@ func (t *track) insert(s sample, l *limits) bool {
 		t.run = t.run.step(*t.sample(i), l)
 	}
 	return true
+}
+
+// grow makes room in the ring: a world of many subjects and vantages has millions, and
+// those that are measured seldom stay short.
+func (t *track) grow(l *limits) {
+	longer := make([]sample, min(max(2*t.n, ringFirst), l.ring))
+	for i := range t.n {
+		longer[i] = *t.sample(i)
+	}
+	t.ring, t.start = longer, 0
 }
 
 // sample returns the i-th oldest sample, or the free place after the newest.

@@ -72,7 +72,7 @@ func orElse[T int | time.Duration](v, otherwise T) T {
 
 // observe takes in one measurement; false when it changes nothing.
 func (v *view) observe(m *steering.Measurement, l *limits) bool {
-	t := v.track(m.Address.Unmap(), l)
+	t := v.track(m.Address.Unmap())
 	if !t.add(m, l) {
 		return false
 	}
@@ -87,10 +87,10 @@ func (v *view) observe(m *steering.Measurement, l *limits) bool {
 }
 
 // track returns the track of an address, a new one when it is not known.
-func (v *view) track(address netip.Addr, l *limits) *track {
+func (v *view) track(address netip.Addr) *track {
 	if !address.IsValid() {
 		if v.unresolved == nil {
-			v.unresolved = &track{ring: make([]sample, l.ring)}
+			v.unresolved = new(track)
 		}
 		return v.unresolved
 	}
@@ -99,7 +99,7 @@ func (v *view) track(address netip.Addr, l *limits) *track {
 			return &v.tracks[i]
 		}
 	}
-	fresh := track{address: address, ring: make([]sample, l.ring)}
+	fresh := track{address: address}
 	if len(v.tracks) < maxAddresses {
 		v.tracks = append(v.tracks, fresh)
 		return &v.tracks[len(v.tracks)-1]

@@ -34,7 +34,7 @@ func TestAddressRiseAndFall(t *testing.T) {
 		{"FFFFFFFF", failing},  //
 		{"FFoFoFoFo", failing}, //
 	} {
-		tr := track{ring: make([]sample, 64)}
+		var tr track
 		for i, c := range row.script {
 			m := measurement("ams", 1, c == 'o', at(float64(i)))
 			if !tr.add(&m, &l) {
@@ -51,7 +51,7 @@ func TestAddressRiseAndFall(t *testing.T) {
 // that of their own times.
 func TestArrivalOrderDoesNotMatter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		l := limits{rise: rapid.IntRange(1, 4).Draw(t, "rise"), fall: rapid.IntRange(1, 4).Draw(t, "fall"), window: time.Hour}
+		l := limits{rise: rapid.IntRange(1, 4).Draw(t, "rise"), fall: rapid.IntRange(1, 4).Draw(t, "fall"), window: time.Hour, ring: 64}
 		script := rapid.SliceOfN(rapid.Bool(), 1, 40).Draw(t, "oks")
 		var want run
 		var inOrder []steering.Measurement
@@ -76,8 +76,8 @@ func TestArrivalOrderDoesNotMatter(t *testing.T) {
 
 // A ring that has overflowed still knows the run that began before it.
 func TestRunOutlivesTheRing(t *testing.T) {
-	l := limits{rise: 2, fall: 20, window: time.Hour, ring: 8}
-	tr := track{ring: make([]sample, l.ring)}
+	l := limits{rise: 2, fall: 20, window: time.Hour, ring: 12}
+	var tr track
 	for i := range 19 {
 		m := measurement("ams", 1, false, at(float64(10*i)))
 		tr.add(&m, &l)
@@ -89,6 +89,9 @@ func TestRunOutlivesTheRing(t *testing.T) {
 	ancient := measurement("ams", 1, true, at(1))
 	if tr.add(&ancient, &l) {
 		t.Error("a measurement from before the ring was taken")
+	}
+	if len(tr.ring) != l.ring {
+		t.Errorf("the ring has become %d long, want %d", len(tr.ring), l.ring)
 	}
 }
 
