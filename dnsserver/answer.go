@@ -119,7 +119,7 @@ func (s *Server) answerQuestion(r *reply, asked dns.Question, q question) *steer
 		r.explain(dns.ExtendedErrorCodeInvalidData, "the zones of this revision have errors")
 		return nil
 	}
-	l := lookup{reply: r, zones: zones, snapshot: snapshot, qtype: asked.Qtype}
+	l := lookup{reply: r, zones: zones, snapshot: snapshot, cutOff: s.cutOff.Load(), qtype: asked.Qtype}
 	l.client, l.source = r.edns.options.subnet.client(s.behind(q.resolver))
 	l.learning, l.resolver, l.transient = s.learning, q.resolver, s.transient.Load()
 	l.resolve(asked.Name)

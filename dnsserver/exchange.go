@@ -126,6 +126,7 @@ func (s *Server) exchangeFast(m *scratch, packet []byte, client netip.Addr, tran
 	if q := &m.query; q.edns {
 		s.answerOptions(m, &m.opt, &q.options, q.dnssecOK, client, transport)
 	}
+	m.cutOff = s.cutOff.Load()
 	if m.query.dnssecOK && m.names.signed {
 		return s.exchangeSigned(m, snapshot, s.behind(client), transport)
 	}

@@ -22,6 +22,7 @@ type scratch struct {
 	decision steering.Decision
 	given    given     // for the endpoint of the decision
 	decided  bool      // the decision hands an endpoint out
+	cutOff   bool      // that of the server, for the query at hand
 	opt      optRecord // of the answer; only where the query has one
 	cookie   cookieState
 	dnssecOK bool   // the query's DO bit
@@ -99,7 +100,7 @@ func (m *scratch) steer(name *steeredName, snapshot *steering.Snapshot, resolver
 	g := &m.given
 	subnet := &m.query.options.subnet
 	m.opt.scope = subnet.scope(m.decision.Scope, true)
-	m.opt.error = trouble(m.decision.Split)
+	m.opt.error = trouble(m.decision.Split, m.cutOff)
 	if subnet.tells() && m.decision.Scope > 0 {
 		g.section = g.tailored()
 	}

@@ -87,7 +87,7 @@ func (s *Server) steerSigned(m *scratch, at uint32, name *steeredName, snapshot 
 		return nil
 	}
 	m.opt.scope = subnet.scope(m.decision.Scope, true)
-	m.opt.error = trouble(m.decision.Split)
+	m.opt.error = trouble(m.decision.Split, m.cutOff)
 	var answer []byte
 	if subnet.tells() && m.decision.Scope > 0 && signed.head > 0 {
 		tailored := signed.tailored()

@@ -17,6 +17,7 @@ type lookup struct {
 	*reply
 	zones    *zoneSet
 	snapshot *steering.Snapshot // nil while answers are prepared
+	cutOff   bool               // that of the server
 	client   netip.Addr
 	source   steering.Source // whose address that is
 	qtype    uint16

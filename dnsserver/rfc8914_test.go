@@ -2,6 +2,7 @@ package dnsserver
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -73,11 +74,12 @@ func TestRFC8914Steered(t *testing.T) {
 		t.Fatal(err)
 	}
 	address, _ := start(t, s)
-	for _, c := range []struct {
+	type row struct {
 		name  string
 		rcode int
 		code  int // -1 = none
-	}{
+	}
+	all := []row{
 		{"live.fairway.test.", dns.RcodeSuccess, 0},
 		{"one.fairway.test.", dns.RcodeSuccess, 3},
 		{"v4.fairway.test.", dns.RcodeSuccess, 0},
@@ -85,14 +87,54 @@ func TestRFC8914Steered(t *testing.T) {
 		{"inside.fairway.test.", dns.RcodeSuccess, -1},
 		{"shop.fairway.test.", dns.RcodeServerFailure, 18},
 		{"none.fairway.test.", dns.RcodeServerFailure, 0},
-	} {
-		request := query(c.name, dns.TypeA, withClient("192.0.2.0/24"))
-		got := ask(t, address, transportUDP, request)
-		e := edeIn(got)
-		if got.Rcode != c.rcode || (e == nil) != (c.code < 0) || e != nil && int(e.InfoCode) != c.code {
-			t.Errorf("%s: %s with EDE %v", c.name, summary(got), e)
+		{"ns1.fairway.test.", dns.RcodeSuccess, -1},
+	}
+	check := func(rows []row) {
+		t.Helper()
+		for _, c := range rows {
+			request := query(c.name, dns.TypeA, withClient("192.0.2.0/24"))
+			got := ask(t, address, transportUDP, request)
+			e := edeIn(got)
+			if got.Rcode != c.rcode || (e == nil) != (c.code < 0) || e != nil && int(e.InfoCode) != c.code {
+				t.Errorf("%s: %s with EDE %v", c.name, summary(got), e)
+			}
+			packet, _ := request.Pack()
+			agree(t, s, newScratch(), packet, netip.MustParseAddr(inEU), transportUDP)
 		}
-		packet, _ := request.Pack()
-		agree(t, s, newScratch(), packet, netip.MustParseAddr(inEU), transportUDP)
+	}
+	check(all)
+	// §4.4: a server that hears of no news says that its answers may be stale, where
+	// nothing worse is to be said, of what is decided, and for as long as it lasts.
+	s.CutOff(true)
+	stale := slices.Clone(all)
+	for i := range stale {
+		if stale[i].name == "inside.fairway.test." {
+			stale[i].code = 3
+		}
+	}
+	check(stale)
+	s.CutOff(false)
+	check(all)
+}
+
+// TestCutOffAgrees: both paths say the same of a server that hears of no news, in signed
+// zones as well.
+func TestCutOffAgrees(t *testing.T) {
+	plain, _ := newServer(t)
+	signed, _ := newSignedServer(t)
+	for i, s := range []*Server{plain, signed} {
+		s.CutOff(true)
+		a, m, clients := newAsker(s, uint64(i)), newScratch(), clientsOf()
+		told := 0
+		for range 3000 {
+			packet := a.query()
+			agree(t, s, m, packet, clients[a.IntN(len(clients))], transportUDP)
+			if m.decided && len(m.opt.error) > 0 {
+				told++
+			}
+		}
+		if told < 100 {
+			t.Errorf("world %d: %d answers say that they may be stale", i, told)
+		}
 	}
 }

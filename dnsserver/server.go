@@ -81,6 +81,7 @@ type Server struct {
 	copies    Copies   // nil for none
 	learning  Learning // nil for none
 	transient atomic.Pointer[transient]
+	cutOff    atomic.Bool
 	cookies   cookieJar
 	guard     *guard
 
@@ -206,6 +207,11 @@ func (s *Server) Prepare(l *steering.Layout) error {
 	}
 	return err
 }
+
+// CutOff says whether this server hears of no news, so that what it answers may have
+// been decided anew without it. From then on answers for steered names say so by an
+// extended error, Stale Answer (RFC 8914 §4.4), unless they have a worse one.
+func (s *Server) CutOff(is bool) { s.cutOff.Store(is) }
 
 // Listen binds every address for both transports, or none: what is wrong with
 // any of them is reported and all are closed.

@@ -35,7 +35,7 @@ func (l *lookup) steer(z *zone, n *node, owner string) (next string) {
 		l.handOut(&d)
 	}
 	if l.opt.error == nil {
-		l.opt.error = trouble(d.Split)
+		l.opt.error = trouble(d.Split, l.cutOff)
 	}
 	return next
 }
@@ -93,7 +93,7 @@ func (l *lookup) unavailable(d *steering.Decision) {
 	}
 	l.handOut(d)
 	l.fail(dns.RcodeServerFailure)
-	if l.opt.error = trouble(d.Split); l.opt.error == nil {
+	if l.opt.error = trouble(d.Split, l.cutOff); l.opt.error == nil {
 		l.opt.error = errNothingLeft
 	}
 }
@@ -105,6 +105,7 @@ func (l *lookup) unavailable(d *steering.Decision) {
 var (
 	errNothingLeft = newExtendedError(dns.ExtendedErrorCodeOther, "no endpoint of this service is available")
 	errStale       = newExtendedError(dns.ExtendedErrorCodeStaleAnswer, "nothing is measured here now")
+	errCutOff      = newExtendedError(dns.ExtendedErrorCodeStaleAnswer, "the last known decision")
 	errAllDown     = newExtendedError(dns.ExtendedErrorCodeOther, "all endpoints are down")
 	errDrained     = newExtendedError(dns.ExtendedErrorCodeOther, "all endpoints are drained")
 	errBlocked     = newExtendedError(dns.ExtendedErrorCodeCensored, "the law forbids this service there")
@@ -114,10 +115,13 @@ var (
 )
 
 // trouble says in what way an answer, whether it hands out an endpoint or not, is
-// less than the policy wants; empty for in none.
-func trouble(s *steering.Split) extendedError {
+// less than the policy wants; empty for in none. cutOff is that of the server.
+func trouble(s *steering.Split, cutOff bool) extendedError {
 	switch s.Trouble {
 	case steering.TroubleStale:
+		if cutOff {
+			return errCutOff // whether anything is measured by now is not known here
+		}
 		return errStale
 	case steering.TroubleAllDown:
 		return errAllDown
@@ -127,6 +131,9 @@ func trouble(s *steering.Split) extendedError {
 		return errDenied
 	case steering.TroubleBlocked:
 		return errBlocked
+	}
+	if cutOff {
+		return errCutOff
 	}
 	return nil
 }

@@ -231,10 +231,15 @@ func TestFleet(t *testing.T) {
 		return ready == 4
 	})
 
+	if f.doors["dns-1"].stale("live.fairway.test.", clientIn["eu"]) {
+		t.Error("an edge that follows says that its answers may be stale")
+	}
 	f.consul[0].Kill() // from here on nothing new reaches an edge
 	until(t, patience, "the edge says that Consul is away", func() bool {
 		return strings.Contains(f.doors["dns-1"].scrape(), `fairway_fleet_trouble{kind="away"} 1`)
 	})
+	saysStale := func() bool { return f.doors["dns-1"].stale("live.fairway.test.", clientIn["eu"]) }
+	until(t, patience, "the edge's answers say so too", saysStale)
 	var table fleetTable
 	if out := f.command("dns-2", "fleet", "-o", "json"); json.Unmarshal([]byte(out), &table) != nil || len(table.Nodes) != 4 || table.Trouble == "" {
 		t.Errorf("without Consul, the fleet is %s", out)
@@ -255,6 +260,9 @@ func TestFleet(t *testing.T) {
 	if now := cnames(f.doors["dns-1"]); !maps.Equal(now, last) {
 		t.Errorf("without Consul a restarted edge answers %v, before %v", now, last)
 	}
+	until(t, patience, "the answers of the restarted edge say so", saysStale)
+	f.consul[0].Run(t)
+	until(t, 2*patience, "it follows again, and its answers say nothing", func() bool { return !saysStale() })
 }
 
 // TestDrainOrder: a node that is told to end leaves Consul's services first, and only then

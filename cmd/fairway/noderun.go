@@ -102,6 +102,9 @@ func (n *node) Run(stop context.Context, signals signals) error {
 	if n.replica != nil {
 		start("store", n.replica.Run)
 		start("registration", n.register)
+		if n.dns != nil {
+			start("cut off", n.tellCutOff)
+		}
 		if n.loop != nil {
 			start("election", n.campaign)
 		}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -183,6 +184,19 @@ func (d *doors) cname(name string, client netip.Addr) string {
 		}
 	}
 	return ""
+}
+
+// stale tells whether the DNS door says of its answer that it may be stale: RFC 8914
+// §4.4, Stale Answer, with the words for a node that hears of no news.
+func (d *doors) stale(name string, client netip.Addr) bool {
+	r, err := d.ask(name, dns.TypeA, client)
+	if err != nil || r.IsEdns0() == nil {
+		return false
+	}
+	return slices.ContainsFunc(r.IsEdns0().Option, func(o dns.EDNS0) bool {
+		e, is := o.(*dns.EDNS0_EDE)
+		return is && e.InfoCode == dns.ExtendedErrorCodeStaleAnswer && e.ExtraText == "the last known decision"
+	})
 }
 
 // decided is the body of /decide/v1.
