@@ -33,6 +33,9 @@ type mmsgSocket struct {
 func newMmsgSocket(conn *net.UDPConn) (*mmsgSocket, error) {
 	defer conn.Close()
 	_ = conn.SetReadBuffer(receiveBuffer) // less is slower, not wrong
+	if err := refuseFragments(conn); err != nil {
+		return nil, err
+	}
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return nil, err

@@ -32,7 +32,7 @@ func listenPortable(address string, inherited []*os.File) (udpSocket, error) {
 	}
 	for _, conn := range conns {
 		_ = conn.SetReadBuffer(receiveBuffer) // less is slower, not wrong
-		err = errors.Join(err, learnDestination(conn))
+		err = errors.Join(err, learnDestination(conn), refuseFragments(conn))
 	}
 	if err != nil {
 		closeAll(conns)
