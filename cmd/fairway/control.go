@@ -13,6 +13,7 @@ import (
 	"fairway/steering"
 	"fairway/steering/api"
 	"fairway/steering/publish"
+	"fairway/steering/store"
 )
 
 // control is what a node lets its API do.
@@ -132,27 +133,37 @@ func (c *control) PutOverride(ctx context.Context, o steering.Override) (steerin
 	if err := c.store.PutOverride(ctx, o); err != nil {
 		c.metrics.StoreError("put_override")
 		err = fmt.Errorf("the override is not in force, since it could not be stored: %w", err)
-		if known && c.replica != nil {
-			return o, &api.Error{Status: http.StatusServiceUnavailable, Message: err.Error(), Remedy: "see fairway fleet for what troubles this node", RetryAfter: askAgain}
+		if known {
+			err = c.unstored(err)
 		}
 		return o, deposed(err)
 	}
 	return o, c.enforce(ctx)
 }
 
-// DeleteOverrides lifts those that match.
+// DeleteOverrides lifts those that match. One that is gone already is lifted: who asks
+// again, since the answer was lost, is told so.
 func (c *control) DeleteOverrides(ctx context.Context, match api.OverrideMatch) ([]steering.Override, error) {
 	if c.loop == nil {
 		return nil, errNotControl
 	}
 	lifted := slices.DeleteFunc(slices.Clone(c.Overrides()), func(o steering.Override) bool { return !match.Matches(&o) })
 	for _, o := range lifted {
-		if err := c.store.DeleteOverride(ctx, o.ID, match.By); err != nil {
+		if err := c.store.DeleteOverride(ctx, o.ID, match.By); err != nil && !errors.Is(err, store.ErrNotFound) {
 			c.metrics.StoreError("delete_override")
-			return nil, deposed(fmt.Errorf("override %s is still in force, since its end could not be stored: %w", o.ID, err))
+			return nil, c.unstored(fmt.Errorf("override %s may still be in force, since its end could not be stored: %w", o.ID, err))
 		}
 	}
 	return lifted, c.enforce(ctx)
+}
+
+// unstored is the error of an order that does no more when it is given twice: it may be
+// given again where the store is Consul, which may or may not have taken it.
+func (c *control) unstored(err error) error {
+	if c.replica == nil {
+		return err
+	}
+	return &api.Error{Status: http.StatusServiceUnavailable, Message: err.Error(), Remedy: "see fairway fleet for what troubles this node", RetryAfter: askAgain}
 }
 
 // OverrideLog tells who did what.

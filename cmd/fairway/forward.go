@@ -21,7 +21,7 @@ const forwardedHeader = "Fairway-Forwarded-By"
 // forward tells who answers a request in this one's stead: in a fleet, the control
 // node that leads answers what concerns the fleet. nil = this node answers.
 func (n *node) forward(r *http.Request) (http.Handler, error) {
-	if n.replica == nil || n.leads() || !concernsFleet(r) {
+	if n.replica == nil || n.leads() || !concernsFleet(r) && (n.past() != nil || !concernsPast(r)) {
 		return nil, nil
 	}
 	address, err := n.leader()
@@ -67,7 +67,9 @@ func silent(r *http.Request, address string, err error) *api.Error {
 		Remedy: "see fairway fleet; if it is gone, another one leads within half a minute",
 	}
 	dial, is := errors.AsType[*net.OpError](err)
-	if is && dial.Op == "dial" || r.Method == http.MethodGet || r.Header.Get("Idempotency-Key") != "" && r.URL.Path == "/api/v1/overrides" {
+	override := r.URL.Path == "/api/v1/overrides" || strings.HasPrefix(r.URL.Path, "/api/v1/overrides/")
+	known := r.Method == http.MethodDelete || r.Header.Get("Idempotency-Key") != ""
+	if is && dial.Op == "dial" || r.Method == http.MethodGet || override && known {
 		e.RetryAfter = askAgain
 	}
 	return e
@@ -81,6 +83,12 @@ func deposed(err error) error {
 		return err
 	}
 	return &api.Error{Status: http.StatusServiceUnavailable, Message: err.Error(), Remedy: "see fairway fleet for who leads", RetryAfter: askAgain}
+}
+
+// concernsPast tells whether a path asks what was, which nodes without control do not
+// keep.
+func concernsPast(r *http.Request) bool {
+	return r.URL.Path == "/api/v1/history" || strings.HasPrefix(r.URL.Path, "/api/v1/history/")
 }
 
 // concernsFleet tells whether a path is answered by the node that leads; all else is

@@ -17,7 +17,8 @@ import (
 )
 
 // A request that the leader does not answer may be sent again where it never reached the
-// leader, asks only, or is known by its key; and not where it may have been carried out.
+// leader, asks only, lifts an override, or is known by its key; and not where it may have
+// been carried out, and would be again.
 func TestSilentLeader(t *testing.T) {
 	mute := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
@@ -39,7 +40,9 @@ func TestSilentLeader(t *testing.T) {
 		{"mute", mute.Listener.Addr().String(), "POST", "/api/v1/overrides", `"k"`, true},
 		{"mute", mute.Listener.Addr().String(), "POST", "/api/v1/overrides", "", false},
 		{"mute", mute.Listener.Addr().String(), "POST", "/api/v1/revisions/0/rollback", `"k"`, false},
-		{"mute", mute.Listener.Addr().String(), "DELETE", "/api/v1/overrides/x", `"k"`, false},
+		{"mute", mute.Listener.Addr().String(), "DELETE", "/api/v1/overrides/x", "", true},
+		{"mute", mute.Listener.Addr().String(), "DELETE", "/api/v1/overrides?target=alpha", "", true},
+		{"mute", mute.Listener.Addr().String(), "DELETE", "/api/v1/revisions/1", "", false},
 	} {
 		to := passOn(&url.URL{Scheme: "http", Host: row.at}, "dns-1", &http.Transport{DisableKeepAlives: true})
 		r := httptest.NewRequest(row.method, row.path, strings.NewReader("{}"))
@@ -54,6 +57,20 @@ func TestSilentLeader(t *testing.T) {
 		}
 		if again := w.Header().Get("Retry-After") != ""; again != row.again {
 			t.Errorf("%s %s %s with the key %q may be sent again: %t, want %t", row.name, row.method, row.path, row.key, again, row.again)
+		}
+	}
+}
+
+// What was is asked of the node that leads, unless this one keeps it; what is each node's
+// own is not.
+func TestAskedOfTheLeader(t *testing.T) {
+	for path, of := range map[string][2]bool{
+		"/api/v1/history": {false, true}, "/api/v1/history/state": {false, true}, "/api/v1/historyx": {}, "/api/v1/status": {},
+		"/api/v1/overrides/x": {true, false}, "/api/v1/explain": {true, false},
+	} {
+		r := httptest.NewRequest("GET", path, nil)
+		if got := [2]bool{concernsFleet(r), concernsPast(r)}; got != of {
+			t.Errorf("%s concerns the fleet, the past: %v, want %v", path, got, of)
 		}
 	}
 }

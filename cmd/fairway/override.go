@@ -121,6 +121,10 @@ func liftCommand(kind steering.OverrideKind, c *cobra.Command) *cobra.Command {
 			return err
 		}
 		return s.show(c, lifted, func(w io.Writer) {
+			if len(lifted) == 0 {
+				fmt.Fprintln(w, "not in force any more, if it ever was: the answer that said so was lost")
+				return
+			}
 			fmt.Fprintln(w, "lifted")
 			printOverrides(w, lifted, time.Now())
 		})

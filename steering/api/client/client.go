@@ -175,7 +175,8 @@ func (c *Client) Undrain(ctx context.Context, match api.OverrideMatch) ([]steeri
 	return c.Lift(ctx, match)
 }
 
-// Lift lifts the overrides that match, of any kind unless one is named.
+// Lift lifts the overrides that match, of any kind unless one is named. It returns none
+// where it had to ask again and nothing was in force by then.
 func (c *Client) Lift(ctx context.Context, match api.OverrideMatch) ([]steering.Override, error) {
 	path, query := "/api/v1/overrides", url.Values{}
 	if match.ID != "" {
@@ -243,9 +244,12 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte, enc
 	if c.patient != nil && method == http.MethodPost {
 		key = rand.Text()
 	}
-	for {
+	for tried := false; ; tried = true {
 		began := time.Now()
 		err := c.exchange(ctx, method, path, body, encoding, key, out)
+		if tried && method == http.MethodDelete && errors.Is(err, api.ErrNotFound) {
+			return nil // what was to go is gone, by an earlier try for all that is known (RFC 9110 §9.2.2)
+		}
 		if !c.patient.again(ctx, err, time.Since(began)) {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -85,3 +86,39 @@ func TestImpatient(t *testing.T) {
 		}
 	})
 }
+
+// What is lifted again after an answer that was lost may be gone by then; what was never
+// there is still said not to be.
+func TestLiftedAlready(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tries, busy := 0, 1
+		over := roundTrip(func(r *http.Request) (*http.Response, error) {
+			tries++
+			w := httptest.NewRecorder()
+			w.Header().Set("Content-Type", "application/json")
+			if tries <= busy {
+				w.Header().Set("Retry-After", "1")
+				w.WriteHeader(http.StatusServiceUnavailable)
+			} else {
+				w.WriteHeader(http.StatusNotFound)
+			}
+			fmt.Fprint(w, `{"error":"no"}`)
+			return w.Result(), nil
+		})
+		c, err := New("127.0.0.1:1", "", Over(over), Patient(time.Minute, func(error) {}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lifted, err := c.Lift(t.Context(), api.OverrideMatch{ID: "x"}); err != nil || len(lifted) != 0 || tries != 2 {
+			t.Errorf("after %d tries: %v, %v", tries, lifted, err)
+		}
+		tries, busy = 0, 0
+		if _, err := c.Lift(t.Context(), api.OverrideMatch{ID: "x"}); !errors.Is(err, api.ErrNotFound) {
+			t.Errorf("what was never there: %v", err)
+		}
+	})
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
