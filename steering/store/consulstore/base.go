@@ -45,14 +45,15 @@ func (b *base) next(state steering.State) (base, []piece, error) {
 	root.State.Services, root.State.Health, root.State.Usage = nil, steering.HealthTable{}, nil
 	var all []piece
 	var err error
+	packs := newPacker()
 	is := steering.GroupRecords.Is
-	if made.services, err = fill(b.services, b.state.Services, state.Services, is, &all); err != nil {
+	if made.services, err = fill(packs, b.services, b.state.Services, state.Services, is, &all); err != nil {
 		return made, nil, err
 	}
 	_, before := b.state.Health.Parts()
 	var rows map[steering.Subject][]*steering.Health
 	root.Regions, rows = state.Health.Parts()
-	if made.health, err = fill(b.health, before, rows, sameRow, &all); err != nil {
+	if made.health, err = fill(packs, b.health, before, rows, sameRow, &all); err != nil {
 		return made, nil, err
 	}
 	if state.Canary != nil {
@@ -60,7 +61,7 @@ func (b *base) next(state steering.State) (base, []piece, error) {
 		if b.state.Canary != nil {
 			before = b.state.Canary.Services
 		}
-		if made.canary, err = fill(b.canary, before, state.Canary.Services, is, &all); err != nil {
+		if made.canary, err = fill(packs, b.canary, before, state.Canary.Services, is, &all); err != nil {
 			return made, nil, err
 		}
 		trial := *state.Canary
@@ -72,7 +73,7 @@ func (b *base) next(state steering.State) (base, []piece, error) {
 	if err != nil {
 		return made, nil, fmt.Errorf("pack state: %w", err)
 	}
-	names, pieces := pack(data)
+	names, pieces := packs.pack(data)
 	made.root, made.size = names, made.services.size()+made.canary.size()+made.health.size()+sizeOf(pieces)
 	return made, append(all, pieces...), nil
 }
@@ -116,7 +117,7 @@ func sizeOf(pieces []piece) int {
 }
 
 // fill cuts a map into buckets and packs those that are not as they were.
-func fill[K ~string, V any](was buckets, before, now map[K]V, same func(a, b V) bool, all *[]piece) (buckets, error) {
+func fill[K ~string, V any](packs packer, was buckets, before, now map[K]V, same func(a, b V) bool, all *[]piece) (buckets, error) {
 	if len(now) == 0 {
 		return buckets{}, nil
 	}
@@ -159,7 +160,7 @@ func fill[K ~string, V any](was buckets, before, now map[K]V, same func(a, b V) 
 		if err != nil {
 			return made, fmt.Errorf("pack state: %w", err)
 		}
-		names, pieces := pack(data)
+		names, pieces := packs.pack(data)
 		made.names[i], made.sizes[i] = names, sizeOf(pieces)
 		*all = append(*all, pieces...)
 	}

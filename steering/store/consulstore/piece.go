@@ -44,15 +44,23 @@ func (p pieceSet) add(names ...string) {
 
 func (p pieceSet) has(name string) bool { _, ok := p[name]; return ok }
 
-// pack compresses data and cuts it into pieces.
-func pack(data []byte) (blob, []piece) {
-	// One encoder per call: its pool of goroutines is off, and states are packed
-	// once a second at most.
+// packer compresses. It has megabytes of its own after the first data that is large, so
+// who has much to pack makes one for all of it.
+type packer struct{ encoder *zstd.Encoder }
+
+func newPacker() packer {
 	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
 	if err != nil {
 		panic("consulstore: zstd: " + err.Error()) // its options are constants
 	}
-	packed := encoder.EncodeAll(data, nil)
+	return packer{encoder}
+}
+
+// pack compresses data and cuts it into pieces.
+func pack(data []byte) (blob, []piece) { return newPacker().pack(data) }
+
+func (p packer) pack(data []byte) (blob, []piece) {
+	packed := p.encoder.EncodeAll(data, nil)
 	var names blob
 	var pieces []piece
 	for first := true; first || len(packed) > 0; first = false {
