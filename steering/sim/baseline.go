@@ -26,6 +26,7 @@ func AboutPolicy(name string) string {
 		"B8": "Openmix: sticky per ASN, threshold 0.65", "B9": "NS1: all within 30 % of the best, weighted", "B10": "load feedback against stated capacity",
 		"B11": "discounted UCB per ASN on players' reports", "B12": "epsilon-greedy 3 % per ASN", "B13": "Thompson sampling per ASN",
 		"OP": "oracle of the vantages: what probes alone could know",
+		"OG": "OP that measures as everybody does, and keeps the guards",
 		"OS": "OP that also knows the means which B4 knows",
 		"O1": "oracle by region, viewers follow as they do", "O2": "oracle by ASN, viewers follow as they do", "O3": "oracle by ASN, viewers follow at once",
 	}[name]

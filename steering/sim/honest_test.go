@@ -92,7 +92,7 @@ func TestTwoCDNsOfFixedLatency(t *testing.T) {
 		}
 		return w
 	}
-	for name, factor := range map[string]float64{"B0": 1, "B1": 1.5, "B4": 1, "B5": 1, "B7": 1, "O1": 1, "O2": 1, "O3": 1, "OP": 1, "OS": 1, "fairway": 1} {
+	for name, factor := range map[string]float64{"B0": 1, "B1": 1.5, "B4": 1, "B5": 1, "B7": 1, "O1": 1, "O2": 1, "O3": 1, "OP": 1, "OG": 1, "OS": 1, "fairway": 1} {
 		w := slow(NewWorld(still(2), 1, time.Hour))
 		var p Policy
 		if name == "fairway" {
