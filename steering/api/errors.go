@@ -20,7 +20,8 @@ type Error struct {
 	Findings policies.Findings `json:"findings,omitempty"`
 	// RetryAfter is when the same request may be sent again, as the header Retry-After
 	// (RFC 9110 §10.2.3); 0 = it is not said. It promises that nothing happens twice:
-	// either nothing was done, or the request is known by its Idempotency-Key.
+	// nothing was done, or the request is known by its Idempotency-Key, or it lifts what
+	// can be lifted only once.
 	RetryAfter time.Duration `json:"-"`
 }
 

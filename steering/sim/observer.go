@@ -8,41 +8,35 @@ import (
 
 // observer is OG: what can be made of probes by whoever must keep the guards.
 //
-// OP knows the truth of the vantages' ASNs, and follows it to and fro hundreds of times
-// as often as the guards allow. OG is OP without these two liberties, and with all
+// OP knows the truth of the vantages' ASNs, and follows it to and fro thousands of
+// times as often as the guards allow. OG is OP without these two liberties, and with all
 // others: it is told at once and exactly what faults, load and hours do where vantages
 // stand, and every parameter of the world. Only what is drawn for each place, and what
 // wanders there, it must learn from probes as they are measured, by a Kalman filter,
 // which is the best that anybody can do with measurements of normal noise. It moves an
 // ASN's viewers where they gain more than a margin by it, and sends nobody back within
 // the five minutes that the guard counts, unless fetches fail. The margin is the one
-// that served it best in development worlds among those with which the guards were kept
-// (docs/STEERING-QUALITY.md).
+// that served it best in worlds of development (docs/STEERING-QUALITY.md).
 type observer struct {
 	oracle
-	margin  float64  // of J: what a move must gain
 	filters []filter // region × CDN
 	chance  []*stream
-	began   bool
-	next    time.Duration
+	next    time.Duration   // when the next round of probes is due
 	left    []time.Duration // ASN × CDN: when viewers were last sent away
 	held    []float64       // ASN × CDN: where viewers are wanted
 }
 
-// guardedMargin is the best of 1, 2, 3, 4 and 6 % that keeps the guards.
+// guardedMargin is the part of J that a move must gain: the best of 1, 2, 3, 4 and 6 %.
 const guardedMargin = 0.04
 
-func newObserver(margin float64) *observer {
-	return &observer{oracle: oracle{name: "OG"}, margin: margin}
-}
+func newObserver() *observer { return &observer{oracle: oracle{name: "OG"}} }
 
 func (o *observer) see(w *World) {
 	o.world = w
-	if !o.began {
+	if o.filters == nil {
 		o.start(w)
 	}
-	if w.At >= o.next && !w.Probes.Blackout.open(w.At) {
-		o.next += w.Probes.Every
+	for ; w.At >= o.next; o.next += w.Probes.Every {
 		o.measure(w)
 	}
 	for r := range w.R {
@@ -78,7 +72,7 @@ func (o *observer) told(r, c, g int) float64 {
 }
 
 func (o *observer) start(w *World) {
-	o.began = true
+	o.next = w.At
 	o.ms, o.errs = make([]float64, w.G*w.C), make([]float64, w.G*w.C)
 	o.left, o.held = make([]time.Duration, w.G*w.C), make([]float64, w.G*w.C)
 	for i := range o.left {
@@ -98,7 +92,9 @@ func (o *observer) measure(w *World) {
 	for r := range w.R {
 		for c := range w.C {
 			f, chance := &o.filters[r*w.C+c], o.chance[r*w.C+c]
-			f.pass(&w.Spec)
+			if f.pass(&w.Spec); w.Probes.Blackout.open(w.At) {
+				continue
+			}
 			for k, g := range o.vantagesOf(r) {
 				i := g*w.C + c
 				truth := math.Log(w.Fixed[i]/w.Spec.Latency.BaseMs[r%len(w.Spec.Latency.BaseMs)]) + w.regions[r*w.C+c].at + w.groups[i].at
@@ -143,7 +139,7 @@ func (o *observer) group(g int, better []float64) {
 			best, least = c, j
 		}
 	}
-	if best < 0 || least > now*(1-o.margin) {
+	if best < 0 || least > now*(1-guardedMargin) {
 		return
 	}
 	to := make([]float64, w.C)
@@ -169,7 +165,7 @@ func (o *observer) region(r int, better []float64) {
 	}
 	now := price(o.held)
 	then := price(better)
-	if then > now*(1-o.margin) {
+	if then > now*(1-guardedMargin) {
 		return
 	}
 	for i := r * w.A * w.C; i < (r+1)*w.A*w.C; i++ {

@@ -54,7 +54,7 @@ func (s *sums) add(load, ms, errs float64) {
 // OS knows beside that what B4 knows, each region's mean in the long run, which is what
 // B4 steers by; see surveyed.
 func newOracles() []Policy {
-	return []Policy{&oracle{name: "OP", vantages: true}, newObserver(guardedMargin), &oracle{name: "OS", vantages: true, survey: true}, &oracle{name: "O1", regional: true}, &oracle{name: "O2"}, &oracle{name: "O3", now: true}}
+	return []Policy{&oracle{name: "OP", vantages: true}, newObserver(), &oracle{name: "OS", vantages: true, survey: true}, &oracle{name: "O1", regional: true}, &oracle{name: "O2"}, &oracle{name: "O3", now: true}}
 }
 
 func (o *oracle) Name() string  { return o.name }
