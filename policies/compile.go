@@ -47,6 +47,7 @@ func Compile(files []File) (*Configuration, Findings) {
 	revision.Reads = c.reads.sealed()
 	node := c.node()
 	c.checkACME(node, revision.Zones)
+	c.checkKeys(node, revision.Zones)
 	node.TSIGKeys = c.tsigKeys()
 	node.Learning = c.learning(revision.Zones)
 	c.review(revision)

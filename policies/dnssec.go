@@ -53,6 +53,20 @@ func (f fields) dnssec(z *steering.Zone) *steering.DNSSEC {
 	return s
 }
 
+// checkKeys warns of signed zones whose keys no other node of a fleet would find: one
+// control node makes them, and each node looks into its own data folder.
+func (c *compiler) checkKeys(n Node, zones []steering.Zone) {
+	if n.Consul == nil || n.KeysInStore || n.KeyFolder != "" {
+		return
+	}
+	for _, z := range zones {
+		if z.DNSSEC != nil {
+			c.warn(z.DNSSEC.Place, "add a section dnssec: {keys: store, secret_file: PATH}, or with folder: PATH one that all of them share",
+				"zone %s: of several nodes only the one that makes the keys has them; the others answer SERVFAIL to who asks for signatures, as most resolvers do", z.Name)
+		}
+	}
+}
+
 // lifetime reads how long a key serves; 0 for never to be replaced by itself.
 func (f fields) lifetime(key string, fallback time.Duration) time.Duration {
 	if v, ok := f.under(key); ok && v.node.Value == never {

@@ -64,6 +64,7 @@ type localFleet struct {
 	fleet  *localfleet.Fleet
 	grants map[string]string // Consul's tokens, by what they are for
 	issuer *localfleet.Authority
+	seal   string            // what the keys of signed zones are sealed with
 	tokens map[string]string // of the API, by their names in deploy/fleet.yaml
 }
 
@@ -179,6 +180,7 @@ func (f *localFleet) openWorld() error {
 	if err := f.issuer.WriteTo(f.authorityFile()); err != nil {
 		return err
 	}
+	f.seal = rand.Text() + rand.Text()
 	f.tokens = make(map[string]string)
 	for _, name := range fleetTokens {
 		f.tokens[name] = rand.Text() + rand.Text()
@@ -258,7 +260,11 @@ func (f *localFleet) startMember(m fleetMember) error {
 	if m.role == "control" {
 		grant = f.grants["control"]
 	}
-	for name, text := range map[string]string{"fleet.yaml": f.fleetSection(m), "consul-token": grant + "\n", "control-token": f.tokens[m.token] + "\n"} {
+	files := map[string]string{"fleet.yaml": f.fleetSection(m), "consul-token": grant + "\n", "control-token": f.tokens[m.token] + "\n"}
+	if m.role == "control" || m.role == "dns" {
+		files["keys.secret"] = f.seal + "\n"
+	}
+	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(etc, name), []byte(text), 0o600); err != nil {
 			return err
 		}

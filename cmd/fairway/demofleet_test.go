@@ -17,6 +17,7 @@ import (
 
 	consul "github.com/hashicorp/consul/api"
 	"github.com/klauspost/compress/zstd"
+	"github.com/miekg/dns"
 )
 
 // TestDemoFleet: what `make fleet` starts is a fleet as in production. Its nodes know
@@ -57,6 +58,21 @@ func TestDemoFleet(t *testing.T) {
 		return err == nil && to != "" && strings.HasSuffix(d.cname("live.fairway.test.", viewer), ".fairway.test")
 	})
 
+	// The node that leads has made the zone's key; both DNS nodes sign with it.
+	var keys [2]string
+	until(t, patience, "both DNS nodes sign", func() bool {
+		for i := range keys {
+			q := new(dns.Msg).SetQuestion("fairway.test.", dns.TypeDNSKEY)
+			q.SetEdns0(4096, true)
+			reply, _, err := new(dns.Client).Exchange(q, fmt.Sprintf("%s.4.%d%s", network, i+1, fleetDNS))
+			if err != nil || len(reply.Answer) != 2 { // the key and its signature
+				return false
+			}
+			keys[i] = reply.Answer[0].String()
+		}
+		return keys[0] != "" && keys[0] == keys[1]
+	})
+
 	// What lies on a vantage reports for it, and gives no orders.
 	_, errs, code := run(t, temp, "drain", "alpha", "--reason", "test", "--for", "1h", "--api", "https://"+network+".2.1"+fleetAPI,
 		"--token-file", filepath.Join(folder, "vantage-1/etc/control-token"), "--ca-file", filepath.Join(folder, "shared/fleet-ca.pem"))
@@ -88,7 +104,7 @@ func secretsBelow(t *testing.T, folder string) map[string]string {
 	secrets := make(map[string]string)
 	err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
 		name := filepath.Base(path)
-		if err != nil || d.IsDir() || strings.HasPrefix(path, filepath.Join(folder, "consul")+"/") || !strings.HasSuffix(name, "token") && !strings.HasSuffix(name, ".key") {
+		if err != nil || d.IsDir() || strings.HasPrefix(path, filepath.Join(folder, "consul")+"/") || !strings.HasSuffix(name, "token") && !strings.HasSuffix(name, ".key") && !strings.HasSuffix(name, ".secret") {
 			return err
 		}
 		text, err := os.ReadFile(path)

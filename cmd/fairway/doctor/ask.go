@@ -141,4 +141,17 @@ func records[T dns.RR](section []dns.RR, name string) (found []T) {
 }
 
 // rcode names a response code.
+// reasons are the extended errors in an answer (RFC 8914), as text.
+func reasons(m answer) string {
+	var all []string
+	if opt := m.IsEdns0(); opt != nil {
+		for _, o := range opt.Option {
+			if e, is := o.(*dns.EDNS0_EDE); is {
+				all = append(all, strings.TrimSpace(fmt.Sprintf("%s %s", dns.ExtendedErrorCodeToString[e.InfoCode], e.ExtraText)))
+			}
+		}
+	}
+	return strings.Join(all, "; ")
+}
+
 func rcode(m answer) string { return dns.RcodeToString[m.Rcode] }

@@ -99,6 +99,18 @@ func TestBrokenServers(t *testing.T) {
 			m.Rcode, m.Answer, m.Authoritative = dns.RcodeRefused, nil, false
 			return m
 		}, "authority", Error, "REFUSED"},
+		"no keys": {func(q, m *dns.Msg) *dns.Msg {
+			if q.IsEdns0() != nil && q.IsEdns0().Do() {
+				m.Rcode, m.Answer, m.Authoritative, m.Truncated = dns.RcodeServerFailure, nil, false, true
+				m.SetEdns0(1232, true)
+				m.IsEdns0().Option = append(m.IsEdns0().Option, &dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeRRSIGsMissing, ExtraText: "(no keys yet)"})
+			}
+			return m
+		}, "authority", Error, "to who asks for signatures, as most resolvers do, and only others as usual: RRSIGs Missing (no keys yet)"},
+		"fails": {func(_, m *dns.Msg) *dns.Msg {
+			m.Rcode, m.Answer, m.Authoritative = dns.RcodeServerFailure, nil, false
+			return m
+		}, "authority", Error, "answers SERVFAIL for the zone"},
 		"a resolver": {func(_, m *dns.Msg) *dns.Msg { m.Authoritative = false; return m }, "authority", Error, "not authoritative"},
 		"NXDOMAIN for an empty non-terminal": {func(q, m *dns.Msg) *dns.Msg {
 			if strings.EqualFold(q.Question[0].Name, "b."+zone) {

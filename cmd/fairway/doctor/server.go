@@ -94,10 +94,10 @@ func (v *visit) reach(ctx context.Context) bool {
 	switch {
 	case errUDP != nil && errTCP != nil:
 		return false
-	case errUDP != nil:
+	case errUDP != nil, reply.Truncated && errTCP == nil:
 		reply = overTCP
 	}
-	return v.checkAuthority(reply)
+	return v.checkAuthority(ctx, reply)
 }
 
 // explainSilence tells a server that is dead over UDP from one that drops EDNS.
@@ -114,9 +114,11 @@ func (v *visit) explainSilence(ctx context.Context, err error) {
 
 // checkAuthority finds lame servers: those that are named for a zone and know
 // nothing of it.
-func (v *visit) checkAuthority(reply answer) bool {
+func (v *visit) checkAuthority(ctx context.Context, reply answer) bool {
 	soa := records[*dns.SOA](reply.Answer, v.zone)
 	switch {
+	case reply.Rcode == dns.RcodeServerFailure:
+		v.explainFailure(ctx, reply)
 	case reply.Rcode != dns.RcodeSuccess:
 		v.find("authority", Error, "configure zone "+v.zone+" on "+v.addr.String()+" (a secondary: check its transfers), or take it out of the delegation",
 			"lame: answers %s for the zone", rcode(reply))
@@ -130,6 +132,23 @@ func (v *visit) checkAuthority(reply answer) bool {
 		return true
 	}
 	return false
+}
+
+// explainFailure tells a zone that cannot be signed now from one that cannot be
+// answered for at all.
+func (v *visit) explainFailure(ctx context.Context, reply answer) {
+	why := ""
+	if said := reasons(reply); said != "" {
+		why = ": " + said
+	}
+	plain, err := v.tcp(ctx, v.addr, plainQuestion(v.zone, dns.TypeSOA))
+	if err == nil && plain.Rcode == dns.RcodeSuccess && plain.Authoritative {
+		v.find("authority", Error, "bring the zone's keys to "+v.addr.String()+", the same as on its other servers (Fairway: fairway dnssec status says what is wrong)",
+			"answers SERVFAIL to who asks for signatures, as most resolvers do, and only others as usual%s", why)
+		return
+	}
+	v.find("authority", Error, "see in its log why zone "+v.zone+" cannot be answered for on "+v.addr.String()+" (a secondary: check its transfers), or take it out of the delegation",
+		"answers SERVFAIL for the zone%s", why)
 }
 
 // checkSOA looks at the timers, by which secondaries live (RFC 1912 §2.2).
