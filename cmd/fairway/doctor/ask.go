@@ -140,7 +140,6 @@ func records[T dns.RR](section []dns.RR, name string) (found []T) {
 	return found
 }
 
-// rcode names a response code.
 // reasons are the extended errors in an answer (RFC 8914), as text.
 func reasons(m answer) string {
 	var all []string
@@ -154,4 +153,5 @@ func reasons(m answer) string {
 	return strings.Join(all, "; ")
 }
 
+// rcode names a response code.
 func rcode(m answer) string { return dns.RcodeToString[m.Rcode] }
